@@ -1,0 +1,3 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+extern int placeholder_cli;
+int placeholder_cli;

@@ -1,0 +1,152 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * A store makes the sharing: a clone differs from its base only where it was written. Each store is one file with one
+ * `const struct store_driver` at its foot, listed in table.c. A store knows folders, ids and bytes; it knows neither
+ * engines nor the catalogue.
+ *
+ * Layout, the same for all that live in folders (`place->folder` is the herd's root or an embedded pool's mount point):
+ *
+ *     bases/ID/disk.qcow2 | disk.raw | tree/        clones/ID/disk.qcow2 | disk.raw | tree/ (+ upper/ work/)
+ *
+ * Every callback is idempotent where it says so, safe to be called from several threads for different objects, and
+ * leaves nothing behind when it fails. Bases are made in two steps, prepare_base and seal_base; between them the caller
+ * fills the tree or puts the disk in its place.
+ */
+#pragma once
+
+#include "base/error.h"
+#include "base/str.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+
+enum store_kind {
+        STORE_DISK = 1,     /* one image file, for a virtual machine */
+        STORE_TREE = 2,     /* a root filesystem in a folder */
+        STORE_INSTANCE = 4, /* an instance that the engine's own daemon keeps */
+};
+
+/* Where a store keeps its objects. Borrowed by every callback. */
+struct store_place {
+        const char *folder;    /* absolute; bases/ and clones/ are in it */
+        int fd;                /* that folder, opened; -1 for lxd_pool */
+        const char *source;    /* zfs: the dataset that holds ours; lxd_pool: LXD's pool, NULL for its default */
+        const char *herd_uuid; /* what everything made in an engine is tagged with */
+        bool durable;          /* sync before success */
+};
+
+enum store_role { STORE_BASE, STORE_CLONE };
+
+struct store_object {
+        uint64_t id;
+        enum store_role role;
+        enum store_kind kind;
+        const char *name;      /* an LXD clone bears it in LXD; elsewhere for messages only */
+        const char *format;    /* of a disk: "qcow2" or "raw" */
+        uint64_t virtual_bytes; /* of a disk: the size the guest sees */
+        const char *fingerprint; /* of a base: what seal_base gave */
+        const struct store_object *base; /* of a clone, and of a base that was promoted: what it stands on; else NULL */
+};
+
+/* "bases/12" or "clones/57", into buffer. Returns buffer. */
+#define STORE_PATH_BYTES 64
+const char *store_object_folder(const struct store_object *object, char *buffer);
+/* "bases/12/disk.qcow2", "clones/57/tree": where the bytes are, into buffer. Returns buffer. */
+const char *store_object_path(const struct store_object *object, char *buffer);
+
+struct store_probe {
+        bool usable;
+        char reason[256]; /* why not, or "" */
+        char detail[128]; /* what was found: "XFS with reflink", "zfs-fuse 0.7.0, pool tank" */
+};
+
+struct store_usage {
+        bool missing;            /* it is not there any more (another tool removed it); the numbers are then 0 */
+        uint64_t unique_bytes;   /* allocated for this object alone */
+        uint64_t shared_bytes;   /* read through it but held by others too */
+        uint64_t apparent_bytes; /* what ls shows: lengths of its own files, holes included */
+};
+
+/* What an LXD-like store makes a base from: one of image name, files, or a running daemon's image. */
+struct store_import {
+        const char *image;     /* as the engine's own client takes it: "ubuntu:22.04", an alias, a fingerprint; or NULL */
+        const char *metadata;  /* a tarball with metadata.yaml, or NULL */
+        const char *rootfs;    /* a tarball or squashfs of the root filesystem; NULL where `metadata` is unified */
+        void (*progress)(void *context, const char *what, uint64_t done_bytes, uint64_t total_bytes); /* may be NULL */
+        void *context;
+};
+/* What import found out, for the answer; texts are the caller's (free), NULL where not known. */
+struct store_imported {
+        char *distro;
+        char *release;
+        char *description;
+        char *fingerprint;   /* of the image, so that it can be told what it was */
+};
+
+/* What `setup` was asked for. Borrowed. */
+struct store_setup {
+        const char *root;       /* the herd's root folder */
+        const char *herd_uuid;
+        const char *pool;       /* zfs: the pool or dataset to work under; lxd_pool: the LXD pool's name; NULL: ours to choose */
+        const char *pool_driver; /* lxd_pool: "btrfs", "zfs", "lvm", "dir"; else NULL */
+        uint64_t size_bytes;    /* of a pool to be made, 0: the default */
+};
+/* Where the place is that setup made or found. Texts are the caller's. */
+struct store_made {
+        char *folder;  /* absolute, or relative to the root */
+        char *source;  /* the backing file, dataset or LXD pool, NULL for none */
+        bool ours;     /* made by us, so that teardown removes it */
+        uint64_t size_bytes;
+};
+
+struct store_driver {
+        const char *name;
+        const char *summary;   /* one line for status and the manual */
+        unsigned kinds;        /* enum store_kind, or-ed */
+        bool on_request;       /* never chosen by itself: copy, hardlink */
+        unsigned parallel;     /* how many clones at once are worth it */
+
+        /* Makes, or finds again, the place this store needs (an embedded pool, a dataset, an LXD pool and profile). NULL: it needs none. */
+        int (*setup)(const struct store_setup *setup, struct store_made *ret, struct cowherd_error *err) must_check;
+        /* Makes a place usable that setup made before (mounts it after a reboot); a few microseconds where it is. May be NULL. */
+        int (*attach)(const struct store_setup *setup, const struct store_made *made, struct cowherd_error *err) must_check;
+        /* Undoes setup; the place holds nothing any more. May be NULL. */
+        int (*teardown)(const struct store_setup *setup, const struct store_made *made, struct cowherd_error *err) must_check;
+
+        /* Whether this store works in this place, now, for this user. Leaves nothing behind. Fails only on our own faults. */
+        int (*probe)(const struct store_place *place, enum store_kind kind, struct store_probe *ret, struct cowherd_error *err) must_check;
+        /* 0, or -1 and the reason in *err (69), asked before anything is made. May be NULL: it always can. */
+        int (*can_clone)(const struct store_place *place, const struct store_object *base, struct cowherd_error *err) must_check;
+
+        /* Makes bases/ID and, for a tree, the empty writable bases/ID/tree. */
+        int (*prepare_base)(const struct store_place *place, const struct store_object *base, struct cowherd_error *err) must_check;
+        /* Instances only: makes the base from an image, starts it once, frees it of the identity of that boot, seals it. */
+        int (*import_base)(const struct store_place *place, const struct store_object *base, const struct store_import *source,
+                           struct store_imported *ret, struct cowherd_error *err) must_check;
+        /* Makes the filled base immutable. *ret_fingerprint is the caller's. */
+        int (*seal_base)(const struct store_place *place, const struct store_object *base, char **ret_fingerprint, struct cowherd_error *err) must_check;
+        /* O(1): whether the base is what seal_base saw; 65 with what changed where it is not. Asked at each clone. */
+        int (*check_base)(const struct store_place *place, const struct store_object *base, struct cowherd_error *err) must_check;
+
+        /* Makes clones/ID from clone->base. Whole or not at all. */
+        int (*clone)(const struct store_place *place, const struct store_object *clone, struct cowherd_error *err) must_check;
+        /* Instances only, else NULL: the engine's own name of it follows. */
+        int (*rename)(const struct store_place *place, const struct store_object *object, const char *name, struct cowherd_error *err) must_check;
+        /* Removes every byte of an object, half-made ones too. What is not there is success; in use is 75. */
+        int (*destroy)(const struct store_place *place, const struct store_object *object, struct cowherd_error *err) must_check;
+
+        /* Makes the object usable and says where: *ret_path absolute, the caller's. NULL: it always is, at store_object_path. */
+        int (*activate)(const struct store_place *place, const struct store_object *object, char **ret_path, struct cowherd_error *err) must_check;
+        int (*deactivate)(const struct store_place *place, const struct store_object *object, struct cowherd_error *err) must_check;
+
+        int (*usage)(const struct store_place *place, const struct store_object *object, struct store_usage *ret, struct cowherd_error *err) must_check;
+        /* The ids of all objects of a role that lie in this place, as decimal texts: recovery finds by bytes what no row knows. */
+        int (*list_ids)(const struct store_place *place, enum store_role role, struct strv *ret, struct cowherd_error *err) must_check;
+};
+
+/* Driver `index` of the table in order of preference, or NULL past the last; one in a module is opened for it (NULL and *err on failure). */
+size_t store_count(void);
+/* Name of driver `index`, without opening its module. */
+const char *store_name_at(size_t index);
+/* The driver of a name; 64 with a suggestion where there is none, 69 where its module can't be opened. */
+int store_find(const char *name, const struct store_driver **ret, struct cowherd_error *err) must_check;

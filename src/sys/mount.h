@@ -1,0 +1,26 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Mounts and loop devices, by system calls and libmount; no mount(8), no losetup(8). */
+#pragma once
+
+#include "base/error.h"
+
+#include <stdbool.h>
+
+/* Whether something is mounted exactly here (libmount's table of this mount namespace). */
+bool mount_is_mounted(const char *target);
+/* The filesystem type and source mounted at exactly `target`, to be freed, or 1 where nothing is. Either may be NULL. */
+int mount_query(const char *target, char **ret_type, char **ret_source, struct cowherd_error *err) must_check;
+
+/*
+ * Mounts the filesystem inside a file at a folder through a loop device that frees itself with the mount. The caller
+ * holds the lock of that file: a second loop device on one file mounts "successfully" and destroys it, so this fails with
+ * 75 where any loop device is backed by that inode already.
+ */
+int mount_loop(const char *file, const char *target, const char *type, const char *options, struct cowherd_error *err) must_check;
+/* The loop device ("/dev/loop3", to be freed) whose backing file has this file's inode, or 1 where there is none. */
+int mount_find_loop(const char *file, char **ret_device, struct cowherd_error *err) must_check;
+
+/* mount(2) of an overlay: absolute or home-relative folders, `lowers` joined by ':' already. */
+int mount_overlay(const char *lowers, const char *upper, const char *work, const char *target, struct cowherd_error *err) must_check;
+/* Unmounts; what is not mounted is success; in use is 75 (never lazily: a lazy unmount hides who still writes). */
+int mount_unmount(const char *target, struct cowherd_error *err) must_check;
