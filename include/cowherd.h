@@ -25,6 +25,7 @@
 #ifdef __cplusplus
 extern "C" {
 #endif
+#pragma GCC visibility push(default) /* all else in the library is hidden */
 
 #define COWHERD_VERSION "0.1.0"
 
@@ -154,7 +155,8 @@ char *cowherd_answer_json(const struct cowherd_answer *answer);
 struct cowherd_parameter {
         const char *name;
         const char *aliases;     /* apart by blanks, or NULL */
-        const char *type;        /* "name", "size", "duration", "boolean", "count", "path", "text" or "a|b|c" */
+        const char *type;        /* "name", "pattern" (a name, or with * and ?), "size", "duration", "boolean", "count", "path",
+                                  * "text", "stem" or "a|b|c" */
         const char *range;       /* "1..1024", or NULL */
         const char *fallback;    /* what it is where it is not given, or NULL */
         const char *help;        /* one sentence */
@@ -179,6 +181,7 @@ const struct cowherd_verb *cowherd_verb_find(const char *name);
 /* The verb whose name is nearest to a misspelt one, or NULL where none is near. Static. */
 const char *cowherd_verb_suggest(const char *name);
 
+#pragma GCC visibility pop
 #ifdef __cplusplus
 }
 #endif

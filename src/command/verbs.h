@@ -35,10 +35,13 @@ enum key {
         KEY_COUNT
 };
 
+#define VERB_BARE_WORDS 3
+
 struct verb {
         struct cowherd_verb public; /* what faces see; its parameters point into a table of this room */
         enum verb_id id;
         const enum key *keys;       /* of public.parameters, in the same order */
+        enum key bare[VERB_BARE_WORDS]; /* which parameters a shell's bare words fill, in turn; ends with KEY_COUNT */
 };
 
 /* By id; never NULL. */
