@@ -15,6 +15,12 @@
 #define must_check __attribute__((warn_unused_result))
 #define format_like(text, first) __attribute__((format(printf, text, first)))
 
+/* Ignores the result of a must_check function on purpose: an undo, say, that has nobody left to tell. */
+static inline void ignore_result(int result)
+{
+        (void)result;
+}
+
 /* Sets *err to a code and a sentence, with no hint. Always -1. */
 int fail(struct cowherd_error *err, enum cowherd_code code, const char *format, ...) format_like(3, 4);
 

@@ -1,0 +1,48 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Adopting is one rename(2), and giving back is the same rename the other way. The store may have made the file read-only
+ * and immutable in between, so that is taken off first. A folder takes the place of the empty one that the store made.
+ */
+#include "herd/adopt.h"
+
+#include "sys/file.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+int adopt_take(const struct thing *base, const char *source, struct cowherd_error *err)
+{
+        char path[STORE_PATH_BYTES];
+
+        if (renameat(AT_FDCWD, source, base->place.fd, store_object_path(&base->object, path)) == 0)
+                return 0;
+        if (errno != EXDEV)
+                return fail_errno(err, "cannot adopt '%s'", source);
+        (void)fail(err, COWHERD_UNAVAILABLE, "'%s' can't be adopted: it is on another filesystem than '%s'", source, base->place.folder);
+        return fail_hint(err, "leave adopt= out: then it is copied");
+}
+
+int adopt_give_back(const struct thing *base, struct cowherd_error *err)
+{
+        char path[STORE_PATH_BYTES];
+
+        if (!str_equal(base->row.extra, ADOPT_EXTRA) || base->row.source == NULL)
+                return 0;
+        int fd = openat(base->place.fd, store_object_path(&base->object, path), O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+        if (fd < 0)
+                return errno == ENOENT ? 0 : fail_errno(err, "cannot open '%s/%s'", base->place.folder, path);
+        int thawed = file_set_immutable(fd, false, err);
+        if (thawed == 0 && base->object.kind == STORE_DISK)
+                (void)fchmod(fd, 0644);
+        close_at(&fd);
+        if (thawed < 0)
+                return -1;
+        if (faccessat(AT_FDCWD, base->row.source, F_OK, AT_SYMLINK_NOFOLLOW) == 0)
+                return 0; /* it was not taken: what lies here is the store's own empty folder */
+        if (renameat(base->place.fd, path, AT_FDCWD, base->row.source) < 0)
+                return fail_errno(err, "cannot give '%s' back from '%s/%s'", base->row.source, base->place.folder, path);
+        return 0;
+}

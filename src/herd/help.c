@@ -1,0 +1,52 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* help as a command, for scripts: the verb table as an answer. The shell face shows the same table as pages. */
+#include "herd/herd.h"
+
+static void fields_of_verb(struct cowherd_answer *answer, const struct cowherd_verb *verb)
+{
+        answer_text(answer, "verb", verb->name);
+        answer_text(answer, "aliases", verb->aliases);
+        answer_text(answer, "summary", verb->summary);
+        answer_flag(answer, "available", verb->available);
+}
+
+static int help_of_one(struct call *call, const char *name, struct cowherd_error *err)
+{
+        const struct cowherd_verb *verb = cowherd_verb_find(name);
+        const char *nearest = cowherd_verb_suggest(name);
+
+        if (verb == NULL && nearest != NULL)
+                return fail(err, COWHERD_USAGE, "verb '%s' is not known (did you mean '%s'?)", name, nearest);
+        if (verb == NULL)
+                return fail(err, COWHERD_USAGE, "verb '%s' is not known", name);
+        fields_of_verb(call->answer, verb);
+        answer_text(call->answer, "example", verb->example);
+        answer_list(call->answer);
+        for (const struct cowherd_parameter *parameter = verb->parameters; parameter->name != NULL; parameter++) {
+                answer_item(call->answer);
+                answer_text(call->answer, "parameter", parameter->name);
+                answer_text(call->answer, "type", parameter->type);
+                answer_flag(call->answer, "required", parameter->required);
+                answer_text(call->answer, "help", parameter->help);
+        }
+        answer_items_end(call->answer);
+        answer_done(call->answer, "%s: %s", verb->name, verb->summary);
+        return 0;
+}
+
+int verb_help(struct call *call, struct cowherd_error *err)
+{
+        const char *topic = request_text(call->request, KEY_TOPIC);
+        size_t count = 0;
+
+        if (topic != NULL)
+                return help_of_one(call, topic, err);
+        answer_list(call->answer);
+        for (const struct cowherd_verb *verb = cowherd_verb_at(0); verb != NULL; verb = cowherd_verb_at(++count)) {
+                answer_item(call->answer);
+                fields_of_verb(call->answer, verb);
+        }
+        answer_items_end(call->answer);
+        answer_done(call->answer, "%zu verbs", count);
+        return 0;
+}

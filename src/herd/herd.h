@@ -1,0 +1,165 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The herd marries the rooms: a command becomes a plan over catalogue, store and engine. This header is the room's own.
+ *
+ * An operation always goes the same way: facts are read, a plan is made of them (no side effect so far: this is what
+ * dry_run=true prints), names are reserved, steps are done and undone in reverse where one fails, the catalogue is settled.
+ */
+#pragma once
+
+#include "base/error.h"
+#include "base/str.h"
+#include "catalogue/catalogue.h"
+#include "command/answer.h"
+#include "command/request.h"
+#include "engine/engine.h"
+#include "store/store.h"
+
+struct cowherd_herd {
+        char *root;          /* absolute */
+        char *script_folder; /* absolute, or NULL */
+        int fd;              /* the root folder, -1 until it is opened */
+        int locks;           /* its locks/ folder, likewise */
+        struct catalogue *catalogue; /* NULL until it is opened */
+        bool durable;        /* what the catalogue was told last */
+        cowherd_progress_fn *progress;
+        void *progress_context;
+};
+
+/* One command on its way. */
+struct call {
+        struct cowherd_herd *herd;
+        const struct request *request;
+        struct cowherd_answer *answer;
+        double started_ms; /* clock_ms when it came in */
+};
+
+/* ---- open.c: the root folder and its catalogue ---- */
+
+/* Opens root and catalogue; 1 where there is no herd yet and `create` is false. */
+int herd_open(struct cowherd_herd *herd, bool create, struct cowherd_error *err) must_check;
+/* As herd_open, made if need be (but 1 for a dry run), and tells the catalogue whether to sync (the request's durable=). */
+int herd_open_for(const struct call *call, struct cowherd_error *err) must_check;
+void herd_report(struct cowherd_herd *herd, const char *what, uint64_t done, uint64_t total);
+
+/* ---- objects.c: from rows to what stores and engines take ---- */
+
+/* A place, attached and opened. The texts that `place` borrows are owned here. */
+struct place {
+        struct store_place place;
+        char *name;
+        char *folder;
+        char *source;
+        int fd;
+};
+void place_close(struct place *place);
+define_owned(struct place, place_close)
+#define owned_place_handle owned_by(place_close)
+
+/* Opens the place of this name ("" is the root), mounting it again where it has to be. */
+int place_open(struct cowherd_herd *herd, const char *name, bool durable, struct place *ret, struct cowherd_error *err) must_check;
+
+/* The store's view of a row; borrows its texts. `base` (may be NULL) must outlive it. */
+struct store_object object_of(const struct catalogue_row *row, const struct store_object *base);
+
+/* A row with its store, place, and the chain of bases that it stands on. */
+struct thing {
+        struct catalogue_row row;
+        const struct store_driver *driver;
+        struct place place;
+        struct store_object object;
+        struct thing *base; /* owned, or NULL */
+};
+void thing_free(struct thing *thing);
+define_owned(struct thing, thing_free)
+#define owned_thing owned_by(thing_free)
+/* Completes a thing whose row is filled in (on failure too the row stays its own). */
+int thing_open(struct cowherd_herd *herd, bool durable, struct thing *thing, struct cowherd_error *err) must_check;
+
+/* Where people find it: an absolute path, or an LXD instance as `lxc` names it. To be freed. */
+char *thing_path(const struct place *place, const struct catalogue_row *row);
+/* The real states of `rows`, one question to each engine concerned. Rows of an engine that does not answer are UNKNOWN. */
+int herd_states(struct cowherd_herd *herd, const struct catalogue_row *rows, size_t count, enum engine_state *ret,
+                struct cowherd_error *err) must_check;
+/* 66 with a hint where the row is not of this role. */
+int expect_role(const struct catalogue_row *row, enum catalogue_role role, struct cowherd_error *err) must_check;
+
+/* ---- ownership.c: locks of objects ---- */
+
+/* Locks of a group of objects, taken as their rows are reserved. */
+struct ownership {
+        struct cowherd_herd *herd;
+        uint64_t *ids;
+        int *fds;
+        size_t count;
+};
+void ownership_free(struct ownership *owned); /* gives the locks back; the files of what is READY stay */
+define_owned(struct ownership, ownership_free)
+#define owned_ownership owned_by(ownership_free)
+/* Takes one object's lock; without `wait`, 1 where another has it. */
+int ownership_take(struct ownership *owned, uint64_t id, bool wait, struct cowherd_error *err) must_check;
+/* Gives all locks back and removes their files: the objects are gone. */
+void ownership_remove(struct ownership *owned);
+/* Reserves rows with their locks; who finds a name in the making waits for its maker, then 73. */
+int herd_reserve(struct ownership *owned, struct catalogue_row *rows, size_t count, const char *operation,
+                 catalogue_reserved_fn *also, void *context, struct cowherd_error *err) must_check;
+/* Takes the lock of a READY row and reads it again, so that what follows is about what is; 66 where it went away. */
+int herd_own(struct ownership *owned, struct catalogue_row *row, struct cowherd_error *err) must_check;
+
+/* ---- recover.c ---- */
+
+struct recovery {
+        size_t undone;    /* half-made objects taken away */
+        size_t finished;  /* half-deleted ones taken away */
+        size_t orphans;   /* bytes without a row taken away */
+        size_t busy;      /* still being worked on */
+        size_t failed;    /* could not be settled */
+        struct cowherd_error first; /* why the first of those could not */
+};
+/* Settles what killed commands left (rows whose lock is free). Cheap where there is nothing. */
+int herd_recover(struct cowherd_herd *herd, struct recovery *ret, struct cowherd_error *err) must_check;
+/* Settles one row whose lock the caller holds, and removes the lock file's row; `owned` is that lock. */
+int herd_settle_unfinished(struct cowherd_herd *herd, const struct catalogue_row *row, struct cowherd_error *err) must_check;
+/* Removes what lies in the places without a row, and lock files of nobody. */
+int herd_sweep(struct cowherd_herd *herd, struct recovery *recovery, struct cowherd_error *err) must_check;
+/* Destroys the bytes of removed bases whose last clone is gone (ids as catalogue_forget tells them), then forgets them. */
+int herd_destroy_freed(struct cowherd_herd *herd, const struct strv *ids, struct cowherd_error *err) must_check;
+
+/* ---- identity.c ---- */
+
+/* Chooses the identity of a clone whose id is known; deterministic where it must be unique (MAC), random elsewhere. */
+void identity_choose(struct catalogue_row *row, const char *herd_uuid);
+/* The names of what waits for the first start, apart by blanks; "" where nothing does. Static. */
+const char *identity_pending(const struct catalogue_row *row);
+
+/* ---- choose.c: which store ---- */
+
+struct choice {
+        const struct store_driver *driver;
+        struct place place;
+        struct store_probe probe;
+};
+void choice_free(struct choice *choice);
+define_owned(struct choice, choice_free)
+#define owned_choice owned_by(choice_free)
+/* Asks one store about one of the places it could work in; probe tells. */
+int choice_probe(struct cowherd_herd *herd, const char *store, enum store_kind kind, bool durable, struct choice *ret,
+                 struct cowherd_error *err) must_check;
+/* The store that an engine's bases go to: what was asked for, else what setup chose, else the first that works here. */
+int choice_make(struct cowherd_herd *herd, enum cowherd_target target, enum store_kind kind, const char *asked, bool durable,
+                struct choice *ret, struct cowherd_error *err) must_check;
+/* The kind of object an engine runs. */
+enum store_kind kind_of_target(enum cowherd_target target);
+
+/* ---- fields.c: answers ---- */
+
+void fields_of_base(struct cowherd_answer *answer, const struct catalogue_row *row);
+void fields_of_clone(struct cowherd_answer *answer, const struct catalogue_row *row, const char *path, const char *state);
+void fields_of_identity(struct cowherd_answer *answer, const struct catalogue_row *row);
+void fields_of_usage(struct cowherd_answer *answer, const struct store_usage *usage);
+
+/* ---- the verbs, one function each; what it adds to the answer stays there even if it fails ---- */
+
+typedef int verb_function(struct call *call, struct cowherd_error *err);
+verb_function verb_status, verb_doctor, verb_setup, verb_teardown, verb_register_base, verb_remove_base, verb_clone_from_base,
+        verb_list_bases, verb_list, verb_info, verb_usage, verb_rename, verb_delete, verb_cleanup, verb_help;

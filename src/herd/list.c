@@ -1,0 +1,213 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* list, list_bases, info and usage: what the catalogue knows, with the state that the engines tell now. */
+#include "herd/herd.h"
+
+#include "base/number.h"
+
+/* 0 where the herd exists; 1 where there is none yet: every list of it is empty. */
+static int open_to_read(struct call *call, struct cowherd_error *err)
+{
+        return herd_open(call->herd, false, err);
+}
+
+static int no_herd(const struct call *call, struct cowherd_error *err)
+{
+        return fail(err, COWHERD_NOT_FOUND, "'%s' not found: the herd at '%s' is empty", request_text(call->request, KEY_NAME), call->herd->root);
+}
+
+static void answer_count(struct cowherd_answer *answer, size_t count, const char *what)
+{
+        answer_done(answer, "%zu %s%s", count, what, count == 1 ? "" : "s");
+}
+
+int verb_list_bases(struct call *call, struct cowherd_error *err)
+{
+        struct catalogue_rows rows owned_by(catalogue_rows_free) = {0};
+        int got = open_to_read(call, err);
+
+        if (got < 0 || (got == 0 && catalogue_list(call->herd->catalogue, call->request->target, CATALOGUE_BASE,
+                                                   request_text(call->request, KEY_NAME), &rows, err) < 0))
+                return -1;
+        answer_list(call->answer);
+        for (size_t i = 0; i < rows.count; i++) {
+                answer_item(call->answer);
+                fields_of_base(call->answer, &rows.items[i]);
+        }
+        answer_items_end(call->answer);
+        answer_count(call->answer, rows.count, "base");
+        return 0;
+}
+
+/* The places of a long list: thing_path needs a folder, and opening it for each clone would be the whole cost of a list. */
+struct folders {
+        struct place place;
+        bool opened;
+};
+
+static char *path_of(struct cowherd_herd *herd, struct folders *folders, const struct catalogue_row *row)
+{
+        struct cowherd_error ignored;
+
+        if (!folders->opened || !str_equal(folders->place.name, row->place == NULL ? "" : row->place)) {
+                place_close(&folders->place);
+                folders->opened = place_open(herd, row->place, false, &folders->place, &ignored) == 0;
+        }
+        return folders->opened ? thing_path(&folders->place, row) : x_strdup("");
+}
+
+/* A list goes on without the engine that does not answer: its clones are "unknown", and the answer says why. */
+static void ask_states(struct call *call, const struct catalogue_rows *rows, enum engine_state *states)
+{
+        struct cowherd_error err;
+
+        if (rows->count > 0 && herd_states(call->herd, rows->items, rows->count, states, &err) < 0)
+                answer_text(call->answer, "warning", err.text);
+}
+
+int verb_list(struct call *call, struct cowherd_error *err)
+{
+        struct catalogue_rows rows owned_by(catalogue_rows_free) = {0};
+        struct folders folders = {.place.fd = -1};
+        int got = open_to_read(call, err);
+
+        if (got < 0 || (got == 0 && catalogue_list(call->herd->catalogue, call->request->target, CATALOGUE_CLONE,
+                                                   request_text(call->request, KEY_NAME), &rows, err) < 0))
+                return -1;
+        owned_mem enum engine_state *states = x_calloc(rows.count, sizeof *states);
+        ask_states(call, &rows, states);
+        answer_list(call->answer);
+        for (size_t i = 0; i < rows.count; i++) {
+                owned_str char *path = path_of(call->herd, &folders, &rows.items[i]);
+                answer_item(call->answer);
+                fields_of_clone(call->answer, &rows.items[i], path, engine_state_name(states[i]));
+        }
+        answer_items_end(call->answer);
+        place_close(&folders.place);
+        answer_count(call->answer, rows.count, "clone");
+        return 0;
+}
+
+static int info_of_clone(struct call *call, const struct catalogue_row *row)
+{
+        struct folders folders = {.place.fd = -1};
+        enum engine_state state = ENGINE_UNKNOWN;
+        const struct catalogue_rows one = {.items = (struct catalogue_row *)(uintptr_t)row, .count = 1};
+        owned_str char *path = path_of(call->herd, &folders, row);
+
+        place_close(&folders.place);
+        ask_states(call, &one, &state);
+        answer_text(call->answer, "role", "clone");
+        fields_of_clone(call->answer, row, path, engine_state_name(state));
+        fields_of_identity(call->answer, row);
+        answer_done(call->answer, "clone '%s' of '%s' is %s", row->name, row->base_name == NULL ? "a removed base" : row->base_name, engine_state_name(state));
+        return 0;
+}
+
+static int info_of_base(struct call *call, const struct catalogue_row *row)
+{
+        struct folders folders = {.place.fd = -1};
+        owned_str char *path = path_of(call->herd, &folders, row);
+
+        place_close(&folders.place);
+        answer_text(call->answer, "role", "base");
+        fields_of_base(call->answer, row);
+        answer_text(call->answer, "path", row->kind == STORE_INSTANCE ? NULL : path);
+        answer_done(call->answer, "base '%s' has %llu clone%s", row->name, (unsigned long long)row->clones, row->clones == 1 ? "" : "s");
+        return 0;
+}
+
+int verb_info(struct call *call, struct cowherd_error *err)
+{
+        struct catalogue_row row owned_by(catalogue_row_free) = {0};
+        int got = open_to_read(call, err);
+
+        if (got < 0)
+                return -1;
+        if (got > 0)
+                return no_herd(call, err);
+        if (catalogue_find(call->herd->catalogue, call->request->target, request_text(call->request, KEY_NAME), &row, err) < 0)
+                return -1;
+        return row.role == CATALOGUE_BASE ? info_of_base(call, &row) : info_of_clone(call, &row);
+}
+
+/* ---- usage ---- */
+
+static int measure(struct cowherd_herd *herd, const struct catalogue_row *row, struct store_usage *ret, struct cowherd_error *err)
+{
+        struct thing thing owned_by(thing_free) = {.place.fd = -1};
+
+        if (catalogue_get(herd->catalogue, row->id, &thing.row, err) != 0)
+                return fail(err, COWHERD_NOT_FOUND, "'%s' not found: another command has just removed it", row->name);
+        if (thing_open(herd, false, &thing, err) < 0 || thing.driver->usage(&thing.place.place, &thing.object, ret, err) < 0)
+                return fail_while(err, "measuring '%s'", row->name);
+        return 0;
+}
+
+static void fields_of_measured(struct cowherd_answer *answer, const struct catalogue_row *row, const struct store_usage *usage)
+{
+        answer_text(answer, "name", row->name);
+        answer_text(answer, "engine", cowherd_target_name(row->target));
+        answer_text(answer, "role", row->role == CATALOGUE_BASE ? "base" : "clone");
+        answer_text(answer, "store", row->store);
+        fields_of_usage(answer, usage);
+        if (usage->missing)
+                answer_text(answer, "state", "missing");
+}
+
+static int usage_of_one(struct call *call, const char *name, struct cowherd_error *err)
+{
+        struct catalogue_row row owned_by(catalogue_row_free) = {0};
+        struct store_usage usage = {0};
+        char unique[NUMBER_TEXT_BYTES], shared[NUMBER_TEXT_BYTES];
+
+        if (catalogue_find(call->herd->catalogue, call->request->target, name, &row, err) < 0 || measure(call->herd, &row, &usage, err) < 0)
+                return -1;
+        fields_of_measured(call->answer, &row, &usage);
+        answer_done(call->answer, "'%s' has %s of its own and shares %s", row.name, number_format_size(usage.unique_bytes, unique),
+                    number_format_size(usage.shared_bytes, shared));
+        return 0;
+}
+
+static int usage_of_many(struct call *call, const char *pattern, struct cowherd_error *err)
+{
+        struct catalogue_rows rows owned_by(catalogue_rows_free) = {0};
+        enum cowherd_target target = call->request->target;
+        uint64_t unique = 0;
+        char text[NUMBER_TEXT_BYTES];
+
+        if ((pattern == NULL && catalogue_list(call->herd->catalogue, target, CATALOGUE_BASE, NULL, &rows, err) < 0) ||
+            catalogue_list(call->herd->catalogue, target, CATALOGUE_CLONE, pattern, &rows, err) < 0)
+                return -1;
+        if (rows.count == 0 && pattern != NULL)
+                return fail(err, COWHERD_NOT_FOUND, "no clone matches '%s'", pattern);
+        answer_list(call->answer);
+        for (size_t i = 0; i < rows.count; i++) {
+                struct store_usage usage = {0};
+                if (measure(call->herd, &rows.items[i], &usage, err) < 0)
+                        return -1;
+                unique += usage.unique_bytes;
+                answer_item(call->answer);
+                fields_of_measured(call->answer, &rows.items[i], &usage);
+        }
+        answer_items_end(call->answer);
+        answer_number(call->answer, "total_unique_bytes", unique);
+        answer_done(call->answer, "%zu of them have %s of their own", rows.count, number_format_size(unique, text));
+        return 0;
+}
+
+int verb_usage(struct call *call, struct cowherd_error *err)
+{
+        const char *name = request_text(call->request, KEY_NAME);
+        int got = open_to_read(call, err);
+
+        if (got < 0)
+                return -1;
+        if (got > 0 && name != NULL)
+                return no_herd(call, err);
+        if (got > 0) {
+                answer_list(call->answer);
+                answer_done(call->answer, "the herd at '%s' is empty", call->herd->root);
+                return 0;
+        }
+        return name != NULL && !str_is_pattern(name) ? usage_of_one(call, name, err) : usage_of_many(call, name, err);
+}

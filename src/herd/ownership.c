@@ -1,0 +1,139 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Who owns an object: the holder of its lock file, locks/ID. A lock is taken inside the transaction that reserves the
+ * row, so nobody ever sees a row in the making whose lock is free while its maker lives. The descriptor is inherited by
+ * the tools that a command starts: if cowherd is killed while mmdebstrap still writes, the object stays owned until
+ * mmdebstrap ends, and only then is it taken away.
+ */
+#include "herd/herd.h"
+
+#include "sys/lock.h"
+
+#include <fcntl.h>
+#include <stdio.h>
+
+#define LOCK_NAME_BYTES 32
+
+static const char *lock_name(uint64_t id, char *buffer)
+{
+        (void)snprintf(buffer, LOCK_NAME_BYTES, "%llu", (unsigned long long)id);
+        return buffer;
+}
+
+static void release(struct ownership *owned)
+{
+        free(owned->ids);
+        free(owned->fds);
+        *owned = (struct ownership){.herd = owned->herd};
+}
+
+void ownership_free(struct ownership *owned)
+{
+        for (size_t i = 0; i < owned->count; i++)
+                close_at(&owned->fds[i]);
+        release(owned);
+}
+
+void ownership_remove(struct ownership *owned)
+{
+        char name[LOCK_NAME_BYTES];
+
+        for (size_t i = 0; i < owned->count; i++)
+                lock_remove(owned->herd->locks, lock_name(owned->ids[i], name), &owned->fds[i]);
+        release(owned);
+}
+
+int ownership_take(struct ownership *owned, uint64_t id, bool wait, struct cowherd_error *err)
+{
+        char name[LOCK_NAME_BYTES];
+        int fd = -1, got = lock_take(owned->herd->locks, lock_name(id, name), wait, &fd, err);
+
+        if (got != 0)
+                return got;
+        (void)fcntl(fd, F_SETFD, 0); /* inherited on purpose: see above */
+        owned->ids = x_reallocarray(owned->ids, owned->count + 1, sizeof *owned->ids);
+        owned->fds = x_reallocarray(owned->fds, owned->count + 1, sizeof *owned->fds);
+        owned->ids[owned->count] = id;
+        owned->fds[owned->count++] = fd;
+        return 0;
+}
+
+/* What the reserving transaction calls for each row. */
+struct reserving {
+        struct ownership *owned;
+        catalogue_reserved_fn *also;
+        void *context;
+};
+
+static int lock_reserved(void *context, const struct catalogue_row *row, struct cowherd_error *err)
+{
+        struct reserving *reserving = context;
+        int got = ownership_take(reserving->owned, row->id, true, err);
+
+        if (got < 0)
+                return -1;
+        return reserving->also == NULL ? 0 : reserving->also(reserving->context, row, err);
+}
+
+/*
+ * The name we want is taken. READY: that is 73. In the making: waits for its maker (by its lock), and settles what a
+ * killed one left. 0 then means: try again.
+ */
+static int wait_for_owner(struct cowherd_herd *herd, const struct catalogue_row *taken, struct cowherd_error *err)
+{
+        struct ownership theirs owned_by(ownership_free) = {.herd = herd};
+        struct catalogue_row now owned_by(catalogue_row_free) = {0};
+
+        if (taken->phase == CATALOGUE_READY) {
+                (void)fail(err, COWHERD_EXISTS, "%s '%s' already exists", taken->role == CATALOGUE_BASE ? "base" : "clone", taken->name);
+                return fail_hint(err, taken->role == CATALOGUE_BASE ? "choose another name, or remove_base it first"
+                                                                    : "choose another name, or delete it first");
+        }
+        if (ownership_take(&theirs, taken->id, true, err) < 0)
+                return -1;
+        int got = catalogue_get(herd->catalogue, taken->id, &now, err);
+        if (got < 0)
+                return -1;
+        if (got == 0 && now.phase == CATALOGUE_READY)
+                return 0;
+        if (got == 0 && herd_settle_unfinished(herd, &now, err) < 0)
+                return fail_while(err, "settling what an interrupted command left of '%s'", taken->name);
+        ownership_remove(&theirs);
+        return 0;
+}
+
+int herd_reserve(struct ownership *owned, struct catalogue_row *rows, size_t count, const char *operation,
+                 catalogue_reserved_fn *also, void *context, struct cowherd_error *err)
+{
+        struct reserving reserving = {.owned = owned, .also = also, .context = context};
+
+        for (;;) {
+                struct catalogue_row taken owned_by(catalogue_row_free) = {0};
+                int got = catalogue_reserve(owned->herd->catalogue, rows, count, operation, lock_reserved, &reserving, &taken, err);
+                if (got == 0)
+                        return 0;
+                ownership_remove(owned); /* of rows that were rolled back */
+                if (got < 0 || wait_for_owner(owned->herd, &taken, err) < 0)
+                        return -1;
+        }
+}
+
+int herd_own(struct ownership *owned, struct catalogue_row *row, struct cowherd_error *err)
+{
+        struct catalogue_row now = {0};
+
+        if (ownership_take(owned, row->id, true, err) < 0)
+                return -1;
+        int got = catalogue_get(owned->herd->catalogue, row->id, &now, err);
+        if (got < 0)
+                return -1;
+        if (got > 0 || now.phase != CATALOGUE_READY) {
+                catalogue_row_free(&now);
+                if (got > 0)
+                        ownership_remove(owned);
+                return fail(err, COWHERD_NOT_FOUND, "'%s' not found: another command has just removed it", row->name);
+        }
+        catalogue_row_free(row);
+        *row = now;
+        return 0;
+}

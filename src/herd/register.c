@@ -1,0 +1,282 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * register_base: an immutable golden image out of whatever was given. What it will be made of is found out and checked
+ * first, without a side effect; then the name is reserved, so that a long bootstrap of two callers never meets.
+ */
+#include "herd/fill.h"
+#include "herd/plan.h"
+
+#include "herd/adopt.h"
+#include "image/tree.h"
+#include "sys/clock.h"
+#include "sys/file.h"
+
+#include <fcntl.h>
+
+struct registering {
+        struct call *call;
+        struct origin origin;
+        struct choice choice;
+        struct thing base;     /* its place is the choice's; row filled in from the beginning */
+        struct ownership owned;
+        struct strv neutralised;
+        bool stuck;
+        struct plan plan;
+};
+
+static void registering_free(struct registering *registering)
+{
+        registering->base.place = (struct place){.fd = -1}; /* borrowed from the choice */
+        thing_free(&registering->base);
+        choice_free(&registering->choice);
+        origin_free(&registering->origin);
+        ownership_free(&registering->owned);
+        strv_free(&registering->neutralised);
+}
+define_owned(struct registering, registering_free)
+
+static void fill_row(struct registering *registering)
+{
+        const struct request *request = registering->call->request;
+        const struct origin *origin = &registering->origin;
+        bool disk = origin->kind == ORIGIN_DISK;
+
+        registering->base.row = (struct catalogue_row){
+                .role = CATALOGUE_BASE,
+                .phase = CATALOGUE_CREATING,
+                .target = request->target,
+                .name = x_strdup(request_text(request, KEY_NAME)),
+                .store = x_strdup(registering->choice.driver->name),
+                .place = x_strdup(registering->choice.place.name),
+                .kind = kind_of_target(request->target),
+                .format = disk ? x_strdup(origin->disk.cloneable ? disk_format_name(origin->disk.format) : "qcow2") : NULL,
+                .virtual_bytes = disk ? origin->disk.virtual_bytes : 0,
+                .created_ms = clock_wall_ms(),
+                .memory_bytes = request_number(request, KEY_MEMORY),
+                .cpus = request_number(request, KEY_CPUS),
+                .image = x_strdup(origin->asked),
+                .source = x_strdup(origin->path != NULL ? origin->path : origin->remote),
+                .extra = request_flag(request, KEY_ADOPT) ? x_strdup(ADOPT_EXTRA) : NULL,
+        };
+}
+
+/* adopt= moves what was given: only what is a file or folder of the caller's, and needs no conversion, can be. */
+static int check_adopt(const struct registering *registering, struct cowherd_error *err)
+{
+        const struct origin *origin = &registering->origin;
+
+        if (!request_flag(registering->call->request, KEY_ADOPT))
+                return 0;
+        if (origin->kind == ORIGIN_DISK && !origin->disk.cloneable) {
+                (void)fail(err, COWHERD_UNAVAILABLE, "'%s' can't be adopted: %s is converted at registration", origin->path, disk_format_name(origin->disk.format));
+                return fail_hint(err, "leave adopt= out");
+        }
+        if (origin->kind == ORIGIN_DISK)
+                return 0;
+        (void)fail(err, COWHERD_UNAVAILABLE, "adopt= is not available for trees in this version: a disk image can be adopted");
+        return fail_hint(err, "leave adopt= out: then it is copied, its blocks shared where the filesystem can");
+}
+
+/* ---- steps ---- */
+
+static int reserve(void *operation, size_t item, struct cowherd_error *err)
+{
+        struct registering *registering = operation;
+
+        (void)item;
+        if (herd_reserve(&registering->owned, &registering->base.row, 1, "register_base", NULL, NULL, err) < 0)
+                return -1;
+        registering->base.object = object_of(&registering->base.row, NULL);
+        return 0;
+}
+
+static void unreserve(void *operation, size_t item)
+{
+        struct registering *registering = operation;
+        struct cowherd_error ignored;
+
+        (void)item;
+        if (registering->owned.count == 0 || registering->stuck ||
+            catalogue_forget(registering->call->herd->catalogue, &registering->base.row.id, 1, NULL, &ignored) < 0)
+                return;
+        ownership_remove(&registering->owned);
+}
+
+static int prepare(void *operation, size_t item, struct cowherd_error *err)
+{
+        struct registering *registering = operation;
+        const struct thing *base = &registering->base;
+
+        (void)item;
+        return base->driver->prepare_base == NULL ? 0 : base->driver->prepare_base(&base->place.place, &base->object, err);
+}
+
+static void unmake(void *operation, size_t item)
+{
+        struct registering *registering = operation;
+        const struct thing *base = &registering->base;
+        struct cowherd_error ignored;
+
+        (void)item;
+        registering->stuck = adopt_give_back(base, &ignored) < 0 || base->driver->destroy(&base->place.place, &base->object, &ignored) < 0;
+}
+
+static int fill(void *operation, size_t item, struct cowherd_error *err)
+{
+        struct registering *registering = operation;
+        struct thing *base = &registering->base;
+
+        (void)item;
+        if (base->row.kind == STORE_DISK)
+                return fill_disk(registering->call, &registering->origin, base, err);
+        if (base->row.kind == STORE_INSTANCE)
+                return fill_instance(registering->call, &registering->origin, base, err);
+        owned_str char *path = thing_path(&base->place, &base->row);
+        return fill_tree(registering->call, &registering->origin, path, err);
+}
+
+/* Sees that a tree is one, takes its identity out, and asks it what it is. */
+static int neutralise(void *operation, size_t item, struct cowherd_error *err)
+{
+        struct registering *registering = operation;
+        struct thing *base = &registering->base;
+        char folder[STORE_PATH_BYTES], path[STORE_PATH_BYTES];
+        owned_str char *aside = x_asprintf("%s/aside", store_object_folder(&base->object, folder));
+        owned_fd int tree = -1;
+
+        (void)item;
+        if (file_open_folder(base->place.fd, store_object_path(&base->object, path), &tree, err) < 0)
+                return -1;
+        if (tree_check(tree, registering->origin.asked, err) < 0 || tree_identify(tree, &base->row.distro, &base->row.release, err) < 0)
+                return -1;
+        return tree_neutralise(tree, base->place.fd, aside, &registering->neutralised, err);
+}
+
+static int seal(void *operation, size_t item, struct cowherd_error *err)
+{
+        struct registering *registering = operation;
+        struct thing *base = &registering->base;
+        struct store_usage usage = {0};
+
+        (void)item;
+        if (base->driver->seal_base(&base->place.place, &base->object, &base->row.fingerprint, err) < 0)
+                return -1;
+        base->object.fingerprint = base->row.fingerprint;
+        if (base->driver->usage(&base->place.place, &base->object, &usage, err) < 0)
+                return -1;
+        base->row.size_bytes = usage.unique_bytes + usage.shared_bytes;
+        return 0;
+}
+
+static int settle(void *operation, size_t item, struct cowherd_error *err)
+{
+        struct registering *registering = operation;
+
+        (void)item;
+        return catalogue_settle(registering->call->herd->catalogue, &registering->base.row, 1, err);
+}
+
+static const char *fill_text(const struct registering *registering)
+{
+        switch (registering->origin.kind) {
+        case ORIGIN_DISK:
+                if (!registering->origin.disk.cloneable)
+                        return "convert to qcow2 the disk";
+                return request_flag(registering->call->request, KEY_ADOPT) ? "adopt the disk" : "share or copy the disk";
+        case ORIGIN_FOLDER:
+                return "copy the tree";
+        case ORIGIN_TARBALL:
+                return "unpack";
+        case ORIGIN_PACKAGES:
+                return "bootstrap by mmdebstrap";
+        case ORIGIN_REMOTE:
+                return "have LXD fetch and start once the image";
+        case ORIGIN_FILES:
+        default:
+                return "have LXD import and start once the image";
+        }
+}
+
+static void make_plan(struct registering *registering)
+{
+        const struct catalogue_row *row = &registering->base.row;
+        struct plan *plan = &registering->plan;
+
+        *plan = (struct plan){.items = 1, .parallel = 1, .operation = registering};
+        plan_add(plan, false, reserve, unreserve, "reserve the name '%s' for %s", row->name, cowherd_target_name(row->target));
+        plan_add(plan, false, prepare, unmake, "make room in store '%s'", row->store);
+        plan_add(plan, false, fill, NULL, "%s '%s'", fill_text(registering), row->source != NULL ? row->source : row->image);
+        if (row->kind == STORE_TREE)
+                plan_add(plan, false, neutralise, NULL, "take machine-id, host keys, leases and seeds out of it");
+        plan_add(plan, false, seal, NULL, "make it read-only and fingerprint it");
+        plan_add(plan, false, settle, NULL, "settle the catalogue");
+}
+
+/* ---- answer ---- */
+
+static int answer_base(struct registering *registering)
+{
+        const struct catalogue_row *row = &registering->base.row;
+        struct cowherd_answer *answer = registering->call->answer;
+        owned_str char *path = thing_path(&registering->base.place, row), *neutralised = NULL;
+        struct str removed owned_by(str_free) = {0};
+
+        fields_of_base(answer, row);
+        answer_text(answer, "path", path);
+        answer_text(answer, "mapped_by", registering->origin.mapped_by);
+        for (size_t i = 0; i < registering->neutralised.count; i++)
+                str_addf(&removed, "%s%s", i > 0 ? " " : "", registering->neutralised.items[i]);
+        if (removed.length > 0)
+                answer_text(answer, "neutralised", str_text(&removed));
+        answer_ms(answer, "duration_ms", clock_ms() - registering->call->started_ms);
+        if (registering->origin.mapped_by != NULL && row->distro != NULL)
+                answer_done(answer, "base '%s' registered: %s %s, which %s gives for '%s'", row->name, row->distro, row->release == NULL ? "" : row->release,
+                            registering->origin.mapped_by, row->image);
+        else
+                answer_done(answer, "base '%s' registered from '%s' (%s)", row->name, row->source != NULL ? row->source : row->image, row->store);
+        return 0;
+}
+
+/* An engine that isn't usable here is said before anything is made; a disk needs no engine to be cloned. */
+static int expect_engine(const struct call *call, struct cowherd_error *err)
+{
+        const struct engine_driver *engine = NULL;
+        struct engine_probe probe = {0};
+
+        if (call->request->target != COWHERD_LXD)
+                return 0;
+        if (engine_find(COWHERD_LXD, &engine, err) < 0 || engine->probe(&probe, err) < 0)
+                return -1;
+        if (probe.available)
+                return 0;
+        (void)fail(err, COWHERD_UNAVAILABLE, "lxd can't be used here: %s", probe.reason);
+        return probe.hint[0] == '\0' ? -1 : fail_hint(err, "%s", probe.hint);
+}
+
+int verb_register_base(struct call *call, struct cowherd_error *err)
+{
+        struct registering registering owned_by(registering_free) = {
+                .call = call, .origin.fd = -1, .choice.place.fd = -1, .base.place.fd = -1, .owned.herd = call->herd};
+        const struct request *request = call->request;
+        struct outcome outcome = {0};
+
+        if (expect_engine(call, err) < 0 || herd_open_for(call, err) < 0 || origin_resolve(call, &registering.origin, err) < 0)
+                return -1;
+        if (choice_make(call->herd, request->target, kind_of_target(request->target), request_text(request, KEY_STORE),
+                        request_flag(request, KEY_DURABLE), &registering.choice, err) < 0)
+                return -1;
+        fill_row(&registering);
+        registering.base.driver = registering.choice.driver;
+        registering.base.place = registering.choice.place;
+        if (check_adopt(&registering, err) < 0)
+                return -1;
+        make_plan(&registering);
+        if (request_flag(request, KEY_DRY_RUN)) {
+                plan_print(&registering.plan, call->answer);
+                answer_done(call->answer, "nothing done: this is the plan to register '%s'", registering.base.row.name);
+                return 0;
+        }
+        if (herd_recover(call->herd, NULL, err) < 0 || plan_apply(&registering.plan, &outcome, err) < 0)
+                return -1;
+        return answer_base(&registering);
+}

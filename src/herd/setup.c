@@ -1,0 +1,267 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * setup and teardown: the root folder, and the places some stores need (an embedded btrfs pool, a ZFS dataset, an LXD pool
+ * and profile). A place is written down before it is made, so that what a kill leaves is found and taken away by
+ * teardown, or made whole by setup again: the stores' setup and teardown can both be repeated.
+ */
+#include "herd/herd.h"
+#include "herd/plan.h"
+
+#include "base/number.h"
+#include "sys/file.h"
+
+#include <fcntl.h>
+#include <unistd.h>
+
+struct setting_up {
+        struct call *call;
+        const struct store_driver *driver;
+        struct store_setup setup;
+        struct store_made made;
+        bool makes_place;
+        struct plan plan;
+};
+
+static void setting_up_free(struct setting_up *setting)
+{
+        free(setting->made.folder);
+        free(setting->made.source);
+}
+define_owned(struct setting_up, setting_up_free)
+
+static int write_place(struct setting_up *setting, bool made, struct cowherd_error *err)
+{
+        const struct catalogue_place place = {
+                .name = (char *)(uintptr_t)setting->driver->name,
+                .store = (char *)(uintptr_t)setting->driver->name,
+                .folder = setting->made.folder,
+                .source = made ? setting->made.source : (char *)(uintptr_t)setting->setup.pool,
+                .size_bytes = made ? setting->made.size_bytes : setting->setup.size_bytes,
+                .ours = made ? setting->made.ours : true,
+        };
+
+        return catalogue_put_place(setting->call->herd->catalogue, &place, err);
+}
+
+/* A place that was there before this setup is not taken away because a repetition failed. */
+static int make_place(void *operation, size_t item, struct cowherd_error *err)
+{
+        struct setting_up *setting = operation;
+        struct catalogue *catalogue = setting->call->herd->catalogue;
+        struct catalogue_place before owned_by(catalogue_place_free) = {0};
+        struct cowherd_error ignored;
+
+        (void)item;
+        int got = catalogue_get_place(catalogue, setting->driver->name, &before, err);
+        if (got < 0 || (got > 0 && write_place(setting, false, err) < 0))
+                return -1;
+        if (setting->driver->setup(&setting->setup, &setting->made, err) < 0) {
+                if (got > 0)
+                        ignore_result(catalogue_drop_place(catalogue, setting->driver->name, &ignored));
+                return -1;
+        }
+        return write_place(setting, true, err);
+}
+
+/* The store is asked whether it works now, in its place, before it is made the engine's choice. */
+static int choose_store(void *operation, size_t item, struct cowherd_error *err)
+{
+        struct setting_up *setting = operation;
+        struct cowherd_herd *herd = setting->call->herd;
+        enum cowherd_target target = setting->call->request->target;
+        struct choice choice owned_by(choice_free) = {.place.fd = -1};
+        owned_str char *key = x_asprintf("%s.store", cowherd_target_name(target));
+
+        (void)item;
+        if (choice_make(herd, target, kind_of_target(target), setting->driver->name, false, &choice, err) < 0)
+                return -1;
+        return catalogue_set_setting(herd->catalogue, key, setting->driver->name, err);
+}
+
+/* Whether a store needs a place of its own here: it can make one, and the root can't serve (or a pool was asked for). */
+static int needs_place(struct setting_up *setting, bool *ret, struct cowherd_error *err)
+{
+        const struct request *request = setting->call->request;
+        struct choice choice owned_by(choice_free) = {.place.fd = -1};
+        bool asked = request_has(request, KEY_SIZE) || request_has(request, KEY_POOL);
+
+        if (setting->driver->setup == NULL && asked) {
+                (void)fail(err, COWHERD_USAGE, "store '%s' needs no pool", setting->driver->name);
+                return fail_hint(err, "size= and pool= are for store=btrfs, store=zfs and for lxd");
+        }
+        *ret = setting->driver->setup != NULL;
+        if (!*ret || asked || (setting->driver->kinds & STORE_INSTANCE) != 0)
+                return 0;
+        if (choice_probe(setting->call->herd, setting->driver->name, kind_of_target(request->target), false, &choice, err) < 0)
+                return -1;
+        *ret = !choice.probe.usable;
+        return 0;
+}
+
+static int find_driver(struct setting_up *setting, struct cowherd_error *err)
+{
+        const struct request *request = setting->call->request;
+        const char *asked = request_text(request, KEY_STORE);
+        struct choice choice owned_by(choice_free) = {.place.fd = -1};
+
+        if (request->target == COWHERD_LXD) {
+                setting->setup.pool_driver = str_equal_case(asked, "lxd_pool") ? NULL : asked;
+                return store_find("lxd_pool", &setting->driver, err);
+        }
+        if (asked != NULL) {
+                if (store_find(asked, &setting->driver, err) < 0)
+                        return -1;
+                if ((setting->driver->kinds & (unsigned)kind_of_target(request->target)) != 0)
+                        return 0;
+                return fail(err, COWHERD_UNAVAILABLE, "store '%s' does not keep what %s runs", asked, cowherd_target_name(request->target));
+        }
+        if (choice_make(setting->call->herd, request->target, kind_of_target(request->target), NULL, false, &choice, err) < 0)
+                return -1;
+        setting->driver = choice.driver;
+        return 0;
+}
+
+static void make_plan(struct setting_up *setting)
+{
+        struct plan *plan = &setting->plan;
+
+        *plan = (struct plan){.items = 1, .parallel = 1, .operation = setting};
+        if (setting->makes_place)
+                plan_add(plan, false, make_place, NULL, "make, or find again, the pool of store '%s'", setting->driver->name);
+        plan_add(plan, false, choose_store, NULL, "see that store '%s' works, and make it the choice of %s", setting->driver->name,
+                 cowherd_target_name(setting->call->request->target));
+}
+
+int verb_setup(struct call *call, struct cowherd_error *err)
+{
+        const struct request *request = call->request;
+        struct setting_up setting owned_by(setting_up_free) = {.call = call};
+        struct outcome outcome = {0};
+        bool dry = request_flag(request, KEY_DRY_RUN);
+
+        if (request_has(request, KEY_WARM)) {
+                (void)fail(err, COWHERD_UNAVAILABLE, "warm= is not available in this version");
+                return fail_hint(err, "leave warm= out");
+        }
+        if ((dry ? herd_open(call->herd, false, err) : herd_open(call->herd, true, err)) < 0)
+                return -1;
+        setting.setup = (struct store_setup){.root = call->herd->root,
+                                             .herd_uuid = call->herd->catalogue == NULL ? "" : catalogue_uuid(call->herd->catalogue),
+                                             .pool = request_text(request, KEY_POOL),
+                                             .size_bytes = request_number(request, KEY_SIZE)};
+        if (find_driver(&setting, err) < 0 || needs_place(&setting, &setting.makes_place, err) < 0)
+                return -1;
+        make_plan(&setting);
+        if (dry) {
+                plan_print(&setting.plan, call->answer);
+                answer_done(call->answer, "nothing done: this is the plan to set %s up", cowherd_target_name(request->target));
+                return 0;
+        }
+        if (plan_apply(&setting.plan, &outcome, err) < 0)
+                return -1;
+        answer_text(call->answer, "engine", cowherd_target_name(request->target));
+        answer_text(call->answer, "store", setting.driver->name);
+        answer_text(call->answer, "root", call->herd->root);
+        answer_text(call->answer, "pool", setting.made.source);
+        answer_done(call->answer, "%s is set up with store '%s'", cowherd_target_name(request->target), setting.driver->name);
+        return 0;
+}
+
+/* ---- teardown ---- */
+
+/* Undoes the place that setup made for an engine's store; 75 while anything lies in it. */
+static int remove_place(struct cowherd_herd *herd, const char *name, struct cowherd_error *err)
+{
+        struct catalogue_place place owned_by(catalogue_place_free) = {0};
+        const struct store_driver *driver = NULL;
+        bool used = false;
+        int got = catalogue_get_place(herd->catalogue, name, &place, err);
+
+        if (got != 0)
+                return got < 0 ? -1 : 0;
+        if (catalogue_place_in_use(herd->catalogue, name, &used, err) < 0)
+                return -1;
+        if (used) {
+                (void)fail(err, COWHERD_BUSY, "the pool of store '%s' is in use", name);
+                return fail_hint(err, "delete its clones and remove its bases first");
+        }
+        const struct store_setup setup = {.root = herd->root, .herd_uuid = catalogue_uuid(herd->catalogue), .size_bytes = place.size_bytes};
+        const struct store_made made = {.folder = place.folder, .source = place.source, .ours = place.ours, .size_bytes = place.size_bytes};
+        if (store_find(place.store, &driver, err) < 0 || (driver->teardown != NULL && driver->teardown(&setup, &made, err) < 0))
+                return -1;
+        return catalogue_drop_place(herd->catalogue, name, err);
+}
+
+/* An engine with bases or clones is in use. */
+static int expect_empty(struct cowherd_herd *herd, enum cowherd_target target, struct cowherd_error *err)
+{
+        uint64_t bases = 0, clones = 0;
+
+        if (catalogue_count(herd->catalogue, target, &bases, &clones, err) < 0)
+                return -1;
+        if (bases == 0 && clones == 0)
+                return 0;
+        (void)fail(err, COWHERD_BUSY, "%s is in use: it has %llu bases and %llu clones", cowherd_target_name(target), (unsigned long long)bases,
+                   (unsigned long long)clones);
+        return fail_hint(err, "delete the clones and remove the bases first");
+}
+
+/* Takes the whole herd away where nothing is left in it: only what cowherd made there, and the folder if that empties it. */
+static int remove_empty_herd(struct cowherd_herd *herd, struct cowherd_error *err)
+{
+        static const char *const ours[] = {"catalogue.db", "catalogue.db-wal", "catalogue.db-shm", "locks", "tmp"};
+        static const char *const folders[] = {"bases", "clones", "pools"};
+        struct strv places owned_by(strv_free) = {0};
+        struct catalogue_rows unfinished owned_by(catalogue_rows_free) = {0};
+        uint64_t bases = 0, clones = 0;
+
+        if (catalogue_list_places(herd->catalogue, &places, err) < 0 || catalogue_unfinished(herd->catalogue, &unfinished, err) < 0 ||
+            catalogue_count(herd->catalogue, COWHERD_ANY, &bases, &clones, err) < 0)
+                return -1;
+        if (places.count > 0 || unfinished.count > 0 || bases > 0 || clones > 0)
+                return 0;
+        catalogue_close(herd->catalogue);
+        herd->catalogue = NULL;
+        close_at(&herd->locks);
+        herd->locks = -1;
+        for (size_t i = 0; i < array_length(ours); i++)
+                if (file_remove_tree(herd->fd, ours[i], err) < 0)
+                        return -1;
+        for (size_t i = 0; i < array_length(folders); i++)
+                (void)unlinkat(herd->fd, folders[i], AT_REMOVEDIR); /* not empty: not ours to empty */
+        close_at(&herd->fd);
+        herd->fd = -1;
+        (void)rmdir(herd->root);
+        return 0;
+}
+
+int verb_teardown(struct call *call, struct cowherd_error *err)
+{
+        struct cowherd_herd *herd = call->herd;
+        enum cowherd_target target = call->request->target;
+        owned_str char *key = x_asprintf("%s.store", cowherd_target_name(target)), *store = NULL;
+        int got = herd_open(herd, false, err);
+
+        if (got < 0)
+                return -1;
+        answer_text(call->answer, "engine", cowherd_target_name(target));
+        if (got > 0) {
+                answer_done(call->answer, "%s was not set up: nothing to undo", cowherd_target_name(target));
+                return 0;
+        }
+        if (!request_flag(call->request, KEY_DRY_RUN) && herd_recover(herd, NULL, err) < 0)
+                return -1;
+        if (expect_empty(herd, target, err) < 0 || catalogue_get_setting(herd->catalogue, key, &store, err) < 0)
+                return -1;
+        if (request_flag(call->request, KEY_DRY_RUN)) {
+                answer_done(call->answer, "nothing done: teardown would undo the setup of %s%s%s", cowherd_target_name(target), store ? " with store " : "",
+                            store ? store : "");
+                return 0;
+        }
+        if (store != NULL && remove_place(herd, store, err) < 0)
+                return -1;
+        if (catalogue_set_setting(herd->catalogue, key, NULL, err) < 0 || remove_empty_herd(herd, err) < 0)
+                return -1;
+        answer_done(call->answer, "the setup of %s is undone", cowherd_target_name(target));
+        return 0;
+}

@@ -1,0 +1,231 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * status and doctor: what is usable here, and what to do where it isn't. Both leave no trace: on a machine that has no
+ * herd yet the stores are asked about the folder in which it would be made.
+ */
+#include "herd/herd.h"
+
+#include "base/number.h"
+
+#include <stdio.h>
+#include <string.h>
+
+/* How many clones of a target run now. */
+static int count_running(struct cowherd_herd *herd, enum cowherd_target target, uint64_t *ret, struct cowherd_error *err)
+{
+        struct catalogue_rows rows owned_by(catalogue_rows_free) = {0};
+        uint64_t running = 0;
+
+        if (catalogue_list(herd->catalogue, target, CATALOGUE_CLONE, NULL, &rows, err) < 0)
+                return -1;
+        owned_mem enum engine_state *states = x_calloc(rows.count, sizeof *states);
+        if (herd_states(herd, rows.items, rows.count, states, err) < 0)
+                return -1;
+        for (size_t i = 0; i < rows.count; i++)
+                running += states[i] == ENGINE_RUNNING;
+        *ret = running;
+        return 0;
+}
+
+static int fields_of_counts(struct cowherd_herd *herd, struct cowherd_answer *answer, enum cowherd_target target, bool available,
+                            struct cowherd_error *err)
+{
+        uint64_t bases = 0, clones = 0, running = 0;
+
+        if (herd->catalogue != NULL && catalogue_count(herd->catalogue, target, &bases, &clones, err) < 0)
+                return -1;
+        if (herd->catalogue != NULL && available && clones > 0 && count_running(herd, target, &running, err) < 0)
+                return -1;
+        answer_number(answer, "bases", bases);
+        answer_number(answer, "clones", clones);
+        answer_number(answer, "running", running);
+        return 0;
+}
+
+/* The stores that an engine can use, each with why not: "btrfs overlay (not zfs: …)". */
+static int fields_of_stores(struct cowherd_herd *herd, struct cowherd_answer *answer, const struct engine_driver *engine,
+                            struct cowherd_error *err)
+{
+        enum store_kind kind = kind_of_target(engine->target);
+        owned_string struct str usable = {0}, refused = {0};
+
+        for (size_t i = 0; i < store_count(); i++) {
+                struct choice choice owned_by(choice_free) = {.place.fd = -1};
+                const char *name = store_name_at(i);
+                if ((kind == STORE_INSTANCE) != (strcmp(name, "lxd_pool") == 0))
+                        continue;
+                struct cowherd_error why;
+                if (choice_probe(herd, name, kind, false, &choice, &why) < 0) {
+                        str_addf(&refused, "%s%s: %s", refused.length > 0 ? "; " : "", name, why.text);
+                        continue;
+                }
+                if ((choice.driver->kinds & (unsigned)kind) == 0)
+                        continue;
+                if (choice.probe.usable)
+                        str_addf(&usable, "%s%s", usable.length > 0 ? " " : "", name);
+                else
+                        str_addf(&refused, "%s%s: %s", refused.length > 0 ? "; " : "", name, choice.probe.reason);
+        }
+        answer_text(answer, "stores", str_text(&usable));
+        answer_text(answer, "stores_refused", refused.length > 0 ? str_text(&refused) : NULL);
+        (void)err;
+        return 0;
+}
+
+/* The store that a base would go to now. */
+static void fields_of_choice(struct cowherd_herd *herd, struct cowherd_answer *answer, enum cowherd_target target)
+{
+        struct choice choice owned_by(choice_free) = {.place.fd = -1};
+        struct cowherd_error err;
+
+        if (choice_make(herd, target, kind_of_target(target), NULL, false, &choice, &err) < 0) {
+                answer_text(answer, "store", "");
+                answer_text(answer, "store_reason", err.text);
+                return;
+        }
+        answer_text(answer, "store", choice.driver->name);
+        answer_text(answer, "store_detail", choice.probe.detail[0] == '\0' ? NULL : choice.probe.detail);
+}
+
+static int status_of(struct call *call, enum cowherd_target target, bool *ret_available, struct cowherd_error *err)
+{
+        struct cowherd_answer *answer = call->answer;
+        const struct engine_driver *engine = NULL;
+        struct engine_probe probe = {0};
+        struct cowherd_error why;
+
+        answer_text(answer, "engine", cowherd_target_name(target));
+        if (engine_find(target, &engine, &why) < 0 || engine->probe(&probe, &why) < 0) {
+                (void)snprintf(probe.reason, sizeof probe.reason, "%.255s", why.text);
+                (void)snprintf(probe.hint, sizeof probe.hint, "%.255s", why.hint);
+        }
+        answer_flag(answer, "available", probe.available);
+        answer_text(answer, "reason", probe.reason);
+        answer_text(answer, "advice", probe.hint[0] == '\0' ? NULL : probe.hint);
+        answer_text(answer, "version", probe.version);
+        fields_of_choice(call->herd, answer, target);
+        if (engine != NULL && fields_of_stores(call->herd, answer, engine, err) < 0)
+                return -1;
+        answer_text(answer, "acceleration", probe.acceleration);
+        answer_text(answer, "root", call->herd->root);
+        if (fields_of_counts(call->herd, answer, target, probe.available, err) < 0)
+                return -1;
+        answer_text(answer, "runtime", engine == NULL ? "" : engine->runtime);
+        answer_also(answer, "cowMethod", "store");
+        *ret_available = probe.available;
+        return 0;
+}
+
+int verb_status(struct call *call, struct cowherd_error *err)
+{
+        enum cowherd_target target = call->request->target;
+        bool available = false;
+        unsigned usable = 0;
+
+        if (herd_open(call->herd, false, err) < 0)
+                return -1;
+        if (target < COWHERD_ENGINES) {
+                if (status_of(call, target, &available, err) < 0)
+                        return -1;
+                answer_done(call->answer, available ? "%s is ready" : "%s can't be used here", cowherd_target_name(target));
+                return 0;
+        }
+        answer_list(call->answer);
+        for (int engine = 0; engine < COWHERD_ENGINES; engine++) {
+                answer_item(call->answer);
+                if (status_of(call, (enum cowherd_target)engine, &available, err) < 0)
+                        return -1;
+                usable += available;
+        }
+        answer_items_end(call->answer);
+        answer_done(call->answer, "%u of %d engines are ready", usable, COWHERD_ENGINES);
+        return 0;
+}
+
+/* ---- doctor ---- */
+
+struct findings {
+        struct cowherd_answer *answer;
+        size_t bad;
+};
+
+static void add_finding(struct findings *findings, const char *check, bool ok, const char *detail, const char *advice)
+{
+        answer_item(findings->answer);
+        answer_text(findings->answer, "check", check);
+        answer_flag(findings->answer, "ok", ok);
+        answer_text(findings->answer, "detail", detail);
+        answer_text(findings->answer, "advice", ok || str_is_empty(advice) ? NULL : advice);
+        findings->bad += !ok;
+}
+
+static void check_engine(struct cowherd_herd *herd, struct findings *findings, enum cowherd_target target)
+{
+        const struct engine_driver *engine = NULL;
+        struct engine_probe probe = {0};
+        struct choice choice owned_by(choice_free) = {.place.fd = -1};
+        struct cowherd_error err = {0};
+        owned_str char *check = x_asprintf("engine %s", cowherd_target_name(target)), *store = x_asprintf("store of %s", cowherd_target_name(target));
+
+        if (engine_find(target, &engine, &err) < 0 || engine->probe(&probe, &err) < 0) {
+                add_finding(findings, check, false, err.text, err.hint);
+                return;
+        }
+        add_finding(findings, check, probe.available, probe.available ? probe.version : probe.reason, probe.hint);
+        if (!probe.available)
+                return;
+        bool found = choice_make(herd, target, kind_of_target(target), NULL, false, &choice, &err) == 0;
+        add_finding(findings, store, found, found ? choice.driver->name : err.text, err.hint);
+}
+
+static int check_leftovers(struct cowherd_herd *herd, struct findings *findings, struct cowherd_error *err)
+{
+        struct catalogue_rows rows owned_by(catalogue_rows_free) = {0};
+
+        if (catalogue_unfinished(herd->catalogue, &rows, err) < 0)
+                return -1;
+        owned_str char *detail = x_asprintf("%zu unfinished object%s", rows.count, rows.count == 1 ? "" : "s");
+        add_finding(findings, "leftovers", rows.count == 0, detail, "run 'cowherd cleanup'");
+        return 0;
+}
+
+/* Every base as its store sealed it? */
+static int check_bases(struct cowherd_herd *herd, struct findings *findings, struct cowherd_error *err)
+{
+        struct catalogue_rows rows owned_by(catalogue_rows_free) = {0};
+
+        if (catalogue_list(herd->catalogue, COWHERD_ANY, CATALOGUE_BASE, NULL, &rows, err) < 0)
+                return -1;
+        for (size_t i = 0; i < rows.count; i++) {
+                struct thing base owned_by(thing_free) = {.place.fd = -1};
+                struct cowherd_error why = {0};
+                owned_str char *check = x_asprintf("base %s", rows.items[i].name);
+                bool ok = catalogue_get(herd->catalogue, rows.items[i].id, &base.row, &why) == 0 && thing_open(herd, false, &base, &why) == 0 &&
+                          base.driver->check_base(&base.place.place, &base.object, &why) == 0;
+                add_finding(findings, check, ok, ok ? "unchanged" : why.text, "register it again under another name, and clone that");
+        }
+        return 0;
+}
+
+int verb_doctor(struct call *call, struct cowherd_error *err)
+{
+        struct findings findings = {.answer = call->answer};
+        int got = herd_open(call->herd, false, err);
+
+        if (got < 0)
+                return -1;
+        answer_list(call->answer);
+        add_finding(&findings, "root folder", true, call->herd->root, NULL);
+        for (int target = 0; target < COWHERD_ENGINES; target++)
+                check_engine(call->herd, &findings, (enum cowherd_target)target);
+        if (got == 0 && (check_leftovers(call->herd, &findings, err) < 0 || check_bases(call->herd, &findings, err) < 0))
+                return -1;
+        answer_items_end(call->answer);
+        answer_number(call->answer, "problems", findings.bad);
+        if (findings.bad == 0) {
+                answer_done(call->answer, "everything is well");
+                return 0;
+        }
+        (void)fail(err, COWHERD_UNAVAILABLE, "%zu problem%s found", findings.bad, findings.bad == 1 ? "" : "s");
+        return fail_hint(err, "each is told with what to do; engines that you don't use need nothing");
+}
