@@ -7,6 +7,7 @@
 #include "store/folder.h"
 
 #include "base/number.h"
+#include "sys/clock.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -56,11 +57,13 @@ int folder_open(const struct store_place *place, const struct store_object *obje
         return open_at(place, store_object_folder(object, path), ret_fd, err);
 }
 
-int folder_open_tree(const struct store_place *place, const struct store_object *object, int *ret_fd, struct cowherd_error *err)
+int folder_open_leaf(const struct store_place *place, const struct store_object *object, const char *leaf, int *ret_fd,
+                     struct cowherd_error *err)
 {
-        char path[STORE_PATH_BYTES];
+        char folder[STORE_PATH_BYTES], path[2 * STORE_PATH_BYTES];
 
-        return open_at(place, store_object_path(object, path), ret_fd, err);
+        (void)snprintf(path, sizeof path, "%s/%s", store_object_folder(object, folder), leaf);
+        return open_at(place, path, ret_fd, err);
 }
 
 char *folder_absolute(const struct store_place *place, const struct store_object *object, const char *leaf)
@@ -75,6 +78,16 @@ bool folder_exists(const struct store_place *place, const struct store_object *o
         char path[STORE_PATH_BYTES];
 
         return faccessat(place->fd, store_object_folder(object, path), F_OK, AT_SYMLINK_NOFOLLOW) == 0;
+}
+
+bool folder_is_mounted(const struct store_place *place, const struct store_object *object)
+{
+        char path[STORE_PATH_BYTES];
+        struct statx found;
+
+        if (statx(place->fd, store_object_path(object, path), AT_SYMLINK_NOFOLLOW | AT_NO_AUTOMOUNT, STATX_TYPE, &found) < 0)
+                return false;
+        return (found.stx_attributes & STATX_ATTR_MOUNT_ROOT) != 0;
 }
 
 int folder_undo(const struct store_place *place, const struct store_object *object, const struct cowherd_error *err)
@@ -135,6 +148,21 @@ int folder_fail(const struct store_object *object, enum cowherd_code code, const
         return fail(err, code, "%s %llu %s", role, (unsigned long long)object->id, what);
 }
 
+const char *folder_probe_name(char *buffer)
+{
+        char hex[17];
+
+        (void)snprintf(buffer, FOLDER_PROBE_BYTES, ".probe-%s", random_hex(8, hex));
+        return buffer;
+}
+
+int folder_unusable(struct store_probe *ret, const char *reason)
+{
+        *ret = (struct store_probe){.usable = false};
+        (void)snprintf(ret->reason, sizeof ret->reason, "%s", reason);
+        return 0;
+}
+
 int folder_prepare_base(const struct store_place *place, const struct store_object *base, struct cowherd_error *err)
 {
         owned_fd int folder = -1;
@@ -181,8 +209,7 @@ int folder_usage(const struct store_place *place, const struct store_object *obj
         return 0;
 }
 
-/* "07" is nobody's id: only the text that the number is written as counts. */
-static bool is_id(const char *name)
+bool folder_is_id(const char *name)
 {
         uint64_t id;
 
@@ -206,7 +233,7 @@ int folder_list_ids(const struct store_place *place, enum store_role role, struc
         }
         errno = 0;
         for (const struct dirent *entry; (entry = readdir(folder)) != NULL; errno = 0)
-                if (is_id(entry->d_name))
+                if (folder_is_id(entry->d_name))
                         strv_add(&ids, entry->d_name);
         int failed = errno != 0 ? fail_errno(err, "cannot list '%s/%s'", place->folder, role_folder(role)) : 0;
         (void)closedir(folder);

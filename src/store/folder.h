@@ -19,14 +19,27 @@
  * folder, the caller's.
  */
 int folder_make(const struct store_place *place, const struct store_object *object, int *ret_fd, struct cowherd_error *err) must_check;
-/* Opens bases/ID or clones/ID, or in it the "tree". *ret_fd is the caller's. */
+/* Opens bases/ID or clones/ID, or the folder `leaf` ("tree") in it. *ret_fd is the caller's. */
 int folder_open(const struct store_place *place, const struct store_object *object, int *ret_fd, struct cowherd_error *err) must_check;
-int folder_open_tree(const struct store_place *place, const struct store_object *object, int *ret_fd, struct cowherd_error *err) must_check;
+int folder_open_leaf(const struct store_place *place, const struct store_object *object, const char *leaf, int *ret_fd,
+                     struct cowherd_error *err) must_check;
 /* The absolute path of `leaf` ("tree", "upper", "disk.raw") in the object's folder. To be freed. */
 char *folder_absolute(const struct store_place *place, const struct store_object *object, const char *leaf);
 
 /* Whether bases/ID or clones/ID is there. */
 bool folder_exists(const struct store_place *place, const struct store_object *object);
+/* Whether a name is an id, written as the number is: "07" is nobody's. */
+bool folder_is_id(const char *name);
+/* Whether something is mounted on the object's tree: one statx(2), a microsecond however many mounts there are. */
+bool folder_is_mounted(const struct store_place *place, const struct store_object *object);
+
+/* Gives the folder `to` the owner, mode, extended attributes and times of `from`: a tree's root is part of the tree. */
+int folder_match_root(int from, int to, struct cowherd_error *err) must_check;
+/* A name of its own for something short-lived in the place: ".probe-1f2e3d4c". Returns buffer, of FOLDER_PROBE_BYTES. */
+#define FOLDER_PROBE_BYTES 32
+const char *folder_probe_name(char *buffer);
+/* Sets *ret to unusable with the sentence of an error. Always 0, as a probe that can tell why has not failed. */
+int folder_unusable(struct store_probe *ret, const char *reason);
 
 /* After a failure: removes what was made of the object, leaves *err as it is. Always -1. */
 int folder_undo(const struct store_place *place, const struct store_object *object, const struct cowherd_error *err);
@@ -36,13 +49,19 @@ int folder_settle(const struct store_place *place, const struct store_object *ob
 /* Fails with `code` and "base 'NAME' …" (or "base 12 …" where it has no name). Always -1. */
 int folder_fail(const struct store_object *object, enum cowherd_code code, const char *what, struct cowherd_error *err);
 
+/* Fails with 65: the files of a sealed base are not there. Always -1. */
+int folder_base_is_gone(const struct store_object *base, struct cowherd_error *err);
+
 /*
  * The fingerprint of a tree in O(1): inode and change time of its root and of the folders at its top, told apart so that
  * a check can say which one changed. The device number is left out: it changes with a reboot. To be freed.
  */
 int folder_tree_fingerprint(int tree, char **ret_text, struct cowherd_error *err) must_check;
-/* 0 where the tree still has that fingerprint, else 65 naming what changed. */
-int folder_tree_check(const struct store_place *place, const struct store_object *base, struct cowherd_error *err) must_check;
+/* 0 where the tree in `leaf` ("tree", a layer's "upper") still has the base's fingerprint, else 65 naming what changed. */
+int folder_tree_check(const struct store_place *place, const struct store_object *base, const char *leaf, struct cowherd_error *err) must_check;
+/* Keeps the size of the tree in `leaf`, syncs where durable, gives the fingerprint. */
+int folder_tree_seal(const struct store_place *place, const struct store_object *base, const char *leaf, char **ret_fingerprint,
+                     struct cowherd_error *err) must_check;
 /* As file_fingerprint's text, the device left aside. */
 bool folder_same_file_fingerprint(const char *a, const char *b);
 
@@ -51,6 +70,13 @@ int folder_write_size(const struct store_place *place, const struct store_object
                       struct cowherd_error *err) must_check;
 /* 0 bytes where it was never written. */
 int folder_read_size(const struct store_place *place, const struct store_object *base, struct file_usage *ret, struct cowherd_error *err) must_check;
+
+/*
+ * Makes clones/ID by bringing the base's disk or tree over as `mode` says (FILE_TREE_SHARE or FILE_TREE_COPY); a disk
+ * grows to clone->virtual_bytes where that is more.
+ */
+int folder_clone(const struct store_place *place, const struct store_object *clone, enum file_tree_mode mode,
+                 struct cowherd_error *err) must_check;
 
 /* ---- Whole callbacks ---- */
 

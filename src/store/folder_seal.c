@@ -67,19 +67,19 @@ static char *first_difference(const char *was, const char *is)
         return x_strdup("");
 }
 
-static int base_is_gone(const struct store_object *base, struct cowherd_error *err)
+int folder_base_is_gone(const struct store_object *base, struct cowherd_error *err)
 {
         (void)folder_fail(base, COWHERD_DATA, "was changed: its files are gone", err);
         return fail_hint(err, "remove the base and register it again");
 }
 
-int folder_tree_check(const struct store_place *place, const struct store_object *base, struct cowherd_error *err)
+int folder_tree_check(const struct store_place *place, const struct store_object *base, const char *leaf, struct cowherd_error *err)
 {
         owned_fd int tree = -1;
         owned_str char *now = NULL;
 
-        if (folder_open_tree(place, base, &tree, err) < 0)
-                return err->os_errno == ENOENT ? base_is_gone(base, err) : -1;
+        if (folder_open_leaf(place, base, leaf, &tree, err) < 0)
+                return err->os_errno == ENOENT ? folder_base_is_gone(base, err) : -1;
         if (folder_tree_fingerprint(tree, &now, err) < 0)
                 return -1;
         if (str_equal(now, base->fingerprint))
@@ -103,7 +103,7 @@ static int check_disk(const struct store_place *place, const struct store_object
         owned_str char *now = NULL;
 
         if (file_fingerprint(place->fd, store_object_path(base, path), &now, err) < 0)
-                return err->os_errno == ENOENT || err->code == COWHERD_NOT_FOUND ? base_is_gone(base, err) : -1;
+                return err->os_errno == ENOENT || err->code == COWHERD_NOT_FOUND ? folder_base_is_gone(base, err) : -1;
         if (folder_same_file_fingerprint(now, base->fingerprint))
                 return 0;
         (void)folder_fail(base, COWHERD_DATA, "was changed since it was registered", err);
@@ -112,7 +112,7 @@ static int check_disk(const struct store_place *place, const struct store_object
 
 int folder_check_base(const struct store_place *place, const struct store_object *base, struct cowherd_error *err)
 {
-        return base->kind == STORE_TREE ? folder_tree_check(place, base, err) : check_disk(place, base, err);
+        return base->kind == STORE_TREE ? folder_tree_check(place, base, "tree", err) : check_disk(place, base, err);
 }
 
 int folder_write_size(const struct store_place *place, const struct store_object *base, const struct file_usage *usage,
@@ -161,15 +161,15 @@ static int seal_disk(const struct store_place *place, const struct store_object 
         return file_fingerprint(place->fd, path, ret_fingerprint, err);
 }
 
-static int seal_tree(const struct store_place *place, const struct store_object *base, char **ret_fingerprint, struct cowherd_error *err)
+int folder_tree_seal(const struct store_place *place, const struct store_object *base, const char *leaf, char **ret_fingerprint,
+                     struct cowherd_error *err)
 {
-        char path[STORE_PATH_BYTES];
         struct file_usage usage;
         owned_fd int tree = -1;
 
-        if (folder_open_tree(place, base, &tree, err) < 0)
+        if (folder_open_leaf(place, base, leaf, &tree, err) < 0)
                 return -1;
-        if (file_measure(place->fd, store_object_path(base, path), &usage, err) < 0)
+        if (file_measure(tree, ".", &usage, err) < 0)
                 return -1;
         if (folder_write_size(place, base, &usage, err) < 0)
                 return -1;
@@ -180,6 +180,6 @@ static int seal_tree(const struct store_place *place, const struct store_object 
 
 int folder_seal_base(const struct store_place *place, const struct store_object *base, char **ret_fingerprint, struct cowherd_error *err)
 {
-        return base->kind == STORE_TREE ? seal_tree(place, base, ret_fingerprint, err)
+        return base->kind == STORE_TREE ? folder_tree_seal(place, base, "tree", ret_fingerprint, err)
                                         : seal_disk(place, base, ret_fingerprint, err);
 }

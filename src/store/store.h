@@ -33,6 +33,7 @@ struct store_place {
         const char *source;    /* zfs: the dataset that holds ours; lxd_pool: LXD's pool, NULL for its default */
         const char *herd_uuid; /* what everything made in an engine is tagged with */
         bool durable;          /* sync before success */
+        int lock;              /* the lock of the object in hand, which the tools started for it inherit; 0: none */
 };
 
 enum store_role { STORE_BASE, STORE_CLONE };

@@ -1,0 +1,153 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Overlays (kernel's Documentation/filesystems/overlayfs.rst). Making a clone is four mkdirs; the mount itself waits until
+ * the clone is used, so that a thousand clones at rest cost no mounts.
+ */
+#include "store/layers.h"
+
+#include "sys/mount.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <unistd.h>
+
+int layers_make(int folder, int lower, struct cowherd_error *err)
+{
+        static const char *const names[] = {"upper", "work", "tree"};
+        owned_fd int upper = -1;
+
+        for (size_t i = 0; i < array_length(names); i++)
+                if (mkdirat(folder, names[i], 0755) < 0)
+                        return fail_errno(err, "cannot make the folder '%s' of a clone", names[i]);
+        if (file_open_folder(folder, "upper", &upper, err) < 0)
+                return -1;
+        return folder_match_root(lower, upper, err);
+}
+
+/* "/proc/self/fd/7/clones/12/upper". To be freed. */
+static char *short_path(const struct store_place *place, const struct store_object *object, const char *leaf)
+{
+        char folder[STORE_PATH_BYTES];
+
+        return x_asprintf("/proc/self/fd/%d/%s/%s", place->fd, store_object_folder(object, folder), leaf);
+}
+
+void layers_add_lower(struct str *lowers, const struct store_place *place, const struct store_object *object, const char *leaf)
+{
+        owned_str char *path = short_path(place, object, leaf);
+
+        if (lowers->length > 0)
+                str_add_char(lowers, ':');
+        str_add(lowers, path);
+}
+
+int layers_mount(const struct store_place *place, const struct store_object *object, const char *lowers, char **ret_path,
+                 struct cowherd_error *err)
+{
+        owned_str char *tree = folder_absolute(place, object, "tree");
+        owned_str char *upper = short_path(place, object, "upper"), *work = short_path(place, object, "work");
+
+        if (!folder_is_mounted(place, object) && mount_overlay(lowers, upper, work, tree, err) < 0)
+                return fail_while(err, "mounting '%s'", tree);
+        *ret_path = take(tree);
+        return 0;
+}
+
+int layers_unmount(const struct store_place *place, const struct store_object *object, struct cowherd_error *err)
+{
+        owned_str char *tree = folder_absolute(place, object, "tree");
+
+        if (!folder_is_mounted(place, object))
+                return 0;
+        return mount_unmount(tree, err);
+}
+
+int layers_destroy(const struct store_place *place, const struct store_object *object, struct cowherd_error *err)
+{
+        if (layers_unmount(place, object, err) < 0)
+                return -1;
+        return folder_destroy(place, object, err);
+}
+
+static int try_writing(const char *path, int folder, struct cowherd_error *err)
+{
+        owned_str char *file = x_asprintf("%s/tree/written", path);
+
+        owned_fd int written = open(file, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+        if (written < 0)
+                return fail_errno(err, "cannot write through an overlay");
+        if (faccessat(folder, "upper/written", F_OK, 0) < 0)
+                return fail(err, COWHERD_UNAVAILABLE, "what is written through an overlay does not arrive in its upper");
+        return 0;
+}
+
+static int try_overlay(const struct store_place *place, const char *name, int folder, struct cowherd_error *err)
+{
+        owned_str char *path = x_asprintf("/proc/self/fd/%d", folder), *lower = x_asprintf("%s/lower", path);
+        owned_str char *upper = x_asprintf("%s/upper", path), *work = x_asprintf("%s/work", path);
+        owned_str char *tree = x_asprintf("%s/%s/tree", place->folder, name);
+        owned_fd int lower_fd = -1;
+
+        if (mkdirat(folder, "lower", 0700) < 0)
+                return fail_errno(err, "cannot make a folder in '%s'", place->folder);
+        if (file_open_folder(folder, "lower", &lower_fd, err) < 0 || layers_make(folder, lower_fd, err) < 0)
+                return -1;
+        if (mount_overlay(lower, upper, work, tree, err) < 0)
+                return -1;
+        int tried = try_writing(path, folder, err);
+        struct cowherd_error second = *err;
+        if (mount_unmount(tree, &second) < 0 && tried == 0) {
+                *err = second;
+                return -1;
+        }
+        return tried;
+}
+
+int layers_probe(const struct store_place *place, enum store_kind kind, struct store_probe *ret, struct cowherd_error *err)
+{
+        char name[FOLDER_PROBE_BYTES];
+        struct cowherd_error why = {0};
+        owned_fd int folder = -1;
+
+        if (kind != STORE_TREE)
+                return folder_unusable(ret, "an overlay keeps trees only");
+        if (geteuid() != 0)
+                return folder_unusable(ret, "mounting an overlay needs root");
+        if (mkdirat(place->fd, folder_probe_name(name), 0700) < 0) {
+                (void)fail_errno(&why, "cannot make a folder in '%s'", place->folder);
+                return folder_unusable(ret, why.text);
+        }
+        int tried = file_open_folder(place->fd, name, &folder, &why);
+        if (tried == 0)
+                tried = try_overlay(place, name, folder, &why);
+        if (file_remove_tree(place->fd, name, err) < 0)
+                return fail_while(err, "taking a probe away");
+        if (tried < 0)
+                return folder_unusable(ret, why.text);
+        *ret = (struct store_probe){.usable = true};
+        (void)snprintf(ret->detail, sizeof ret->detail, "overlay on %s", file_system_name(place->fd));
+        return 0;
+}
+
+int layers_measure(const struct store_place *place, const struct store_object *object, struct file_usage *ret, struct cowherd_error *err)
+{
+        static const char *const names[] = {"upper", "work"};
+        owned_fd int folder = -1;
+        struct file_usage sum = {0};
+
+        if (folder_open(place, object, &folder, err) < 0)
+                return -1;
+        for (size_t i = 0; i < array_length(names); i++) {
+                struct file_usage measured;
+                if (faccessat(folder, names[i], F_OK, AT_SYMLINK_NOFOLLOW) < 0)
+                        continue; /* half-made */
+                if (file_measure(folder, names[i], &measured, err) < 0)
+                        return -1;
+                sum.allocated_bytes += measured.allocated_bytes;
+                sum.apparent_bytes += measured.apparent_bytes;
+                sum.files += measured.files;
+        }
+        *ret = sum;
+        return 0;
+}
