@@ -180,6 +180,11 @@ const struct cowherd_verb *cowherd_verb_at(size_t index);
 const struct cowherd_verb *cowherd_verb_find(const char *name);
 /* The verb whose name is nearest to a misspelt one, or NULL where none is near. Static. */
 const char *cowherd_verb_suggest(const char *name);
+/*
+ * Help as text of at most 80 columns: on a verb, a target or a topic, or the overview for NULL. *ret_text is to be
+ * free()d. 64 for what is none of them, with the nearest one. @return 0, or -1 and *err.
+ */
+int cowherd_help(const char *topic, char **ret_text, struct cowherd_error *err) __attribute__((warn_unused_result));
 
 #pragma GCC visibility pop
 #ifdef __cplusplus
