@@ -20,11 +20,11 @@ struct cowherd_rexx_options {
  * Runs a script in a herd that it opens and closes itself: the herd must know the script's folder (a relative image= is
  * looked for there), and that is said when a herd is opened. What goes wrong is told on standard error.
  *
- * The exit status of the process is returned: the script's own EXIT or RETURN value (0 where it gave none; its low eight
- * bits where it is a whole number; 64 and a message where it is anything else), else
+ * The exit status of the process is returned: the script's own EXIT or RETURN value (0 where it gave none; 255 for a whole
+ * number outside 0–255, so that 256 is no success; 64 and a message for what is no whole number), else
  *   64      no script was named
  *   65      the script is not REXX, or stopped at a REXX error (its file and line are told)
- *   66, 77  it is not there, or cannot be read
+ *   66      it is not there, or cannot be read
  *   77, 78  the herd cannot be opened
  *   128 + n a signal ended it (INT, TERM or HUP) and the script had no SIGNAL ON HALT of its own
  *
