@@ -1,0 +1,577 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * build/bench/clone: what a clone costs, beside the raw tool that would make it, on this machine, now. Run as root. It makes
+ * a herd of its own, a btrfs pool, a ZFS pool and an LXD daemon in one temporary folder (bench/fixtures.sh), and takes all
+ * of it away again. Each row says what is compared; `--json` prints the rows for machines.
+ *
+ *     build/bench/clone [--json] [--quick] [--only TEXT]
+ */
+#include "measure.h"
+
+#include <cowherd.h>
+
+#include <fcntl.h>
+#include <linux/btrfs.h>
+#include <stdarg.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/mount.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#define ROWS_MAX 32
+#define MANY 256
+
+static char folder[64];  /* everything is in it */
+static char herd_root[96], small_root[96];
+static struct cowherd_herd *herd, *small_herd; /* the one with 10,000 clones later on, and one with ten */
+static char qemu_base[256], btrfs_base[256], btrfs_pool[256], zfs_base[256];
+static bool quick;
+
+/* ---- speaking to cowherd ---- */
+
+/* Executes a command in this process; its answer's field, copied, where one is asked for. Ends the bench where it fails. */
+static double say_to(struct cowherd_herd *whom, enum cowherd_target target, const char *command, const char *field, char *ret, size_t size)
+{
+        double began = measure_now_ms();
+        struct cowherd_answer *answer = cowherd_execute(whom, target, command, NULL);
+        double ms = measure_now_ms() - began;
+
+        if (!cowherd_answer_success(answer))
+                measure_die("%s %s: %s", cowherd_target_name(target), command, cowherd_answer_text(answer));
+        if (field != NULL)
+                (void)snprintf(ret, size, "%s", cowherd_answer_get(answer, field) == NULL ? "" : cowherd_answer_get(answer, field));
+        cowherd_answer_free(answer);
+        return ms;
+}
+
+static double say(enum cowherd_target target, const char *format, ...) __attribute__((format(printf, 2, 3)));
+static double say(enum cowherd_target target, const char *format, ...)
+{
+        char command[512];
+        va_list args;
+
+        va_start(args, format);
+        (void)vsnprintf(command, sizeof command, format, args);
+        va_end(args);
+        return say_to(herd, target, command, NULL, NULL, 0);
+}
+
+static double say_whole(const char *target, const char *verb, const char *first, const char *second, const char *third)
+{
+        const char *argv[] = {COWHERD_PROGRAM, "--root", herd_root, target, verb, first, second, third, NULL};
+
+        return measure_program(argv);
+}
+
+static const char *numbered(const char *stem, unsigned run)
+{
+        static char texts[4][320];
+        static unsigned next;
+        char *text = texts[next++ % 4];
+
+        (void)snprintf(text, sizeof texts[0], "%s%u", stem, run);
+        return text;
+}
+
+/* ---- QEMU ---- */
+
+static double qemu_in_process(unsigned run)
+{
+        double ms = say(COWHERD_QEMU, "clone_from_base base=vm name=p-%u", run);
+
+        (void)say(COWHERD_QEMU, "delete name=p-%u", run);
+        return ms;
+}
+
+static double qemu_img(unsigned run)
+{
+        char path[128];
+
+        (void)snprintf(path, sizeof path, "%s/raw-%u.qcow2", folder, run);
+        const char *argv[] = {"qemu-img", "create", "-q", "-f", "qcow2", "-b", qemu_base, "-F", "qcow2", path, NULL};
+        double ms = measure_program(argv);
+        (void)unlink(path);
+        return ms;
+}
+
+static double qemu_whole(unsigned run)
+{
+        double ms = say_whole("qemu", "clone_from_base", "base=vm", numbered("name=w-", run), NULL);
+
+        (void)say(COWHERD_QEMU, "delete name=w-%u", run);
+        return ms;
+}
+
+static double qemu_durable(unsigned run)
+{
+        double ms = say_whole("qemu", "clone_from_base", "base=vm", numbered("name=d-", run), "durable=true");
+
+        (void)say(COWHERD_QEMU, "delete name=d-%u", run);
+        return ms;
+}
+
+static double qemu_many(unsigned run)
+{
+        double ms = say(COWHERD_QEMU, "clone_from_base base=vm name=m%u count=%d", run, MANY);
+
+        (void)say(COWHERD_QEMU, "delete name=m%u-*", run);
+        return ms / MANY;
+}
+
+static double allocated(const char *path)
+{
+        struct stat facts;
+
+        if (stat(path, &facts) < 0)
+                measure_die("cannot look at '%s'", path);
+        return (double)facts.st_blocks * 512;
+}
+
+static double qemu_bytes(unsigned run)
+{
+        char command[128], path[256];
+
+        (void)snprintf(command, sizeof command, "clone_from_base base=vm name=b-%u", run);
+        (void)say_to(herd, COWHERD_QEMU, command, "path", path, sizeof path);
+        double bytes = allocated(path);
+        (void)say(COWHERD_QEMU, "delete name=b-%u", run);
+        return bytes;
+}
+
+static double qemu_img_bytes(unsigned run)
+{
+        char path[128];
+
+        (void)snprintf(path, sizeof path, "%s/size-%u.qcow2", folder, run);
+        const char *argv[] = {"qemu-img", "create", "-q", "-f", "qcow2", "-b", qemu_base, "-F", "qcow2", path, NULL};
+        (void)measure_program(argv);
+        double bytes = allocated(path);
+        (void)unlink(path);
+        return bytes;
+}
+
+/* ---- nspawn on an overlay ---- */
+
+static double nspawn_in_process(const char *base, const char *stem, unsigned run)
+{
+        double ms = say(COWHERD_NSPAWN, "clone_from_base base=%s name=%s-%u", base, stem, run);
+
+        (void)say(COWHERD_NSPAWN, "delete name=%s-%u", stem, run);
+        return ms;
+}
+
+static double overlay_in_process(unsigned run)
+{
+        return nspawn_in_process("on-overlay", "o", run);
+}
+
+static double make_folder(const char *path)
+{
+        double began = measure_now_ms();
+
+        if (mkdir(path, 0700) < 0)
+                measure_die("cannot make '%s'", path);
+        return measure_now_ms() - began;
+}
+
+/* The raw way: three folders and mount(2), and nothing remembered. */
+static double overlay_raw(unsigned run)
+{
+        char upper[128], work[128], merged[128], options[640];
+
+        (void)snprintf(upper, sizeof upper, "%s/upper-%u", folder, run);
+        (void)snprintf(work, sizeof work, "%s/work-%u", folder, run);
+        (void)snprintf(merged, sizeof merged, "%s/merged-%u", folder, run);
+        (void)snprintf(options, sizeof options, "lowerdir=%s/tree,upperdir=%s,workdir=%s", folder, upper, work);
+        double ms = make_folder(upper) + make_folder(work) + make_folder(merged), began = measure_now_ms();
+        if (mount("overlay", merged, "overlay", 0, options) < 0)
+                measure_die("cannot mount an overlay");
+        ms += measure_now_ms() - began;
+        const char *away[] = {"rm", "-rf", upper, work, merged, NULL};
+        (void)umount(merged);
+        (void)measure_try(away);
+        return ms;
+}
+
+/* ---- nspawn on btrfs ---- */
+
+static double btrfs_in_process(unsigned run)
+{
+        return nspawn_in_process("on-btrfs", "t", run);
+}
+
+/* One snapshot ioctl into a folder of its own; nothing else is timed. */
+static double btrfs_ioctl(const char *parent, unsigned index)
+{
+        char path[320];
+        struct btrfs_ioctl_vol_args_v2 args = {0};
+
+        (void)snprintf(path, sizeof path, "%s/%u", parent, index);
+        (void)make_folder(path);
+        int from = open(btrfs_base, O_RDONLY | O_DIRECTORY | O_CLOEXEC), to = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+        args.fd = from;
+        (void)snprintf(args.name, sizeof args.name, "tree");
+        double began = measure_now_ms();
+        if (ioctl(to, BTRFS_IOC_SNAP_CREATE_V2, &args) < 0)
+                measure_die("cannot snapshot '%s'", btrfs_base);
+        double ms = measure_now_ms() - began;
+        (void)close(from);
+        (void)close(to);
+        return ms;
+}
+
+static void btrfs_destroy(const char *parent, unsigned index)
+{
+        char path[320];
+        struct btrfs_ioctl_vol_args args = {0};
+
+        (void)snprintf(path, sizeof path, "%s/%u", parent, index);
+        int at = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+        (void)snprintf(args.name, sizeof args.name, "tree");
+        (void)ioctl(at, BTRFS_IOC_SNAP_DESTROY, &args);
+        (void)close(at);
+        (void)rmdir(path);
+}
+
+static double btrfs_raw(unsigned run)
+{
+        double ms = btrfs_ioctl(btrfs_pool, run);
+
+        btrfs_destroy(btrfs_pool, run);
+        return ms;
+}
+
+static double btrfs_many(unsigned run)
+{
+        double ms = say(COWHERD_NSPAWN, "clone_from_base base=on-btrfs name=m%u count=%d", run, MANY);
+
+        (void)say(COWHERD_NSPAWN, "delete name=m%u-*", run);
+        return ms / MANY;
+}
+
+static double btrfs_many_raw(unsigned run)
+{
+        double ms = 0;
+
+        (void)run;
+        for (unsigned i = 0; i < MANY; i++)
+                ms += btrfs_ioctl(btrfs_pool, i);
+        for (unsigned i = 0; i < MANY; i++)
+                btrfs_destroy(btrfs_pool, i);
+        return ms / MANY;
+}
+
+/* ---- nspawn on ZFS ---- */
+
+static double zfs_in_process(unsigned run)
+{
+        return nspawn_in_process("on-zfs", "z", run);
+}
+
+static double zfs_raw(unsigned run)
+{
+        const char *clone = numbered("cowherdbench/raw-", run);
+        const char *make[] = {"zfs", "clone", "-o", "canmount=noauto", zfs_base, clone, NULL}, *destroy[] = {"zfs", "destroy", clone, NULL};
+        double ms = measure_program(make);
+
+        (void)measure_try(destroy);
+        return ms;
+}
+
+/* ---- LXD ---- */
+
+static void lxd_delete(const char *name)
+{
+        const char *argv[] = {"lxc", "delete", "--force", name, NULL};
+
+        (void)measure_program(argv);
+}
+
+static double lxd_whole(unsigned run)
+{
+        double ms = say_whole("lxd", "clone_from_base", "base=ct", numbered("name=w-", run), NULL);
+
+        (void)say(COWHERD_LXD, "delete name=w-%u", run);
+        return ms;
+}
+
+static double lxc_copy(unsigned run)
+{
+        const char *name = numbered("raw-", run);
+        const char *argv[] = {"lxc", "copy", "raw/base", name, NULL};
+        double ms = measure_program(argv);
+
+        lxd_delete(name);
+        return ms;
+}
+
+/* lxc start, and back to stopped. */
+static double lxc_start(const char *name)
+{
+        const char *start[] = {"lxc", "start", name, NULL}, *stop[] = {"lxc", "stop", "--force", name, NULL};
+        double ms = measure_program(start);
+
+        (void)measure_program(stop);
+        return ms;
+}
+
+static double lxd_first_start(unsigned run)
+{
+        const char *name = numbered("s-", run);
+
+        (void)say(COWHERD_LXD, "clone_from_base base=ct name=%s", name);
+        double ms = lxc_start(name);
+        (void)say(COWHERD_LXD, "delete name=%s", name);
+        return ms;
+}
+
+static double lxc_first_start(unsigned run)
+{
+        const char *name = numbered("raws-", run);
+        const char *copy[] = {"lxc", "copy", "raw/base", name, NULL};
+
+        (void)measure_program(copy);
+        double ms = lxc_start(name);
+        lxd_delete(name);
+        return ms;
+}
+
+/* ---- a large catalogue against a small one ---- */
+
+static double clone_in(struct cowherd_herd *whom, unsigned run)
+{
+        char command[128];
+
+        (void)snprintf(command, sizeof command, "clone_from_base base=vm name=c-%u", run);
+        double ms = say_to(whom, COWHERD_QEMU, command, NULL, NULL, 0);
+        (void)snprintf(command, sizeof command, "delete name=c-%u", run);
+        (void)say_to(whom, COWHERD_QEMU, command, NULL, NULL, 0);
+        return ms;
+}
+
+static double clone_in_large(unsigned run)
+{
+        return clone_in(herd, run);
+}
+
+static double clone_in_small(unsigned run)
+{
+        return clone_in(small_herd, run);
+}
+
+static double info_in_large(unsigned run)
+{
+        (void)run;
+        return say_to(herd, COWHERD_QEMU, "info name=big-7", NULL, NULL, 0);
+}
+
+static double info_in_small(unsigned run)
+{
+        (void)run;
+        return say_to(small_herd, COWHERD_QEMU, "info name=big-7", NULL, NULL, 0);
+}
+
+static double list_large(unsigned run)
+{
+        const char *argv[] = {COWHERD_PROGRAM, "--root", herd_root, "--json", "qemu", "list", NULL};
+
+        (void)run;
+        return measure_program(argv);
+}
+
+static double nspawn_in_large(unsigned run)
+{
+        return nspawn_in_process("on-overlay", "l", run);
+}
+
+static double nspawn_in_small(unsigned run)
+{
+        char command[128];
+
+        (void)snprintf(command, sizeof command, "clone_from_base base=on-overlay name=l-%u", run);
+        double ms = say_to(small_herd, COWHERD_NSPAWN, command, NULL, NULL, 0);
+        (void)snprintf(command, sizeof command, "delete name=l-%u", run);
+        (void)say_to(small_herd, COWHERD_NSPAWN, command, NULL, NULL, 0);
+        return ms;
+}
+
+/* ---- fixtures ---- */
+
+static void fixtures(const char *what)
+{
+        const char *argv[] = {"bash", COWHERD_BENCH_FIXTURES, what, folder, NULL};
+
+        if (!measure_try(argv) && strcmp(what, "up") == 0)
+                measure_die("the fixtures could not be made; run 'bash bench/fixtures.sh up DIR' to see why");
+}
+
+static void tear_down(void)
+{
+        static bool done;
+
+        if (done || folder[0] == '\0')
+                return;
+        done = true;
+        cowherd_close(herd);
+        cowherd_close(small_herd);
+        fixtures("down");
+}
+
+static struct cowherd_herd *open_herd(const char *root)
+{
+        const struct cowherd_options options = {.root = root};
+        struct cowherd_error err;
+        struct cowherd_herd *opened = NULL;
+
+        if (cowherd_open(&options, &opened, &err) < 0)
+                measure_die("%s", err.text);
+        return opened;
+}
+
+static void register_in(struct cowherd_herd *whom)
+{
+        char command[512];
+
+        (void)snprintf(command, sizeof command, "register_base name=vm image=%s/disk.qcow2", folder);
+        (void)say_to(whom, COWHERD_QEMU, command, "path", qemu_base, sizeof qemu_base);
+        (void)snprintf(command, sizeof command, "register_base name=on-overlay rootfs=%s/tree store=overlay", folder);
+        (void)say_to(whom, COWHERD_NSPAWN, command, NULL, NULL, 0);
+}
+
+static void set_up_qemu_and_trees(void)
+{
+        herd = open_herd(herd_root);
+        small_herd = open_herd(small_root);
+        register_in(small_herd);
+        register_in(herd);
+        (void)say_to(small_herd, COWHERD_QEMU, "clone_from_base base=vm name=big count=10", NULL, NULL, 0);
+}
+
+static void set_up_btrfs(void)
+{
+        char command[512];
+
+        (void)say(COWHERD_NSPAWN, "setup store=btrfs size=4G");
+        (void)snprintf(command, sizeof command, "register_base name=on-btrfs rootfs=%s/tree store=btrfs", folder);
+        (void)say_to(herd, COWHERD_NSPAWN, command, "path", btrfs_base, sizeof btrfs_base);
+        (void)snprintf(btrfs_pool, sizeof btrfs_pool, "%s/pools/btrfs/bench", herd_root);
+        (void)make_folder(btrfs_pool);
+}
+
+static void set_up_zfs(void)
+{
+        (void)say(COWHERD_NSPAWN, "setup store=zfs pool=cowherdbench");
+        (void)say(COWHERD_NSPAWN, "register_base name=on-zfs rootfs=%s/tree store=zfs", folder);
+        (void)snprintf(zfs_base, sizeof zfs_base, "cowherdbench/raw@base"); /* the fixtures made it */
+}
+
+static void set_up_lxd(void)
+{
+        char command[512];
+        char path[128];
+
+        (void)snprintf(path, sizeof path, "%s/lxd", folder);
+        (void)setenv("LXD_DIR", path, 1);
+        (void)snprintf(command, sizeof command, "register_base name=ct rootfs=%s/debian", folder);
+        (void)say_to(herd, COWHERD_LXD, command, NULL, NULL, 0);
+}
+
+static void set_up_large(void)
+{
+        for (unsigned i = 0; i < 10; i++)
+                (void)say(COWHERD_QEMU, "clone_from_base base=vm name=%s count=1000", i == 0 ? "big" : numbered("big", i));
+}
+
+struct group {
+        void (*set_up)(void);
+        struct figure figures[6];
+};
+
+static const struct group groups[] = {
+        {set_up_qemu_and_trees,
+         {{"QEMU clone, in-process", "in-process with catalogue, not synced : qemu-img create -b, a process", "ms", 60, qemu_in_process, qemu_img},
+          {"QEMU clone, whole process", "cowherd, a process, not synced : qemu-img create -b, a process", "ms", 60, qemu_whole, qemu_img},
+          {"QEMU clone, durable=true", "cowherd, a process, all synced : qemu-img create -b, 5 syncs", "ms", 30, qemu_durable, qemu_img},
+          {"QEMU clone, 256 at once, each", "in-process, count=256 : qemu-img create -b, one of them", "ms", 10, qemu_many, qemu_img},
+          {"QEMU clone, bytes allocated", "the overlay's blocks : qemu-img's", "bytes", 5, qemu_bytes, qemu_img_bytes},
+          {"nspawn clone on overlay", "in-process with catalogue : 3 mkdir and mount(2), in-process", "ms", 60, overlay_in_process, overlay_raw}}},
+        {set_up_btrfs,
+         {{"nspawn clone on btrfs", "in-process with catalogue : the bare snapshot ioctl", "ms", 40, btrfs_in_process, btrfs_raw},
+          {"nspawn clone on btrfs, 256, each", "in-process, count=256 : the bare ioctl, 256 in turn", "ms", 5, btrfs_many, btrfs_many_raw}}},
+        {set_up_zfs, {{"nspawn clone on zfs", "in-process with catalogue : a bare zfs clone", "ms", 20, zfs_in_process, zfs_raw}}},
+        {set_up_lxd,
+         {{"LXD clone on btrfs", "cowherd, a process : lxc copy, a process", "ms", 15, lxd_whole, lxc_copy},
+          {"LXD clone, first start", "lxc start of our clone : of a raw copy", "ms", 5, lxd_first_start, lxc_first_start}}},
+        {set_up_large,
+         {{"QEMU clone among 10,000", "in-process, 10,000 clones : 10 clones", "ms", 60, clone_in_large, clone_in_small},
+          {"QEMU info among 10,000", "in-process, 10,000 clones : 10 clones", "ms", 60, info_in_large, info_in_small},
+          {"nspawn clone among 10,000", "in-process, 10,000 clones : 10 clones", "ms", 60, nspawn_in_large, nspawn_in_small},
+          {"list --json of 10,000", "cowherd, a process", "ms", 10, list_large, NULL}}},
+};
+
+/* Whether any figure of a group is wanted. */
+static bool is_wanted(const struct figure *figure, const char *only)
+{
+        return figure->name != NULL && (only == NULL || strcasestr(figure->name, only) != NULL);
+}
+
+static size_t take_group(const struct group *group, const char *only, struct row *rows)
+{
+        size_t count = 0;
+        bool wanted = group == groups; /* all stand on the first */
+
+        for (size_t i = 0; i < sizeof group->figures / sizeof group->figures[0]; i++)
+                wanted = wanted || is_wanted(&group->figures[i], only);
+        if (!wanted)
+                return 0;
+        group->set_up();
+        for (size_t i = 0; i < sizeof group->figures / sizeof group->figures[0]; i++) {
+                struct figure figure = group->figures[i];
+                if (!is_wanted(&figure, only))
+                        continue;
+                if (quick && figure.runs > 5)
+                        figure.runs = 5;
+                if (isatty(STDERR_FILENO))
+                        (void)fprintf(stderr, "\r\033[K%s …", figure.name);
+                rows[count++] = measure_take(&figure);
+        }
+        return count;
+}
+
+int main(int argc, char **argv)
+{
+        struct row rows[ROWS_MAX];
+        size_t count = 0;
+        bool json = false;
+        const char *only = NULL;
+
+        for (int i = 1; i < argc; i++) {
+                if (strcmp(argv[i], "--json") == 0)
+                        json = true;
+                else if (strcmp(argv[i], "--quick") == 0)
+                        quick = true;
+                else if (strcmp(argv[i], "--only") == 0 && i + 1 < argc)
+                        only = argv[++i];
+                else
+                        return (void)fprintf(stderr, "usage: %s [--json] [--quick] [--only TEXT]\n", argv[0]), 64;
+        }
+        if (geteuid() != 0)
+                return (void)fprintf(stderr, "bench: needs root: it mounts, and starts LXD\n"), 77;
+        (void)snprintf(folder, sizeof folder, "/var/tmp/cowherd-bench-XXXXXX");
+        if (mkdtemp(folder) == NULL)
+                return (void)fprintf(stderr, "bench: cannot make '%s'\n", folder), 71;
+        (void)atexit(tear_down);
+        (void)snprintf(herd_root, sizeof herd_root, "%s/herd", folder);
+        (void)snprintf(small_root, sizeof small_root, "%s/small", folder);
+        fixtures("up");
+        for (size_t i = 0; i < sizeof groups / sizeof groups[0]; i++)
+                count += take_group(&groups[i], only, rows + count);
+        if (isatty(STDERR_FILENO))
+                (void)fprintf(stderr, "\r\033[K");
+        json ? measure_print_json(rows, count) : measure_print_table(rows, count);
+        return 0;
+}
