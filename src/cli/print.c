@@ -1,0 +1,149 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Answers for people. A list is a table, a question about one thing its fields, all else its sentence; a plan is numbered
+ * steps; what a command in a guest wrote passes through as it is.
+ */
+#include "cli/cli.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+/* Fields that every answer has: they are told by the sentence and by the exit status. */
+static bool is_head(const char *name)
+{
+        static const char *const heads[] = {"success", "operation", "output", "error", "code", "hint", "count"};
+
+        for (size_t i = 0; i < sizeof heads / sizeof heads[0]; i++)
+                if (strcmp(name, heads[i]) == 0)
+                        return true;
+        return false;
+}
+
+static const struct cowherd_field *field_at(const struct cowherd_answer *answer, long item, size_t index)
+{
+        return item < 0 ? cowherd_answer_field(answer, index) : cowherd_answer_item_field(answer, (size_t)item, index);
+}
+
+void cli_print_fields(const struct cowherd_answer *answer, long item, FILE *out)
+{
+        const struct cowherd_field *field;
+
+        for (size_t i = 0; (field = field_at(answer, item, i)) != NULL; i++) {
+                if (field->also || field->value[0] == '\0' || (item < 0 && is_head(field->name)))
+                        continue;
+                char *value = cli_readable(field);
+                (void)fprintf(out, "%s: %s\n", field->name, value);
+                free(value);
+        }
+}
+
+static bool verb_is(const struct cowherd_verb *verb, const char *names)
+{
+        size_t length = verb == NULL ? 0 : strlen(verb->name);
+
+        for (const char *at = names; length > 0 && (at = strstr(at, verb->name)) != NULL; at += length)
+                if ((at == names || at[-1] == ' ') && (at[length] == ' ' || at[length] == '\0'))
+                        return true;
+        return false;
+}
+
+static bool is_plan(const struct cowherd_answer *answer)
+{
+        return cowherd_answer_items(answer) > 0 && cowherd_answer_item_get(answer, 0, "step") != NULL &&
+               cowherd_answer_item_get(answer, 0, "what") != NULL;
+}
+
+static void print_plan(const struct cowherd_answer *answer, const struct cli_output *output)
+{
+        for (size_t item = 0; item < cowherd_answer_items(answer); item++) {
+                const char *step = cowherd_answer_item_get(answer, item, "step"), *what = cowherd_answer_item_get(answer, item, "what");
+                (void)fprintf(output->out, "%3s. ", step == NULL ? "" : step);
+                cli_print_wrapped(output->out, what == NULL ? "" : what, output->columns - 5, 5);
+        }
+}
+
+/* What the guest's command wrote, byte for byte. */
+static void print_execution(const struct cowherd_answer *answer, const struct cli_output *output)
+{
+        const char *out = cowherd_answer_get(answer, "stdout"), *err = cowherd_answer_get(answer, "stderr");
+
+        (void)fputs(out == NULL ? "" : out, output->out);
+        (void)fputs(err == NULL ? "" : err, output->err);
+}
+
+static void print_sentence(const struct cowherd_answer *answer, const struct cli_output *output)
+{
+        cli_print_line(output->out, cowherd_answer_text(answer));
+}
+
+static void print_list(const struct cowherd_answer *answer, const struct cowherd_verb *verb, const struct cli_output *output)
+{
+        bool speaks = !verb_is(verb, "list list_bases list_snapshots status usage info doctor help") || cowherd_answer_items(answer) == 0;
+
+        if (cowherd_answer_success(answer) && speaks)
+                print_sentence(answer, output);
+        if (cowherd_answer_items(answer) == 0)
+                return;
+        if (is_plan(answer))
+                print_plan(answer, output);
+        else
+                cli_print_table(answer, verb, output);
+}
+
+void cli_print_answer(const struct cowherd_answer *answer, const struct cowherd_verb *verb, const struct cli_output *output)
+{
+        bool success = cowherd_answer_success(answer);
+
+        if (success && cowherd_answer_get(answer, "exit_code") != NULL && verb_is(verb, "execute"))
+                print_execution(answer, output);
+        else if (cowherd_answer_is_list(answer))
+                print_list(answer, verb, output);
+        else if (success && verb_is(verb, "info status usage"))
+                cli_print_fields(answer, -1, output->out);
+        else if (success)
+                print_sentence(answer, output);
+        if (success)
+                return;
+        struct cowherd_error err = {.code = cowherd_answer_code(answer)};
+        const char *hint = cowherd_answer_get(answer, "hint");
+        (void)snprintf(err.text, sizeof err.text, "%s", cowherd_answer_text(answer));
+        (void)snprintf(err.hint, sizeof err.hint, "%s", hint == NULL ? "" : hint);
+        (void)fflush(output->out);
+        cli_print_failure(&err, "", false, output);
+}
+
+static void print_json_text(const char *text, FILE *out)
+{
+        (void)fputc('"', out);
+        for (const unsigned char *at = (const unsigned char *)text; *at != '\0'; at++)
+                if (*at == '"' || *at == '\\')
+                        (void)fprintf(out, "\\%c", *at);
+                else if (*at < ' ' || *at > '~')
+                        (void)fputc('?', out);
+                else
+                        (void)fputc(*at, out);
+        (void)fputc('"', out);
+}
+
+void cli_print_failure(const struct cowherd_error *err, const char *operation, bool json, const struct cli_output *output)
+{
+        if (!json) {
+                (void)fputs("cowherd: ", output->err);
+                cli_print_line(output->err, err->text);
+                if (err->hint[0] != '\0') {
+                        (void)fputs("hint: ", output->err);
+                        cli_print_line(output->err, err->hint);
+                }
+                return;
+        }
+        (void)fputs("{\"success\":0,\"operation\":", output->out);
+        print_json_text(operation, output->out);
+        (void)fputs(",\"error\":", output->out);
+        print_json_text(err->text, output->out);
+        (void)fprintf(output->out, ",\"code\":%d", err->code);
+        if (err->hint[0] != '\0') {
+                (void)fputs(",\"hint\":", output->out);
+                print_json_text(err->hint, output->out);
+        }
+        (void)fputs("}\n", output->out);
+}
