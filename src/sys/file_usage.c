@@ -1,0 +1,175 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What a tree takes on its disk. Folders that are mounted on it are not counted. Which extents are shared is asked of the
+ * filesystem by FIEMAP, file by file; what lies in memory still is not shared with anybody.
+ */
+#include "sys/file.h"
+
+#include "base/mem.h"
+#include "sys/inode_map.h"
+#include "sys/openat2.h"
+#include "sys/walk.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <linux/fiemap.h>
+#include <linux/fs.h>
+#include <string.h>
+#include <sys/ioctl.h>
+
+/* Told of each file and folder of a tree, inodes with several names once. `folder` and `name` lead to it. */
+struct visitor {
+        int (*visit)(void *context, int folder, const char *name, const struct stat *found, struct cowherd_error *err);
+        void *context;
+        struct inode_map seen;
+};
+
+static int visit_once(struct visitor *visitor, int folder, const char *name, const struct stat *found, struct cowherd_error *err)
+{
+        if (found->st_nlink > 1 && !S_ISDIR(found->st_mode)) {
+                if (inode_map_get(&visitor->seen, found->st_dev, found->st_ino) != NULL)
+                        return 0;
+                inode_map_put(&visitor->seen, found->st_dev, found->st_ino, "");
+        }
+        return visitor->visit(visitor->context, folder, name, found, err);
+}
+
+static int visit_entry(struct visitor *visitor, struct walk *walk, const struct walk_entry *entry, struct cowherd_error *err)
+{
+        struct stat found;
+
+        if (fstatat(entry->folder, entry->name, &found, AT_SYMLINK_NOFOLLOW | AT_NO_AUTOMOUNT) < 0)
+                return errno == ENOENT ? 0 : fail_errno(err, "cannot look at '%s'", entry->name);
+        if (!S_ISDIR(found.st_mode))
+                return visit_once(visitor, entry->folder, entry->name, &found, err);
+        owned_fd int fd = openat2_entry(entry->folder, entry->name, O_RDONLY | O_DIRECTORY);
+        if (fd < 0)
+                return errno == ENOENT || errno == EXDEV ? 0 : fail_errno(err, "cannot open the folder '%s'", entry->name);
+        if (visit_once(visitor, entry->folder, entry->name, &found, err) < 0)
+                return -1;
+        return walk_enter(walk, take_fd(fd), err);
+}
+
+static int visit_all(struct visitor *visitor, struct walk *walk, struct cowherd_error *err)
+{
+        struct walk_entry entry;
+
+        while (walk_next(walk, &entry))
+                if ((entry.leaving ? walk_leave(walk, &entry, err) : visit_entry(visitor, walk, &entry, err)) < 0) {
+                        owned_str char *where = walk_path(walk);
+                        return fail_while(err, "at '%s'", where);
+                }
+        return 0;
+}
+
+static int visit_tree(struct visitor *visitor, int at, const char *path, struct cowherd_error *err)
+{
+        owned_walk struct walk walk = {0};
+        struct stat found;
+
+        if (fstatat(at, path, &found, AT_SYMLINK_NOFOLLOW) < 0)
+                return fail_errno(err, "cannot look at '%s'", path);
+        if (visit_once(visitor, at, path, &found, err) < 0)
+                return -1;
+        if (!S_ISDIR(found.st_mode))
+                return 0;
+        int fd = openat(at, path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+        if (fd < 0)
+                return fail_errno(err, "cannot open the folder '%s'", path);
+        if (walk_enter(&walk, fd, err) < 0 || visit_all(visitor, &walk, err) < 0)
+                return fail_while(err, "measuring '%s'", path);
+        return 0;
+}
+
+static int add_usage(void *context, int folder, const char *name, const struct stat *found, struct cowherd_error *err)
+{
+        struct file_usage *usage = context;
+
+        (void)folder, (void)name, (void)err;
+        usage->allocated_bytes += (uint64_t)found->st_blocks * 512;
+        if (!S_ISDIR(found->st_mode)) {
+                usage->apparent_bytes += (uint64_t)found->st_size;
+                usage->files++;
+        }
+        return 0;
+}
+
+int file_measure(int at, const char *path, struct file_usage *ret, struct cowherd_error *err)
+{
+        struct file_usage usage = {0};
+        struct visitor visitor = {.visit = add_usage, .context = &usage};
+
+        int result = visit_tree(&visitor, at, path, err);
+        inode_map_free(&visitor.seen);
+        if (result < 0)
+                return -1;
+        *ret = usage;
+        return 0;
+}
+
+#define EXTENTS_AT_ONCE 128
+
+/* Adds the shared bytes of some extents; true after the last one of the file, else *start is where the next begin. */
+static bool add_extents(const struct fiemap *map, uint64_t *shared, uint64_t *start)
+{
+        for (uint32_t i = 0; i < map->fm_mapped_extents; i++) {
+                const struct fiemap_extent *extent = &map->fm_extents[i];
+                if ((extent->fe_flags & FIEMAP_EXTENT_SHARED) != 0)
+                        *shared += extent->fe_length;
+                *start = extent->fe_logical + extent->fe_length;
+                if ((extent->fe_flags & FIEMAP_EXTENT_LAST) != 0)
+                        return true;
+        }
+        return map->fm_mapped_extents == 0;
+}
+
+static int shared_of_file(int fd, uint64_t *ret, struct cowherd_error *err)
+{
+        size_t bytes = sizeof(struct fiemap) + EXTENTS_AT_ONCE * sizeof(struct fiemap_extent);
+        owned_mem struct fiemap *map = x_malloc(bytes);
+        uint64_t shared = 0, start = 0;
+        bool done = false;
+
+        while (!done) {
+                memset(map, 0, bytes);
+                map->fm_start = start;
+                map->fm_length = FIEMAP_MAX_OFFSET - start;
+                map->fm_extent_count = EXTENTS_AT_ONCE;
+                if (ioctl(fd, FS_IOC_FIEMAP, map) < 0) {
+                        if (errno == EOPNOTSUPP || errno == ENOTTY || errno == EINVAL)
+                                break;
+                        return fail_errno(err, "cannot read the extents of a file");
+                }
+                done = add_extents(map, &shared, &start);
+        }
+        *ret = shared;
+        return 0;
+}
+
+static int add_shared(void *context, int folder, const char *name, const struct stat *found, struct cowherd_error *err)
+{
+        uint64_t *total = context, allocated = (uint64_t)found->st_blocks * 512, shared = 0;
+
+        if (!S_ISREG(found->st_mode) || allocated == 0)
+                return 0;
+        owned_fd int fd = openat(folder, name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
+        if (fd < 0)
+                return errno == ENOENT ? 0 : fail_errno(err, "cannot open '%s'", name);
+        if (shared_of_file(fd, &shared, err) < 0)
+                return -1;
+        *total += shared < allocated ? shared : allocated; /* compressed extents are longer than what they take */
+        return 0;
+}
+
+int file_shared_bytes(int at, const char *path, uint64_t *ret_bytes, struct cowherd_error *err)
+{
+        uint64_t shared = 0;
+        struct visitor visitor = {.visit = add_shared, .context = &shared};
+
+        int result = visit_tree(&visitor, at, path, err);
+        inode_map_free(&visitor.seen);
+        if (result < 0)
+                return -1;
+        *ret_bytes = shared;
+        return 0;
+}

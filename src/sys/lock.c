@@ -1,0 +1,52 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Locks on files by flock(2): they belong to the open file, so that a tool which inherits the descriptor goes on holding
+ * them, and they vanish with the last descriptor, however it is lost.
+ */
+#include "sys/lock.h"
+
+#include "base/mem.h"
+#include "sys/libc.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+/* Whether an open file is still the one of that name. */
+static bool is_current(int at, const char *name, int fd)
+{
+        struct stat held, named;
+
+        return fstat(fd, &held) == 0 && fstatat(at, name, &named, AT_SYMLINK_NOFOLLOW) == 0 &&
+               held.st_dev == named.st_dev && held.st_ino == named.st_ino;
+}
+
+int lock_take(int at, const char *name, bool wait, int *ret_fd, struct cowherd_error *err)
+{
+        for (;;) {
+                owned_fd int fd = openat(at, name, O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600);
+                if (fd < 0)
+                        return fail_errno(err, "cannot open the lock file '%s'", name);
+                if (flock(fd, wait ? LOCK_EX : LOCK_EX | LOCK_NB) < 0) {
+                        if (errno == EWOULDBLOCK)
+                                return 1;
+                        if (errno == EINTR) /* a handled signal is somebody's wish to stop waiting */
+                                return fail(err, COWHERD_BUSY, "interrupted while waiting for the lock '%s'", name);
+                        return fail_errno(err, "cannot lock '%s'", name);
+                }
+                if (is_current(at, name, fd)) {
+                        *ret_fd = take_fd(fd);
+                        return 0;
+                }
+        }
+}
+
+void lock_remove(int at, const char *name, int *fd)
+{
+        if (*fd < 0)
+                return;
+        (void)unlinkat(at, name, 0);
+        close_at(fd);
+        *fd = -1;
+}

@@ -1,0 +1,158 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Filesystems inside files, through loop devices (loop(4)). LO_FLAGS_AUTOCLEAR frees the device with its last user, so
+ * that there is nothing to undo when a step fails or we are killed. A device is recognised by the device and inode
+ * numbers of its backing file as the driver holds them open, whatever became of the file's name.
+ */
+#include "sys/mount.h"
+
+#include "base/mem.h"
+#include "base/str.h"
+#include "sys/libc.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <libmount.h>
+#include <linux/loop.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+static void close_folder(DIR **folder)
+{
+        if (*folder != NULL)
+                (void)closedir(*folder);
+}
+
+/* Whether a loop device is backed by this file; asked of the driver, or where we may not, of its name in /sys. */
+static bool is_backed_by(const char *device, const char *name, const struct stat *file)
+{
+        struct loop_info64 info;
+        owned_fd int fd = open(device, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+
+        if (fd >= 0)
+                return ioctl(fd, LOOP_GET_STATUS64, &info) == 0 && info.lo_device == file->st_dev && info.lo_inode == file->st_ino;
+        owned_str char *link = x_asprintf("/sys/block/%s/loop/backing_file", name);
+        char path[4096];
+        struct stat found;
+        owned_fd int text = open(link, O_RDONLY | O_CLOEXEC);
+        ssize_t length = text < 0 ? -1 : read(text, path, sizeof path - 1);
+        if (length <= 0)
+                return false;
+        path[length] = '\0';
+        path[strcspn(path, "\n")] = '\0';
+        return stat(path, &found) == 0 && found.st_dev == file->st_dev && found.st_ino == file->st_ino;
+}
+
+static int find_loop(const struct stat *file, char **ret_device, struct cowherd_error *err)
+{
+        __attribute__((cleanup(close_folder))) DIR *folder = opendir("/sys/block");
+
+        if (folder == NULL)
+                return errno == ENOENT ? 1 : fail_errno(err, "cannot read '/sys/block'");
+        for (const struct dirent *entry = readdir(folder); entry != NULL; entry = readdir(folder)) {
+                if (!str_starts(entry->d_name, "loop"))
+                        continue;
+                owned_str char *bound = x_asprintf("/sys/block/%s/loop", entry->d_name); /* there while it has a file */
+                owned_str char *device = x_asprintf("/dev/%s", entry->d_name);
+                if (access(bound, F_OK) < 0 || !is_backed_by(device, entry->d_name, file))
+                        continue;
+                *ret_device = take(device);
+                return 0;
+        }
+        return 1;
+}
+
+int mount_find_loop(const char *file, char **ret_device, struct cowherd_error *err)
+{
+        struct stat found;
+
+        if (stat(file, &found) < 0)
+                return fail_errno(err, "cannot look at '%s'", file);
+        return find_loop(&found, ret_device, err);
+}
+
+#define TRIES 64 /* another process may take the free device first */
+
+/* Binds a free loop device to an open file: its descriptor, and its name to be freed. */
+static int bind_loop(int backing, const char *file, bool read_only, int *ret_fd, char **ret_device, struct cowherd_error *err)
+{
+        owned_fd int control = open("/dev/loop-control", O_RDWR | O_CLOEXEC);
+
+        if (control < 0)
+                return fail_errno(err, "cannot open '/dev/loop-control'");
+        for (int i = 0; i < TRIES; i++) {
+                struct loop_config config = {.fd = (uint32_t)backing,
+                                             .info.lo_flags = LO_FLAGS_AUTOCLEAR | (read_only ? (unsigned)LO_FLAGS_READ_ONLY : 0)};
+                (void)snprintf((char *)config.info.lo_file_name, sizeof config.info.lo_file_name, "%s", file);
+                int number = ioctl(control, LOOP_CTL_GET_FREE);
+                if (number < 0)
+                        return fail_errno(err, "cannot get a loop device");
+                owned_str char *device = x_asprintf("/dev/loop%d", number);
+                owned_fd int fd = open(device, (read_only ? O_RDONLY : O_RDWR) | O_CLOEXEC);
+                if (fd < 0)
+                        return fail_errno(err, "cannot open '%s'", device);
+                if (ioctl(fd, LOOP_CONFIGURE, &config) == 0) {
+                        *ret_fd = take_fd(fd);
+                        *ret_device = take(device);
+                        return 0;
+                }
+                if (errno != EBUSY)
+                        return fail_errno(err, "cannot bind '%s' to '%s'", device, file);
+        }
+        return fail(err, COWHERD_BUSY, "cannot get a loop device for '%s': others take them as fast as they become free", file);
+}
+
+/* Parts "noatime,compress=zstd" into mount(2)'s flags and the filesystem's own options (to be freed). */
+static int split_options(const char *options, unsigned long *ret_flags, char **ret_data, struct cowherd_error *err)
+{
+        owned_str char *vfs = NULL, *data = NULL;
+        unsigned long flags = 0;
+
+        if (str_is_empty(options))
+                return 0;
+        if (mnt_split_optstr(options, NULL, &vfs, &data, 0, 0) != 0 ||
+            (vfs != NULL && mnt_optstr_get_flags(vfs, &flags, mnt_get_builtin_optmap(MNT_LINUX_MAP)) != 0))
+                return fail(err, COWHERD_INTERNAL, "cannot understand the mount options '%s'", options);
+        *ret_flags = flags;
+        *ret_data = take(data);
+        return 0;
+}
+
+static int fail_mount(const char *file, const char *target, const char *type, struct cowherd_error *err)
+{
+        if (errno == EINVAL || errno == EUCLEAN)
+                return fail(err, COWHERD_DATA, "cannot mount '%s' at '%s': it holds no sound %s filesystem, or the options do not suit it",
+                            file, target, type);
+        if (errno == ENODEV)
+                return fail(err, COWHERD_UNAVAILABLE, "cannot mount '%s': this kernel has no %s filesystem", file, type);
+        return fail_errno(err, "cannot mount '%s' at '%s'", file, target);
+}
+
+int mount_loop(const char *file, const char *target, const char *type, const char *options, struct cowherd_error *err)
+{
+        owned_str char *device = NULL, *data = NULL, *other = NULL;
+        owned_fd int backing = -1, loop = -1;
+        unsigned long flags = 0;
+        struct stat found;
+
+        if (split_options(options, &flags, &data, err) < 0)
+                return -1;
+        backing = open(file, ((flags & MS_RDONLY) != 0 ? O_RDONLY : O_RDWR) | O_CLOEXEC);
+        if (backing < 0 || fstat(backing, &found) < 0)
+                return fail_errno(err, "cannot open '%s'", file);
+        int bound = find_loop(&found, &other, err);
+        if (bound < 0)
+                return -1;
+        if (bound == 0)
+                return fail(err, COWHERD_BUSY, "cannot mount '%s': the loop device '%s' uses it already", file, other);
+        if (bind_loop(backing, file, (flags & MS_RDONLY) != 0, &loop, &device, err) < 0)
+                return -1;
+        if (mount(device, target, type, flags, data) < 0)
+                return fail_mount(file, target, type, err);
+        return 0;
+}
