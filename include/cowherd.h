@@ -178,7 +178,7 @@ struct cowherd_verb {
 const struct cowherd_verb *cowherd_verb_at(size_t index);
 /* The verb of a name or alias, or NULL. Static. */
 const struct cowherd_verb *cowherd_verb_find(const char *name);
-/* The verb whose name is nearest to a misspelt one, or NULL where none is near. Static. */
+/* The verb's name or alias that is nearest to a misspelt one, or NULL where none is near. Static. */
 const char *cowherd_verb_suggest(const char *name);
 /*
  * Help as text of at most 80 columns: on a verb, a target or a topic, or the overview for NULL. *ret_text is to be

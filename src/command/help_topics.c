@@ -73,7 +73,7 @@ static const struct help_topic topics[] = {
          "  zfs       a clone of a snapshot\n"
          "  overlay   an overlay mount: works on any file system\n"
          "  lxd_pool  LXD's own storage pool\n"
-         "  hardlink  an overlay over hard links, which no longer needs its base; on request\n"
+         "  hardlink  an overlay over hard links; needs its base no more; on request\n"
          "  copy      a full copy; on request\n"
          "\n"
          "Without store= the best one that works here is taken, and the answer names it.\n"

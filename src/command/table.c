@@ -103,7 +103,7 @@ static const struct verb_row rows[VERB_COUNT] = {
                 .summary = "run a command inside an instance",
                 .description = "A shell of the guest runs it, never one of the host. The answer has its stdout, stderr and exit code; the "
                                "exit code of 'cowherd exec' is the command's own, and 125 for an error of cowherd itself.",
-                .example = "execute name=vm-1 command='apt update && apt install -y nodejs'"},
+                .example = "execute name=vm-1 command='apt update && apt upgrade -y'"},
                 .uses = USES({.key = KEY_NAME, .required = true, .aliases = "vm container"}, {.key = KEY_COMMAND, .required = true},
                         {.key = KEY_TIMEOUT}, {.key = KEY_WORKING_DIR}, {.key = KEY_USER}, {.key = KEY_ENV}, {.key = KEY_STDIN},
                         {.key = KEY_SHELL}), BARE(KEY_NAME, KEY_COMMAND)},

@@ -13,6 +13,7 @@
 #include <string.h>
 
 #define PARAMETERS_MAX 640 /* a few more than the table has: the tests walk all of it */
+#define ALIASES_BYTES 512
 
 static const enum key of_every_verb[] = {KEY_DRY_RUN, KEY_STEM};
 
@@ -20,6 +21,10 @@ static struct verb verbs[VERB_COUNT];
 static struct cowherd_parameter parameter_pool[PARAMETERS_MAX];
 static enum key key_pool[PARAMETERS_MAX];
 static size_t pool_used;
+static const char *spellings[VERB_COUNT * 2]; /* names and aliases: what can be meant by a misspelt one */
+static size_t spelling_count;
+static char alias_pool[ALIASES_BYTES];
+static size_t alias_bytes;
 static pthread_once_t joined = PTHREAD_ONCE_INIT;
 
 static void add_parameter(const struct use *use)
@@ -41,6 +46,28 @@ static void add_parameter(const struct use *use)
         key_pool[pool_used++] = use->key;
 }
 
+static void add_spelling(const char *spelling)
+{
+        if (spelling_count == array_length(spellings))
+                abort();
+        spellings[spelling_count++] = spelling;
+}
+
+/* The table's aliases stand in one text, apart by blanks. */
+static void add_aliases(const char *aliases)
+{
+        while (aliases != NULL && *aliases != '\0') {
+                size_t length = strcspn(aliases, " ");
+                if (alias_bytes + length + 1 > sizeof alias_pool)
+                        abort();
+                char *alias = alias_pool + alias_bytes;
+                memcpy(alias, aliases, length);
+                alias_bytes += length + 1;
+                add_spelling(alias);
+                aliases += length + strspn(aliases + length, " ");
+        }
+}
+
 static void join_verb(enum verb_id id)
 {
         const struct verb_row *row = verb_row_of(id);
@@ -55,6 +82,8 @@ static void join_verb(enum verb_id id)
         key_pool[pool_used++] = KEY_COUNT; /* beside the parameter that is all zero: the end */
         for (unsigned i = 0; i < VERB_BARE_WORDS; i++)
                 verb->bare[i] = i < row->bare_count ? row->bare[i] : KEY_COUNT;
+        add_spelling(verb->public.name);
+        add_aliases(verb->public.aliases);
 }
 
 static void join_all(void)
@@ -96,23 +125,8 @@ const struct cowherd_verb *cowherd_verb_find(const char *name)
         return verb == NULL ? NULL : &verb->public;
 }
 
-/* The names alone, aliases aside: a suggestion teaches the verb's first name, and never needs to be freed. */
 const char *cowherd_verb_suggest(const char *name)
 {
-        const struct verb *all = table();
-        const char *names[VERB_COUNT];
-
-        for (size_t i = 0; i < VERB_COUNT; i++)
-                names[i] = all[i].public.name;
-        const char *nearest = str_nearest(name, names, VERB_COUNT);
-        if (nearest != NULL)
-                return nearest;
-        for (size_t i = 0; i < VERB_COUNT; i++) {
-                owned_str char *aliases = x_strdup(all[i].public.aliases);
-                char *rest = NULL;
-                for (char *at = aliases == NULL ? NULL : strtok_r(aliases, " ", &rest); at != NULL; at = strtok_r(NULL, " ", &rest))
-                        if (str_nearest(name, (const char *const[]){at}, 1) != NULL)
-                                return names[i];
-        }
-        return NULL;
+        (void)table();
+        return str_nearest(name, spellings, spelling_count);
 }
