@@ -58,13 +58,14 @@ static int open_above(int root, char *path, const char **name)
         int fd = openat(root, ".", O_PATH | O_DIRECTORY | O_CLOEXEC);
 
         while (fd >= 0 && strlen(path) >= PATH_MAX) {
-                char *cut = memrchr(path, '/', PATH_MAX - 1); /* never NULL: a name has at most 255 bytes */
-                if (cut != NULL)
-                        *cut = '\0';
+                size_t cut = PATH_MAX - 1; /* a slash comes soon: a name has at most 255 bytes */
+                while (cut > 0 && path[cut] != '/')
+                        cut--;
+                path[cut] = '\0';
                 int next = openat(fd, path, O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
                 close_at(&fd);
                 fd = next;
-                path = cut == NULL ? path : cut + 1;
+                path += cut + 1;
         }
         *name = path;
         return fd;
