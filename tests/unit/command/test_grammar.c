@@ -117,7 +117,7 @@ static void test_bad_words(void **state)
                 {"clone base=b BASE=c", "parameter 'base' is given twice", NULL},
                 {"clone base=b source=c", "parameter 'base' is given twice ('source' is another name", NULL},
                 {"clone name=c", "Missing required parameter 'base'", "clone_from_base base="},
-                {"clone base= name=c", "name '' is empty", NULL},
+                {"clone base= name=c", "parameter 'base' is empty (expected a name)", NULL},
                 {"delete", "Missing required parameter 'name'", NULL},
                 {"rename name=a", "Missing required parameter 'as'", NULL},
                 {"clone base=b memory=lots", "'lots' is no size for parameter 'memory' (expected a size such as", NULL},
