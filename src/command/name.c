@@ -25,6 +25,16 @@ static const char *rule_of(enum cowherd_target target)
         return "a name is a letter, then letters, digits, '-', '_' and '.', ending in a letter or digit, at most 63";
 }
 
+/* Why a character is not taken inside a name. */
+static const char *why_not(char c)
+{
+        if (c == '*' || c == '?')
+                return "is a pattern, and only one name is taken here";
+        if (c == '_' || c == '.')
+                return "holds '_' or '.', which this engine does not take";
+        return "holds a character that no name may hold";
+}
+
 static int check(enum cowherd_target target, const char *name, const char *jokers, struct cowherd_error *err)
 {
         bool strict = target == COWHERD_LXD || target == COWHERD_NSPAWN;
@@ -42,10 +52,7 @@ static int check(enum cowherd_target target, const char *name, const char *joker
                 reason = "does not end in a letter or digit";
         for (size_t i = 0; reason == NULL && i < length; i++)
                 if (!is_letter(name[i]) && !is_digit(name[i]) && strchr(inside, name[i]) == NULL && strchr(jokers, name[i]) == NULL)
-                        reason = strpbrk(name, "*?") != NULL ? "is a pattern, and only one name is taken here"
-                                 : strict && strpbrk(name, "_.") != NULL
-                                         ? "holds '_' or '.', which this engine does not take"
-                                         : "holds a character that no name may hold";
+                        reason = why_not(name[i]);
         if (reason == NULL)
                 return 0;
         (void)fail(err, COWHERD_USAGE, "name '%.70s' %s", name, reason);
