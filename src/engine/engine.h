@@ -35,6 +35,7 @@ struct engine_instance {
         const char *name;
         int folder;            /* the place's folder, opened (-1 for LXD): path is relative to it */
         const char *path;      /* its disk or tree, as store_object_path says */
+        const char *herd_uuid; /* LXD: whose it must be; NULL: not compared */
 };
 
 struct engine_driver {

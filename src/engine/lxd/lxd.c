@@ -1,3 +1,117 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-extern int placeholder_lxd;
-int placeholder_lxd;
+/*
+ * LXD and Incus as an engine: is the daemon there, and what do its instances do? By REST (lxd_api). One request lists all
+ * instances, at 1-2 ms and 0.3-0.7 ms for each there is; asking for one by its name costs 2.5 ms, so that is done for one or two.
+ */
+#include "engine/engine.h"
+
+#include "lxd_api/instance.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#define ONE_BY_ONE 2u
+#define KIND_INSTANCE 4u /* enum store_kind's STORE_INSTANCE */
+
+static void copy_text(char *buffer, size_t bytes, const char *text)
+{
+        (void)snprintf(buffer, bytes, "%.*s", (int)bytes - 1, text != NULL ? text : "");
+}
+
+static int lxd_probe(struct engine_probe *ret, struct cowherd_error *err)
+{
+        owned_json json_t *server = NULL;
+        struct lxd_client *client = NULL;
+        struct cowherd_error why;
+
+        (void)err;
+        *ret = (struct engine_probe){0};
+        if (lxd_client_get(&client, &why) < 0 || lxd_get(client, "/1.0", &server, &why) < 0) {
+                copy_text(ret->reason, sizeof ret->reason, why.text);
+                copy_text(ret->hint, sizeof ret->hint, why.hint);
+                return 0;
+        }
+        const char *version = lxd_text(json_object_get(server, "environment"), "server_version");
+        if (version == NULL || !str_equal(lxd_text(server, "auth"), "trusted")) {
+                (void)snprintf(ret->reason, sizeof ret->reason, "LXD on '%.150s' does not trust this user", lxd_client_socket(client));
+                copy_text(ret->hint, sizeof ret->hint, "run this as root");
+                return 0;
+        }
+        ret->available = true;
+        copy_text(ret->version, sizeof ret->version, version);
+        return 0;
+}
+
+static enum engine_state state_of(const json_t *instance)
+{
+        static const struct {
+                const char *status;
+                enum engine_state state;
+        } states[] = {
+                {"Stopped", ENGINE_STOPPED}, {"Running", ENGINE_RUNNING}, {"Ready", ENGINE_RUNNING},    {"Frozen", ENGINE_PAUSED},
+                {"Freezing", ENGINE_PAUSED}, {"Thawed", ENGINE_RUNNING},  {"Stopping", ENGINE_RUNNING}, {"Starting", ENGINE_RUNNING},
+        };
+        const char *status = lxd_text(instance, "status");
+
+        for (size_t i = 0; i < array_length(states); i++)
+                if (str_equal_case(states[i].status, status))
+                        return states[i].state;
+        return ENGINE_UNKNOWN;
+}
+
+/* The state of the instance that LXD has under that name; another's means that ours is gone. */
+static enum engine_state judge(const struct engine_instance *wanted, const json_t *instance)
+{
+        const struct lxd_tags clone = {.herd = wanted->herd_uuid, .id = wanted->id, .role = "clone"};
+
+        return instance != NULL && lxd_tags_match(&clone, instance) ? state_of(instance) : ENGINE_MISSING;
+}
+
+static int ask_each(struct lxd_client *client, const struct engine_instance *instances, size_t count, enum engine_state *ret,
+                    struct cowherd_error *err)
+{
+        for (size_t i = 0; i < count; i++) {
+                owned_json json_t *found = NULL;
+                if (lxd_instance_get(client, instances[i].name, &found, err) < 0)
+                        return -1;
+                ret[i] = judge(&instances[i], found);
+        }
+        return 0;
+}
+
+static int ask_all(struct lxd_client *client, const struct engine_instance *instances, size_t count, enum engine_state *ret,
+                   struct cowherd_error *err)
+{
+        owned_json json_t *list = NULL, *by_name = json_object();
+
+        if (lxd_instance_list(client, &list, err) < 0)
+                return -1;
+        for (size_t i = 0; i < json_array_size(list); i++) {
+                json_t *instance = json_array_get(list, i);
+                if (lxd_text(instance, "name") != NULL)
+                        (void)json_object_set(by_name, lxd_text(instance, "name"), instance);
+        }
+        for (size_t i = 0; i < count; i++)
+                ret[i] = judge(&instances[i], json_object_get(by_name, instances[i].name));
+        return 0;
+}
+
+static int lxd_states(const struct engine_instance *instances, size_t count, enum engine_state *ret, struct cowherd_error *err)
+{
+        struct lxd_client *client = NULL;
+
+        if (lxd_client_get(&client, err) < 0)
+                return -1;
+        return count <= ONE_BY_ONE ? ask_each(client, instances, count, ret, err) : ask_all(client, instances, count, ret, err);
+}
+
+extern const struct engine_driver cowherd_engine_lxd;
+__attribute__((visibility("default"))) const struct engine_driver cowherd_engine_lxd = {
+        .name = "lxd",
+        .target = COWHERD_LXD,
+        .kinds = KIND_INSTANCE,
+        .default_stores = "lxd_pool",
+        .runtime = "lxd",
+        .probe = lxd_probe,
+        .states = lxd_states,
+};

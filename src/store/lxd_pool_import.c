@@ -1,0 +1,234 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Making a base of an image: create, start once (LXD then shifts the owners of the whole root filesystem), stop at once,
+ * take out what that boot left, snapshot. The instance bears its tags from the request that makes it, so that whatever is
+ * cut short is found again and removed.
+ */
+#include "lxd_api/image.h"
+#include "store/lxd_pool.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+#define CREATE_QUIET_MS 120000u /* without a word of progress: a server that accepts and is silent */
+
+struct importing {
+        struct lxd_client *client;
+        const struct store_place *place;
+        const struct store_object *base;
+        const struct store_import *source;
+        char *name; /* of the instance */
+        struct lxd_image image;
+        uint64_t sent_hundredths;
+};
+
+static void importing_free(struct importing *it)
+{
+        free(it->name);
+        lxd_image_free(&it->image);
+}
+define_owned(struct importing, importing_free)
+
+/* Told at each hundredth only. */
+static void on_sent(void *context, uint64_t done_bytes, uint64_t total_bytes)
+{
+        struct importing *it = context;
+        uint64_t hundredths = done_bytes * 100 / total_bytes;
+
+        if (it->source->progress == NULL || hundredths == it->sent_hundredths)
+                return;
+        it->sent_hundredths = hundredths;
+        it->source->progress(it->source->context, "uploading the image to LXD", done_bytes, total_bytes);
+}
+
+static void on_told(void *context, const char *what)
+{
+        const struct importing *it = context;
+
+        if (it->source->progress != NULL)
+                it->source->progress(it->source->context, what, 0, 0);
+}
+
+static int find_image(struct importing *it, struct cowherd_error *err)
+{
+        const struct store_import *source = it->source;
+
+        if (source->image != NULL)
+                return lxd_image_find(it->client, source->image, &it->image, err);
+        if (source->metadata == NULL)
+                return fail(err, COWHERD_INTERNAL, "base '%s' is to be made of no image", it->base->name);
+        owned_str char *properties =
+                x_asprintf("%s=%s&%s=%" PRIu64, LXD_TAG_HERD, it->place->herd_uuid, LXD_TAG_ID, it->base->id);
+        return lxd_image_upload(it->client, source->metadata, source->rootfs, properties, on_sent, it, &it->image, err);
+}
+
+static int explain_remote(const struct importing *it, struct cowherd_error *err)
+{
+        (void)fail_while(err, "image '%s' of server '%s'", it->source->image, it->image.server);
+        if (err->code == COWHERD_NOT_FOUND)
+                return fail_hint(err, "lxc image list %.*s: shows what there is", (int)strcspn(it->source->image, ":"), it->source->image);
+        return fail_hint(err, "LXD's daemon must reach that server; for a site without network, map '%s' to files in sources.conf",
+                         it->source->image);
+}
+
+static int create(struct importing *it, struct cowherd_error *err)
+{
+        const struct lxd_patience patience = {.quiet_ms = CREATE_QUIET_MS, .told = on_told, .context = it};
+        const struct lxd_tags tags = lxd_pool_tags(it->place, it->base, it->name);
+        owned_choice struct lxd_pool_choice choice = {0};
+        owned_json json_t *config = json_object(), *devices = json_object();
+        int rc = lxd_pool_choose(it->client, it->place->source, it->place->herd_uuid, &choice, err);
+
+        if (rc < 0)
+                return -1;
+        if (rc > 0) {
+                (void)fail(err, COWHERD_UNAVAILABLE, "LXD has no storage pool to make base '%s' in", it->base->name);
+                return fail_hint(err, "run 'cowherd lxd setup' to make one");
+        }
+        lxd_tags_set(&tags, config);
+        if (!choice.root_in_profile)
+                (void)json_object_set_new(devices, "root", json_pack("{s:s, s:s, s:s}", "type", "disk", "path", "/", "pool", choice.pool));
+        owned_json json_t *body = json_pack("{s:s, s:[s], s:O, s:O, s:O}", "name", it->name, "profiles", choice.profile, "config", config,
+                                            "devices", devices, "source", it->image.source);
+        if (lxd_instance_create(it->client, body, &patience, err) == 0)
+                return 0;
+        return it->image.server != NULL ? explain_remote(it, err) : -1;
+}
+
+/* What `lxc start` does not tell: the last complaint in the container's own log. */
+static int explain_start(struct importing *it, struct cowherd_error *err)
+{
+        owned_str char *complaint = lxd_instance_complaint(it->client, it->name);
+
+        (void)fail_while(err, "starting base '%s' once", it->base->name);
+        if (complaint != NULL)
+                return fail_hint(err, "the container's log ends: %s", complaint);
+        return fail_hint(err, "its image must hold an init, and LXD must be able to start containers here");
+}
+
+static int start_once(struct importing *it, struct cowherd_error *err)
+{
+        if (lxd_instance_change(it->client, it->name, "start", err) < 0)
+                return explain_start(it, err);
+        if (lxd_instance_change(it->client, it->name, "stop", err) < 0)
+                return fail_while(err, "stopping base '%s'", it->base->name);
+        return 0;
+}
+
+/* What LXD knows of the image, from the instance's copy of its properties. */
+static int describe(const struct importing *it, struct store_imported *ret, struct cowherd_error *err)
+{
+        owned_json json_t *instance = NULL;
+        int rc = lxd_instance_get(it->client, it->name, &instance, err);
+
+        if (rc != 0)
+                return rc < 0 ? -1 : fail(err, COWHERD_NOT_FOUND, "base '%s' was not found in LXD right after it was made", it->base->name);
+        const json_t *config = json_object_get(instance, "config");
+        *ret = (struct store_imported){
+                .distro = x_strdup(lxd_text(config, "image.os")),
+                .release = x_strdup(lxd_text(config, "image.release")),
+                .description = x_strdup(lxd_text(config, "image.description")),
+                .fingerprint = x_strdup(lxd_text(config, "volatile.base_image")),
+        };
+        return 0;
+}
+
+static int import(struct importing *it, struct store_imported *ret, struct cowherd_error *err)
+{
+        if (find_image(it, err) < 0 || create(it, err) < 0 || start_once(it, err) < 0)
+                return -1;
+        if (lxd_pool_scrub(it->client, it->name, err) < 0)
+                return fail_while(err, "taking the identity out of base '%s'", it->base->name);
+        if (it->image.uploaded && lxd_image_delete(it->client, it->image.fingerprint, err) < 0)
+                return -1;
+        return describe(it, ret, err);
+}
+
+int lxd_pool_import(const struct store_place *place, const struct store_object *base, const struct store_import *source,
+                    struct store_imported *ret, struct cowherd_error *err)
+{
+        owned_by(importing_free) struct importing it = {.place = place, .base = base, .source = source};
+        struct cowherd_error ignored;
+
+        if (lxd_client_get(&it.client, err) < 0)
+                return -1;
+        it.name = lxd_pool_base_name(place->herd_uuid, base->id);
+        if (import(&it, ret, err) == 0)
+                return 0;
+        if (lxd_pool_destroy(place, base, &ignored) < 0)
+                return fail_while(err, "what was made of base '%s' could not be removed (%s)", base->name, ignored.text);
+        return -1;
+}
+
+/* ---- sealing and checking ---- */
+
+/*
+ * What changes where the snapshot is replaced: when it was made, to the nanosecond, and the instance's UUID in it. Its profiles
+ * follow, escaped and apart by commas: a clone names them in its request, and need not ask LXD for them.
+ */
+static char *fingerprint_of(const json_t *snapshot)
+{
+        const char *made = lxd_text(snapshot, "created_at"), *uuid = lxd_text(json_object_get(snapshot, "config"), "volatile.uuid");
+        const json_t *profiles = json_object_get(snapshot, "profiles");
+        struct str text = {0};
+
+        str_addf(&text, "%s %s ", made != NULL ? made : "-", uuid != NULL ? uuid : "-");
+        for (size_t i = 0; i < json_array_size(profiles); i++) {
+                const char *name = json_string_value(json_array_get(profiles, i));
+                owned_str char *escaped = lxd_escape(name != NULL ? name : "");
+                str_addf(&text, "%s%s", i > 0 ? "," : "", escaped);
+        }
+        return str_take(&text);
+}
+
+/* Set after the snapshot, so that no clone inherits it: nothing starts a base, and `lxc delete` refuses. */
+static int protect(struct lxd_client *client, const char *name, struct cowherd_error *err)
+{
+        owned_json json_t *config = json_pack("{s:s, s:s}", "boot.autostart", "false", "security.protection.delete", "true");
+
+        return lxd_instance_configure(client, name, config, err);
+}
+
+int lxd_pool_seal(const struct store_place *place, const struct store_object *base, char **ret_fingerprint, struct cowherd_error *err)
+{
+        owned_str char *name = lxd_pool_base_name(place->herd_uuid, base->id);
+        owned_json json_t *snapshot = NULL;
+        struct lxd_client *client = NULL;
+
+        if (lxd_client_get(&client, err) < 0)
+                return -1;
+        int rc = lxd_snapshot_get(client, name, LXD_POOL_SNAPSHOT, &snapshot, err);
+        if (rc > 0) {
+                if (lxd_instance_snapshot(client, name, LXD_POOL_SNAPSHOT, err) < 0)
+                        return fail_while(err, "sealing base '%s'", base->name);
+                rc = lxd_snapshot_get(client, name, LXD_POOL_SNAPSHOT, &snapshot, err);
+        }
+        if (rc != 0)
+                return rc < 0 ? -1 : fail(err, COWHERD_SYSTEM, "LXD does not show the snapshot it has made of '%s'", name);
+        if (protect(client, name, err) < 0)
+                return fail_while(err, "sealing base '%s'", base->name);
+        *ret_fingerprint = fingerprint_of(snapshot);
+        return 0;
+}
+
+int lxd_pool_check(const struct store_place *place, const struct store_object *base, struct cowherd_error *err)
+{
+        owned_str char *name = lxd_pool_base_name(place->herd_uuid, base->id);
+        owned_json json_t *snapshot = NULL;
+        struct lxd_client *client = NULL;
+
+        if (lxd_client_get(&client, err) < 0)
+                return -1;
+        int rc = lxd_snapshot_get(client, name, LXD_POOL_SNAPSHOT, &snapshot, err);
+        if (rc < 0)
+                return -1;
+        if (rc > 0)
+                return fail(err, COWHERD_DATA, "base '%s' was removed behind our back: LXD has no snapshot '%s/%s'", base->name, name,
+                            LXD_POOL_SNAPSHOT);
+        owned_str char *fingerprint = fingerprint_of(snapshot);
+        if (base->fingerprint != NULL && !str_equal(base->fingerprint, fingerprint))
+                return fail(err, COWHERD_DATA, "base '%s' was changed: LXD's snapshot '%s/%s' is another one now", base->name, name,
+                            LXD_POOL_SNAPSHOT);
+        return 0;
+}
