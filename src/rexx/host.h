@@ -77,7 +77,6 @@ struct host {
         struct names published[COWHERD_ENGINES];
         char *unpassable;                     /* the variable of a {{name}} whose value no command can carry, or NULL */
         /* tracing */
-        unsigned line;                        /* of the clause that was traced last; 0: none was */
         char *failed;                         /* the message of the last failed command, until it is traced */
         char *clause;                         /* a traced clause that waits for the line after it */
         /* the interpreter's errors */

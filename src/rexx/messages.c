@@ -19,6 +19,12 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+/*
+ * Of the clause that was traced last; 0: none was. Not the host's: Regina leaves the number out where it is that of the
+ * line traced before, also if that was in another program of this process.
+ */
+static unsigned traced_line;
+
 struct complaint {
         char number[16];  /* "42" or "42.3" */
         const char *file; /* NULL: not said */
@@ -113,7 +119,7 @@ static void say_error(const struct host *host, const struct complaint *at, const
         unsigned line = at->line;
         char place[16] = "";
 
-        if (line == 0 && sscanf(text, "syntax error at line %u", &line) == 1) {
+        if (sscanf(text, "syntax error at line %u", &line) == 1) {
                 free(text);
                 text = text_format("syntax error");
         }
@@ -175,7 +181,7 @@ static bool take_clause(struct host *host, const char *line)
         if (strncmp(mark, "*-*", 3) != 0)
                 return false;
         if (digits > 0)
-                host->line = (unsigned)strtoul(at, NULL, 10);
+                traced_line = (unsigned)strtoul(at, NULL, 10);
         if (host->failed == NULL) {
                 (void)fprintf(stderr, "%s\n", line);
                 return true;
@@ -189,8 +195,8 @@ static bool take_failure(struct host *host, const char *line)
 {
         if (host->failed == NULL || strncmp(line + strspn(line, " "), "+++ RC=", 7) != 0)
                 return false;
-        if (host->line != 0)
-                (void)fprintf(stderr, "%s:%u: %s\n", host->file, host->line, host->failed);
+        if (traced_line != 0)
+                (void)fprintf(stderr, "%s:%u: %s\n", host->file, traced_line, host->failed);
         else
                 (void)fprintf(stderr, "%s: %s\n", host->file, host->failed);
         free(host->clause);

@@ -66,26 +66,28 @@ static bool field_at(const struct outcome *outcome, size_t index, struct cowherd
         return index < count;
 }
 
+static bool is_hump(const char *name, const char *at)
+{
+        return at > name && *at >= 'A' && *at <= 'Z' && at[-1] >= 'a' && at[-1] <= 'z';
+}
+
 /* "basedOn" as BASED_ON, or NULL where there is no hump in it: REXX itself sees RESULT.basedOn as RESULT.BASEDON. */
 static char *without_humps(const char *name)
 {
-        bool humps = false;
-        char *out = text_copy("", 2 * strlen(name)), *at = out;
+        size_t humps = 0;
 
+        for (const char *from = name; *from != '\0'; from++)
+                humps += is_hump(name, from);
+        if (humps == 0)
+                return NULL;
+        char *out = text_room(NULL, strlen(name) + humps + 1, 1), *at = out;
         for (const char *from = name; *from != '\0'; from++) {
-                bool large = *from >= 'A' && *from <= 'Z';
-                if (large && from > name && from[-1] >= 'a' && from[-1] <= 'z') {
-                        humps = true;
+                if (is_hump(name, from))
                         *at++ = '_';
-                }
                 *at++ = *from;
         }
         *at = '\0';
         text_upper(out);
-        if (!humps) {
-                free(out);
-                return NULL;
-        }
         return out;
 }
 

@@ -84,6 +84,7 @@ static void deregister_exits(bool safe)
         for (unsigned i = 0; safe && i < FORBIDDEN; i++)
                 (void)RexxDeregisterFunction(forbidden[i]);
         (void)RexxDeregisterExit(exit_name, NULL);
+        (void)ReginaCleanup(); /* otherwise an error in INTERPRET leaves its line behind for the next program */
         halt_restore();
 }
 
