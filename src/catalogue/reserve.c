@@ -1,0 +1,182 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * How an object comes to be: reserved, with its name taken and an intent, and settled when it is whole. Each is one
+ * transaction and as few pages as can be: a name is found taken by the unique index, not by a question before; that a base
+ * is still there is found by counting the clone on it; and what indexes hold (target, name, base) is not written twice.
+ */
+#include "catalogue/connection.h"
+
+static int gain_base(struct catalogue *catalogue, uint64_t base_id, const char *name, struct cowherd_error *err)
+{
+        bool there = false;
+
+        if (statement_run_id(catalogue, BASE_GAIN, base_id, &there, err) < 0)
+                return -1;
+        if (there)
+                return 0;
+        (void)fail(err, COWHERD_NOT_FOUND, "the base of '%s' was not found: it has just been removed", name);
+        return fail_hint(err, "Register it first with register_base");
+}
+
+/* 1 where the name is taken. */
+static int insert_row(struct catalogue *catalogue, const struct catalogue_row *row, struct cowherd_error *err)
+{
+        sqlite3_stmt *insert owned_statement = statement_get(catalogue, ROW_INSERT, err);
+
+        if (insert == NULL)
+                return -1;
+        int next = row_bind(insert, row);
+        (void)sqlite3_bind_int(insert, next, (int)row->target);
+        bind_text(insert, next + 1, row->name);
+        bind_id(insert, next + 2, row->base_id);
+        return statement_run(catalogue, insert, err);
+}
+
+static int reserve_row(struct catalogue *catalogue, struct catalogue_row *row, const char *operation, struct cowherd_error *err)
+{
+        if (row->base_id != 0 && gain_base(catalogue, row->base_id, row->name, err) < 0)
+                return -1;
+        int got = insert_row(catalogue, row, err);
+        if (got != 0)
+                return got;
+        row->id = (uint64_t)sqlite3_last_insert_rowid(catalogue->db);
+        row->phase = CATALOGUE_CREATING;
+        return intent_begin(catalogue, row->id, operation, err);
+}
+
+/* The row that has the name of rows[at]: another's, or one of those that we have just inserted. */
+static int find_taken(struct catalogue *catalogue, const struct catalogue_row *rows, size_t at, struct catalogue_row *ret,
+                      struct cowherd_error *err)
+{
+        struct catalogue_row taken = {0};
+
+        int got = find_name(catalogue, rows[at].target, rows[at].name, &taken, err);
+        if (got != 0)
+                return got < 0 ? -1 : fail(err, COWHERD_INTERNAL, "the name '%s' is taken by nobody", rows[at].name);
+        for (size_t i = 0; i < at; i++) {
+                if (rows[i].id == taken.id) {
+                        catalogue_row_free(&taken);
+                        return fail(err, COWHERD_USAGE, "the name '%s' is asked for twice in one command", rows[at].name);
+                }
+        }
+        *ret = taken;
+        return 1;
+}
+
+static int reserve_rows(struct catalogue *catalogue, struct catalogue_row *rows, size_t count, const char *operation,
+                        struct catalogue_row *ret_taken, struct cowherd_error *err)
+{
+        for (size_t i = 0; i < count; i++) {
+                int got = reserve_row(catalogue, &rows[i], operation, err);
+                if (got < 0)
+                        return -1;
+                if (got > 0)
+                        return find_taken(catalogue, rows, i, ret_taken, err);
+        }
+        return 0;
+}
+
+static int tell_reserved(const struct catalogue_row *rows, size_t count, catalogue_reserved_fn *reserved, void *context,
+                         struct cowherd_error *err)
+{
+        for (size_t i = 0; reserved != NULL && i < count; i++)
+                if (reserved(context, &rows[i], err) < 0)
+                        return -1;
+        return 0;
+}
+
+int catalogue_reserve(struct catalogue *catalogue, struct catalogue_row *rows, size_t count, const char *operation,
+                      catalogue_reserved_fn *reserved, void *context, struct catalogue_row *ret_taken, struct cowherd_error *err)
+{
+        if (transaction_begin(catalogue, err) < 0)
+                return -1;
+        int got = reserve_rows(catalogue, rows, count, operation, ret_taken, err);
+        if (got == 0)
+                got = tell_reserved(rows, count, reserved, context, err);
+        got = transaction_end(catalogue, got, err);
+        for (size_t i = 0; got != 0 && i < count; i++)
+                rows[i].id = 0; /* the next one will get that id */
+        return got;
+}
+
+/* Writes a row that stands on the base it stood on before; *ret_written tells whether it was there. */
+static int write_row(struct catalogue *catalogue, const struct catalogue_row *row, bool *ret_written, struct cowherd_error *err)
+{
+        sqlite3_stmt *settle owned_statement = statement_get(catalogue, ROW_SETTLE, err);
+
+        if (settle == NULL)
+                return -1;
+        int next = row_bind(settle, row);
+        bind_number(settle, next, row->id);
+        bind_id(settle, next + 1, row->base_id);
+        if (statement_step(catalogue, settle, err) < 0)
+                return -1;
+        *ret_written = sqlite3_changes(catalogue->db) > 0;
+        return 0;
+}
+
+/* The base that a row stands on by the catalogue, 0 for none: 1 where there is no such row. */
+static int read_base(struct catalogue *catalogue, uint64_t id, uint64_t *ret_base, struct cowherd_error *err)
+{
+        sqlite3_stmt *statement owned_statement = statement_get(catalogue, ROW_BASE, err);
+
+        if (statement == NULL)
+                return -1;
+        bind_number(statement, 1, id);
+        int got = statement_step(catalogue, statement, err);
+        if (got < 0)
+                return -1;
+        if (got == 0)
+                return 1;
+        *ret_base = column_number(statement, 0);
+        return 0;
+}
+
+/* Puts a row on another base, or on none. */
+static int move_row(struct catalogue *catalogue, const struct catalogue_row *row, uint64_t old_base, struct cowherd_error *err)
+{
+        if (row->base_id != 0 && gain_base(catalogue, row->base_id, row->name, err) < 0)
+                return -1;
+        sqlite3_stmt *rebase owned_statement = statement_get(catalogue, ROW_REBASE, err);
+        if (rebase == NULL)
+                return -1;
+        bind_number(rebase, 1, row->id);
+        bind_id(rebase, 2, row->base_id);
+        if (statement_step(catalogue, rebase, err) < 0)
+                return -1;
+        if (old_base == 0)
+                return 0;
+        if (statement_run_id(catalogue, BASE_LOSE, old_base, NULL, err) < 0)
+                return -1;
+        return free_base(catalogue, old_base, NULL, err);
+}
+
+static int settle_row(struct catalogue *catalogue, const struct catalogue_row *row, struct cowherd_error *err)
+{
+        bool written = false;
+        uint64_t old_base = 0;
+
+        if (write_row(catalogue, row, &written, err) < 0)
+                return -1;
+        if (!written) { /* it is gone, or is to stand on another base */
+                int got = read_base(catalogue, row->id, &old_base, err);
+                if (got < 0)
+                        return -1;
+                if (got > 0)
+                        return fail(err, COWHERD_NOT_FOUND, "'%s' was not found in the catalogue: it has just been removed", row->name);
+                if (move_row(catalogue, row, old_base, err) < 0 || write_row(catalogue, row, &written, err) < 0)
+                        return -1;
+        }
+        return statement_run_id(catalogue, INTENT_END, row->id, NULL, err);
+}
+
+int catalogue_settle(struct catalogue *catalogue, const struct catalogue_row *rows, size_t count, struct cowherd_error *err)
+{
+        int got = 0;
+
+        if (transaction_begin(catalogue, err) < 0)
+                return -1;
+        for (size_t i = 0; got == 0 && i < count; i++)
+                got = settle_row(catalogue, &rows[i], err);
+        return transaction_end(catalogue, got, err);
+}
