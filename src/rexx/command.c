@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * One command, from the RXCMD exit to RC. The exit and no subcommand handler: a handler is not told its environment, and
- * an environment that nobody registered answers 0, so that a script which tests RC believes that its command was done.
- * REXX keeps only its own environments (SYSTEM, PATH, COMMAND …) to itself.
+ * One command, from the RXCMD exit to RC. The exit and no subcommand handler: a handler is not told its environment,
+ * and an environment that nobody registered answers 0, so that a script which tests RC believes that its command was
+ * done. REXX keeps only its own environments (SYSTEM, PATH, COMMAND …) to itself.
  *
- * RC is the text that is returned and nothing else; what is put into the variable RC would be overwritten. ERROR is raised
- * by a flag. (RXEXIT_RAISE_ERROR would make rubbish of RC.)
+ * RC is the text that is returned and nothing else; what is put into the variable RC would be overwritten. ERROR is
+ * raised by a flag. (RXEXIT_RAISE_ERROR would make rubbish of RC.)
  */
 #include "rexx/host.h"
 
@@ -27,7 +27,7 @@ static bool find_environment(const struct host *host, const char *name, size_t l
         return false;
 }
 
-/* The shell's form "qemu list", spoken to COWHERD: the rest of the command, and *target set; else the command itself. */
+/* The shell's form "qemu list", spoken to COWHERD: the rest of the command, and *target set; else the whole command. */
 static const char *after_target(const char *command, enum cowherd_target *target)
 {
         const char *word = command + strspn(command, " \t");
@@ -74,8 +74,9 @@ static struct outcome execute(struct host *host, enum cowherd_target target, con
 
 static struct outcome unknown_environment(const char *name, int length)
 {
-        return outcome_of(COWHERD_UNAVAILABLE, "", text_format("environment '%.*s' is unknown", length, name),
-                          text_format("here are COWHERD, QEMU, LXD and NSPAWN, and REXX's own SYSTEM, PATH and COMMAND"));
+        return outcome_of(
+                COWHERD_UNAVAILABLE, "", text_format("environment '%.*s' is unknown", length, name),
+                text_format("here are COWHERD, QEMU, LXD and NSPAWN, and REXX's own SYSTEM, PATH and COMMAND"));
 }
 
 /* What only a slip can be, and what would be misread further on. */
@@ -132,7 +133,8 @@ void command_run(struct host *host, RXCMDHST_PARM *command)
         publish_clear(host, target); /* only now: {{RESULT.name}} is of the command before */
         if (!publish(host, target, &outcome)) {
                 outcome_free(&outcome);
-                outcome = outcome_of(COWHERD_INTERNAL, "", text_format("REXX does not take the answer's variables"), NULL);
+                outcome = outcome_of(COWHERD_INTERNAL, "", text_format("REXX does not take the answer's variables"),
+                                     NULL);
                 publish_clear(host, target);
                 (void)publish(host, target, &outcome);
         }

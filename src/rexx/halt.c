@@ -2,10 +2,11 @@
 /*
  * Ctrl-C, TERM and HUP become the script's HALT condition, so that its SIGNAL ON HALT can still send clean-up commands.
  *
- * Regina's first call installs handlers of its own: with SA_RESTART, which lets a blocked wait go on for ever, and for HUP
- * one that jumps out of whatever C code is running, a half-done command included. So ours come after that call, without
- * SA_RESTART, and only leave word: the command that is running ends first. RexxSetHalt speaks to the interpreter of the
- * calling thread and does nothing in any other, so a signal that lands on a thread of the herd is passed on.
+ * Regina's first call installs handlers of its own: with SA_RESTART, which lets a blocked wait go on for ever, and for
+ * HUP one that jumps out of whatever C code is running, a half-done command included. So ours come after that call,
+ * without SA_RESTART, and only leave word: the command that is running ends first. RexxSetHalt speaks to the
+ * interpreter of the calling thread and does nothing in any other, so a signal that lands on a thread of the herd is
+ * passed on.
  */
 #include "rexx/host.h"
 

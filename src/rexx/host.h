@@ -31,7 +31,7 @@ void text_upper(char *text);
 
 /* ---- variables.c: the script's variables, in whatever PROCEDURE it is now. ---- */
 
-/* Sets a variable; the name in upper case and exactly as REXX keeps it ("RESULT.1.NAME"). False where REXX refuses it. */
+/* Sets a variable; the name in upper case, exactly as REXX keeps it ("RESULT.1.NAME"). False where REXX refuses it. */
 bool variable_set(const char *name, const char *value);
 /* Drops a variable, or with a name that ends in a period the whole stem. */
 void variable_drop(const char *name);
@@ -47,10 +47,10 @@ bool variable_get(const char *symbol, char **ret_value, size_t *ret_length);
 struct outcome {
         int code;
         bool success;
-        struct cowherd_answer *answer; /* owned, or NULL: then it is own_* below */
+        struct cowherd_answer *answer; /* owned, or NULL: then it is the fields below */
         const char *operation;
-        char *text;                    /* output or error; owned */
-        char *hint;                    /* owned, or NULL */
+        char *text; /* output or error; owned */
+        char *hint; /* owned, or NULL */
         char code_text[16];
 };
 
@@ -71,20 +71,20 @@ struct alias {
 };
 
 struct host {
-        const char *file;                     /* the script, as it was named */
+        const char *file; /* the script, as it was named */
         struct cowherd_herd *herd;
         struct alias *aliases;
         struct names published[COWHERD_ENGINES];
-        char *unpassable;                     /* the variable of a {{name}} whose value no command can carry, or NULL */
+        char *unpassable; /* the variable of a {{name}} whose value no command can carry, or NULL */
         /* tracing */
-        char *failed;                         /* the message of the last failed command, until it is traced */
-        char *clause;                         /* a traced clause that waits for the line after it */
+        char *failed; /* the message of the last failed command, until it is traced */
+        char *clause; /* a traced clause that waits for the line after it */
         /* the interpreter's errors */
-        char *error;                          /* "Error 42 running …", which waits for the line that explains it */
-        const char *text;                     /* the program, to see what stands in a line that cannot be parsed */
+        char *error;      /* "Error 42 running …", which waits for the line that explains it */
+        const char *text; /* the program, to see what stands in a line that cannot be parsed */
         /* standard error while the program is parsed */
         int captured, saved_stderr;
-        volatile sig_atomic_t signal;         /* that wants the script to halt, or 0 */
+        volatile sig_atomic_t signal; /* that wants the script to halt, or 0 */
 };
 
 /* ---- publish.c ---- */

@@ -29,7 +29,7 @@ struct complaint {
         char number[16];  /* "42" or "42.3" */
         const char *file; /* NULL: not said */
         int file_length;
-        unsigned line;    /* 0: not said */
+        unsigned line; /* 0: not said */
         const char *text;
 };
 
@@ -171,7 +171,7 @@ static void flush_clause(struct host *host)
         host->clause = NULL;
 }
 
-/* A clause: its line is remembered. It waits only where a command of ours has failed, lest the order change otherwise. */
+/* A clause: its line is remembered. It waits only where a command of ours has failed, lest the order change. */
 static bool take_clause(struct host *host, const char *line)
 {
         const char *at = line + strspn(line, " ");

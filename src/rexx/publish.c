@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * An answer becomes variables: RESULT and RESULT.field, RESULT.0 and RESULT.i.field for a list, the same in the stem that
- * the command named, QEMU_field (LXD_, NSPAWN_) and ERRORTEXT.
+ * An answer becomes variables: RESULT and RESULT.field, RESULT.0 and RESULT.i.field for a list, the same in the stem
+ * that the command named, QEMU_field (LXD_, NSPAWN_) and ERRORTEXT.
  *
- * Everything is cleared first, so that nothing stale is ever read. A stem is dropped as a whole; of a target's variables
- * those are dropped that this host has ever set (the script's own QEMU_IMAGE stays its own until an answer has a field
- * `image`). A target's variables speak of the last command to that target: a command to another leaves them.
+ * Everything is cleared first, so that nothing stale is ever read. A stem is dropped as a whole; of a target's
+ * variables those are dropped that this host has ever set (the script's own QEMU_IMAGE stays its own until an answer
+ * has a field `image`). A target's variables speak of the last command to that target: a command to another leaves
+ * them.
  *
  * RESULT.0 is 0 for an answer that is no list, so that `DO i = 1 TO RESULT.0` goes round no time instead of failing.
  */
@@ -14,12 +15,15 @@
 #include <string.h>
 
 static const char *const prefixes[COWHERD_ENGINES] = {
-        [COWHERD_QEMU] = "QEMU_", [COWHERD_LXD] = "LXD_", [COWHERD_NSPAWN] = "NSPAWN_",
+        [COWHERD_QEMU] = "QEMU_",
+        [COWHERD_LXD] = "LXD_",
+        [COWHERD_NSPAWN] = "NSPAWN_",
 };
 
 struct outcome outcome_of(int code, const char *operation, char *text, char *hint)
 {
-        struct outcome outcome = {.code = code, .success = code == 0, .operation = operation, .text = text, .hint = hint};
+        struct outcome outcome = {
+                .code = code, .success = code == 0, .operation = operation, .text = text, .hint = hint};
 
         (void)snprintf(outcome.code_text, sizeof outcome.code_text, "%d", code);
         return outcome;
@@ -27,8 +31,8 @@ struct outcome outcome_of(int code, const char *operation, char *text, char *hin
 
 struct outcome outcome_of_answer(struct cowherd_answer *answer)
 {
-        struct outcome outcome = {.answer = answer, .code = cowherd_answer_code(answer),
-                                  .success = cowherd_answer_success(answer)};
+        struct outcome outcome = {
+                .answer = answer, .code = cowherd_answer_code(answer), .success = cowherd_answer_success(answer)};
         const char *text = cowherd_answer_text(answer), *hint = cowherd_answer_get(answer, "hint");
 
         outcome.text = text_format("%s", text == NULL ? "" : text);
@@ -105,7 +109,8 @@ static bool set_field(const char *prefix, const struct cowherd_field *field)
 
         if (field->value == NULL)
                 return true;
-        return set_named(prefix, field->name, field->value) && (other == NULL || set_named(prefix, other, field->value));
+        return set_named(prefix, field->name, field->value) &&
+               (other == NULL || set_named(prefix, other, field->value));
 }
 
 static bool set_number(const char *stem, const char *tail, size_t number)

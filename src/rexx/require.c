@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * REQUIRE "library" [AS NAME]: in classic REXX not an instruction but a command to whichever environment is current. The
- * three libraries of the original, which gave its scripts their ADDRESS QEMU, LXD and NSPAWN, are built in here, under
- * each of the spellings in use: with `rexxjs/`, `registry:org.rexxjs/`, `cwd:` or a path before the name, a version and a
- * file ending after it. Whatever else is asked for is not there, and is said not to be.
+ * REQUIRE "library" [AS NAME]: in classic REXX not an instruction but a command to whichever environment is current.
+ * The three libraries of the original, which gave its scripts their ADDRESS QEMU, LXD and NSPAWN, are built in here,
+ * under each of the spellings in use: with `rexxjs/`, `registry:org.rexxjs/`, `cwd:` or a path before the name, a
+ * version and a file ending after it. Whatever else is asked for is not there, and is said not to be.
  */
 #include "rexx/host.h"
 
@@ -115,8 +115,8 @@ static bool drop_place(struct part *part)
 {
         if (drop_start(part, "registry:"))
                 return drop_start(part, "org.rexxjs/") && memchr(part->text, '/', part->length) == NULL;
-        bool path = drop_start(part, "cwd:") || drop_start(part, "root:") || starts(part, "./") || starts(part, "../") ||
-                    starts(part, "/");
+        bool path = drop_start(part, "cwd:") || drop_start(part, "root:") || starts(part, "./") ||
+                    starts(part, "../") || starts(part, "/");
         if (!path)
                 (void)(drop_start(part, "rexxjs/") || drop_start(part, "org.rexxjs/"));
         const char *slash = memrchr(part->text, '/', part->length);
@@ -146,7 +146,8 @@ static bool find_target(struct part part, enum cowherd_target *ret)
 /* A symbol that can stand after ADDRESS, and that reaches us: REXX keeps the commands to its own environments. */
 static bool can_be_environment(struct part name, enum cowherd_target target)
 {
-        static const char *const taken[] = {"SYSTEM", "PATH", "COMMAND", "CMD", "ENVIRONMENT", "OS2ENVIRONMENT", "REXX", "REGINA"};
+        static const char *const taken[] = {"SYSTEM",      "PATH",           "COMMAND", "CMD",
+                                            "ENVIRONMENT", "OS2ENVIRONMENT", "REXX",    "REGINA"};
         static const char letters[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz_!?0123456789.";
 
         if (name.length == 0 || name.length > 100 || strchr("0123456789.", name.text[0]) != NULL)
@@ -173,9 +174,10 @@ static void add_alias(struct host *host, struct part name, enum cowherd_target t
 
 static struct outcome unknown_library(struct part library)
 {
-        return outcome_of(COWHERD_UNAVAILABLE, operation,
-                          text_format("library '%.*s' is unknown", (int)library.length, library.text),
-                          text_format("built in are rexxjs/address-qemu, rexxjs/address-lxd and rexxjs/address-nspawn"));
+        return outcome_of(
+                COWHERD_UNAVAILABLE, operation,
+                text_format("library '%.*s' is unknown", (int)library.length, library.text),
+                text_format("built in are rexxjs/address-qemu, rexxjs/address-lxd and rexxjs/address-nspawn"));
 }
 
 static struct outcome bad_words(const char *words)
@@ -193,7 +195,8 @@ struct outcome require_run(struct host *host, const char *command)
         (void)next_word(command, &rest);
         struct part library = next_word(rest, &rest);
         if (library.length == 0)
-                return outcome_of(COWHERD_USAGE, operation, text_format("Missing required parameter: which library REQUIRE is to find"), NULL);
+                return outcome_of(COWHERD_USAGE, operation,
+                                  text_format("Missing required parameter: which library REQUIRE is to find"), NULL);
         rest += strspn(rest, " \t");
         if (*rest != '\0') {
                 struct part as = next_word(rest, &rest);
@@ -206,10 +209,12 @@ struct outcome require_run(struct host *host, const char *command)
         if (!find_target(library, &target))
                 return unknown_library(library);
         if (name.text != NULL && !can_be_environment(name, target))
-                return outcome_of(COWHERD_USAGE, operation,
-                                  text_format("'%.*s' cannot be the name of an environment", (int)name.length, name.text),
-                                  text_format("AS takes a symbol that is no environment yet, such as VM"));
+                return outcome_of(
+                        COWHERD_USAGE, operation,
+                        text_format("'%.*s' cannot be the name of an environment", (int)name.length, name.text),
+                        text_format("AS takes a symbol that is no environment yet, such as VM"));
         if (name.text != NULL)
                 add_alias(host, name, target);
-        return outcome_of(COWHERD_DONE, operation, text_format("ADDRESS %s is built in", cowherd_target_name(target)), NULL);
+        return outcome_of(COWHERD_DONE, operation, text_format("ADDRESS %s is built in", cowherd_target_name(target)),
+                          NULL);
 }

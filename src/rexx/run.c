@@ -1,16 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Runs a script: reads it, opens its herd, and gives it to libregina with three exits. RXCMD gets the commands, RXSIO what
- * is traced, RXINI marks the end of parsing. There is one script at a time in a process, so the exits, which are given no
- * argument of ours, find the host in a static pointer.
+ * Runs a script: reads it, opens its herd, and gives it to libregina with three exits. RXCMD gets the commands, RXSIO
+ * what is traced, RXINI marks the end of parsing. There is one script at a time in a process, so the exits, which are
+ * given no argument of ours, find the host in a static pointer.
  *
- * Before the first call REGINA_OPTIONS is set for as long as that call takes: otherwise a misspelt function name would run
- * as a shell command. `//T` alone as the argument would make Regina check the syntax and do nothing else; a blank after it
- * takes that meaning away.
+ * Before the first call REGINA_OPTIONS is set for as long as that call takes: otherwise a misspelt function name would
+ * run as a shell command. `//T` alone as the argument would make Regina check the syntax and do nothing else; a blank
+ * after it takes that meaning away.
  */
 #include "rexx/host.h"
 
-#include <math.h>
 #include <stdint.h>
 #include <string.h>
 
@@ -45,7 +44,8 @@ static LONG on_exit_call(LONG function, LONG subfunction, PEXIT parameters)
 
 /* Regina's "safe" mode forgets these: they open files for writing, fork, reach into memory, or undo this very list. */
 static const char *const forbidden[] = {
-        "OPEN", "FORK", "EXPORT", "IMPORT", "GETSPACE", "FREESPACE", "STORAGE", "RXFUNCDROP", "RXFUNCADD", "RXFUNCDEFINE", "RXQUEUE",
+        "OPEN",    "FORK",       "EXPORT",    "IMPORT",       "GETSPACE", "FREESPACE",
+        "STORAGE", "RXFUNCDROP", "RXFUNCADD", "RXFUNCDEFINE", "RXQUEUE",
 };
 enum { FORBIDDEN = sizeof forbidden / sizeof forbidden[0] };
 
@@ -113,13 +113,18 @@ static int status_of_result(const struct host *host, const RXSTRING *result)
         owned_text char *text = text_copy(result->strptr, result->strlength);
         char *end = text;
         double value = strtod(text, &end);
-        bool number = end != text && strspn(text, " \t+-.0123456789eE") == result->strlength && end[strspn(end, " \t")] == '\0';
-        if (!number || trunc(value) < value || trunc(value) > value) {
-                (void)fprintf(stderr, "%s: the script ended with '%.200s', which is no exit status (expected a whole number from 0 to 255)\n",
-                              host->file, text);
-                return COWHERD_USAGE;
-        }
-        return value >= 0 && value <= 255 ? (int)value : 255; /* never cut to eight bits: 256 is no success */
+        bool number = end != text && end[strspn(end, " \t")] == '\0' &&
+                      strspn(text, " \t+-.0123456789eE") ==
+                              result->strlength; /* strtod takes hexadecimal and "nan" as well */
+        if (number && (value < 0 || value > 255))
+                return 255; /* not cut to eight bits: 256 is no success */
+        if (number && value <= (int)value)
+                return (int)value;
+        (void)fprintf(stderr,
+                      "%s: the script ended with '%.200s', which is no exit status "
+                      "(expected a whole number from 0 to 255)\n",
+                      host->file, text);
+        return COWHERD_USAGE;
 }
 
 /* Whether a halt came so late that no clause was left to be interrupted by it: it then waits for the next program. */
@@ -127,7 +132,8 @@ static bool halt_is_waiting(struct host *host)
 {
         char text[] = "NOP; NOP";
         RXSTRING instore[2] = {{.strlength = strlen(text), .strptr = text}, {0}}, result = {0};
-        RXSYSEXIT exits[] = {{.sysexit_name = (char *)(uintptr_t)exit_name, .sysexit_code = RXSIO}, {.sysexit_code = RXENDLST}};
+        RXSYSEXIT exits[] = {{.sysexit_name = (char *)(uintptr_t)exit_name, .sysexit_code = RXSIO},
+                             {.sysexit_code = RXENDLST}};
         SHORT number = 0;
 
         message_capture(host);
@@ -168,7 +174,8 @@ static int interpret(struct host *host, const struct cowherd_rexx_options *optio
         SHORT number = 0; /* of no use: it has 16 bits, and 0 for what is no number */
 
         message_capture(host);
-        LONG told = (LONG)RexxStart(words != NULL, &argument, options->file, instore, "COWHERD", mode, exits, &number, &result);
+        LONG told = (LONG)RexxStart(words != NULL, &argument, options->file, instore, "COWHERD", mode, exits, &number,
+                                    &result);
         message_release(host);
         message_flush(host);
         (void)fflush(stdout);

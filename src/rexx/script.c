@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Reads a script. REXX ignores a first line that begins with `#!` and takes lines that end in CR LF; a byte-order mark it
- * does not know, and a program without any clause crashes Regina 3.6, so both are dealt with here.
+ * Reads a script. REXX ignores a first line that begins with `#!` and takes lines that end in CR LF; a byte-order mark
+ * it does not know, and a program without any clause crashes Regina 3.6, so both are dealt with here.
  */
 #include "rexx/host.h"
 
@@ -31,7 +31,8 @@ static const char *skip_comment(const char *at, const char *end)
         return depth > 0 ? NULL : at;
 }
 
-/* Whether there is nothing but comments, blanks and null clauses. A comment that is never closed is REXX's to report. */
+/* Whether there is nothing but comments, blanks and null clauses. A comment that is never closed is REXX's to report.
+ */
 static bool has_no_clause(const char *text, size_t length)
 {
         const char *at = text, *end = text + length;

@@ -88,7 +88,8 @@ void cowherd_set_progress(struct cowherd_herd *herd, cowherd_progress_fn *progre
 static void add(struct fields *fields, const char *name, size_t length, const char *value, bool also)
 {
         assert(fields->count < FIELDS_MAX);
-        fields->of[fields->count++] = (struct cowherd_field){.name = strndup(name, length), .value = strdup(value), .also = also};
+        fields->of[fields->count++] =
+                (struct cowherd_field){.name = strndup(name, length), .value = strdup(value), .also = also};
 }
 
 static void *raise_here(void *number)

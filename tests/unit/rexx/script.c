@@ -20,7 +20,8 @@ int fresh(void **state)
 
 int tidy(void **state)
 {
-        static const char *const files[] = {"t.rexx", "out", "err", "made", "other.rexx", "link.rexx", "sub/t.rexx", "PROG"};
+        static const char *const files[] = {"t.rexx",     "out",       "err",        "made",
+                                            "other.rexx", "link.rexx", "sub/t.rexx", "PROG"};
 
         (void)state;
         for (size_t i = 0; i < sizeof files / sizeof files[0]; i++)

@@ -7,7 +7,8 @@ static const char not_found[] = "success=0\noperation=delete\nerror=vm 'x' not f
 static void test_environments(void **state)
 {
         (void)state;
-        assert_says("'doctor'; address qemu; 'list'; address lxd; 'list a=1'; address NSPAWN 'status'; address value 'qEmU'; 'info'",
+        assert_says("'doctor'; address qemu; 'list'; address lxd; 'list a=1'; address NSPAWN 'status'; address value "
+                    "'qEmU'; 'info'",
                     "");
         assert_commands("cowherd doctor\nqemu list\nlxd list a=1\nnspawn status\nqemu info");
         assert_int_equal(fake.opened, 1);
@@ -24,7 +25,8 @@ static void test_shell_form_to_cowherd(void **state)
 static void test_unknown_environment(void **state)
 {
         (void)state;
-        struct ran ran = run_script("address virtualbox\n'list'\nsay rc result.success result.code errortext\nsay 'on'");
+        struct ran ran =
+                run_script("address virtualbox\n'list'\nsay rc result.success result.code errortext\nsay 'on'");
         assert_string_equal(ran.out, "69 0 69 environment 'VIRTUALBOX' is unknown\non\n");
         assert_has(ran.err, "t.rexx:2: \"list\": environment 'VIRTUALBOX' is unknown (");
         assert_has(ran.err, "(RC=69)");
@@ -35,7 +37,8 @@ static void test_unknown_environment(void **state)
 static void test_unknown_environment_raises(void **state)
 {
         (void)state;
-        struct ran ran = run_script("signal on error\naddress foo 'list'\nexit 0\nerror: say 'trapped' rc condition('D'); exit rc");
+        struct ran ran = run_script(
+                "signal on error\naddress foo 'list'\nexit 0\nerror: say 'trapped' rc condition('D'); exit rc");
         assert_string_equal(ran.out, "trapped 69 list\n");
         assert_int_equal(ran.status, 69);
 }
@@ -54,7 +57,8 @@ static void test_error_by_call(void **state)
 {
         (void)state;
         fake_answer("delete", not_found);
-        struct ran ran = run_script("call on error name failed\naddress lxd 'delete name=x'; say 'on' rc\nexit\nfailed: say 'E' rc; return");
+        struct ran ran = run_script("call on error name failed\naddress lxd 'delete name=x'; say 'on' "
+                                    "rc\nexit\nfailed: say 'E' rc; return");
         assert_string_equal(ran.out, "E 66\non 66\n");
 }
 
@@ -72,8 +76,9 @@ static void test_exit_code_of_a_guest(void **state)
 {
         (void)state;
         fake_answer("execute", "success=1\noperation=execute\noutput=the command ended with 3\nexit_code=3\ncode=3\n");
-        struct ran ran = run_script("address qemu\n'execute name=a command=false'\nsay rc result.success result.exit_code '['errortext']'\n"
-                                    "signal on error; 'execute name=a command=false'\nexit 0\nerror: say 'E' rc; exit rc");
+        struct ran ran = run_script(
+                "address qemu\n'execute name=a command=false'\nsay rc result.success result.exit_code '['errortext']'\n"
+                "signal on error; 'execute name=a command=false'\nexit 0\nerror: say 'E' rc; exit rc");
         assert_string_equal(ran.out, "3 1 3 []\nE 3\n");
         assert_int_equal(ran.status, 3);
 }
@@ -84,9 +89,10 @@ static void test_trace_shows_message_and_hint(void **state)
         fake_answer("clone", "success=0\nerror=base 'vm-bse' not found\nhint=did you mean 'vm-base'?\ncode=66\n");
         fake_answer("delete", "success=0\nerror=vm 'x' not found (see list)\nhint=see list\ncode=66\n");
         struct ran ran = run_script("nop\naddress qemu\n'clone base=vm-bse'\n\n'delete name=x'; 'delete name=x'");
-        assert_string_equal(ran.err, "t.rexx:3: \"clone base=vm-bse\": base 'vm-bse' not found (did you mean 'vm-base'?) (RC=66)\n"
-                                     "t.rexx:5: \"delete name=x\": vm 'x' not found (see list) (RC=66)\n"
-                                     "t.rexx:5: \"delete name=x\": vm 'x' not found (see list) (RC=66)\n");
+        assert_string_equal(
+                ran.err, "t.rexx:3: \"clone base=vm-bse\": base 'vm-bse' not found (did you mean 'vm-base'?) (RC=66)\n"
+                         "t.rexx:5: \"delete name=x\": vm 'x' not found (see list) (RC=66)\n"
+                         "t.rexx:5: \"delete name=x\": vm 'x' not found (see list) (RC=66)\n");
 }
 
 static void test_trace_off_is_silent(void **state)
@@ -121,7 +127,8 @@ static void test_long_command_is_cut_in_trace(void **state)
 static void test_system_is_rexx_own(void **state)
 {
         (void)state;
-        struct ran ran = run_script("address system 'echo hi'; say rc; address path 'true'; say rc; address command 'sh -c \"exit 4\"'; say rc\n"
+        struct ran ran = run_script("address system 'echo hi'; say rc; address path 'true'; say rc; address command "
+                                    "'sh -c \"exit 4\"'; say rc\n"
                                     "address system 'echo a; echo b' with output stem s.; say s.0 s.2");
         assert_string_equal(ran.out, "hi\n0\n0\n4\n2 b\n");
         assert_commands("");
@@ -150,14 +157,16 @@ static void test_let_is_explained(void **state)
         (void)state;
         struct ran ran = run_script("address qemu\nlet x = 5\nsay rc");
         assert_string_equal(ran.out, "64\n");
-        assert_has(ran.err, "t.rexx:2: \"0\": '0' is no command: the clause is a comparison (an assignment has no LET before it in REXX: x = 5)");
+        assert_has(ran.err, "t.rexx:2: \"0\": '0' is no command: the clause is a comparison (an assignment has no LET "
+                            "before it in REXX: x = 5)");
         assert_commands("");
 }
 
 static void test_progress_and_root_are_passed_on(void **state)
 {
         (void)state;
-        struct cowherd_rexx_options options = {.root = "/tmp/some root", .progress = (cowherd_progress_fn *)(void (*)(void))abort};
+        struct cowherd_rexx_options options = {.root = "/tmp/some root",
+                                               .progress = (cowherd_progress_fn *)(void (*)(void))abort};
         struct ran ran = run_with(options, "'doctor'", 8);
         assert_int_equal(ran.status, 0);
         assert_string_equal(fake.root, "/tmp/some root");

@@ -46,7 +46,8 @@ static void test_stops_while_it_runs(void **state)
 {
         (void)state;
         assert_fails("say 1\nx=1+\"a\"\nexit 5", "t.rexx:2: bad arithmetic conversion (REXX error 41");
-        assert_fails("call sub\nexit\nsub: say nofunc(3); return", "t.rexx:3: could not find routine \"NOFUNC\" (REXX error 43.1)\n");
+        assert_fails("call sub\nexit\nsub: say nofunc(3); return",
+                     "t.rexx:3: could not find routine \"NOFUNC\" (REXX error 43.1)\n");
         assert_fails("signal nowhere", "t.rexx:1: ");
         assert_fails("interpret 'x = )'", "t.rexx:1: ");
 }

@@ -75,7 +75,8 @@ static void test_second_signal_ends_the_clean_up(void **state)
 {
         (void)state;
         fake_answer("clone", "success=1\nraise=2\n");
-        struct ran ran = run_script("signal on halt\naddress lxd\n'clone'\nexit\nhalt: say 'H'; 'clone again'; say 'never'");
+        struct ran ran =
+                run_script("signal on halt\naddress lxd\n'clone'\nexit\nhalt: say 'H'; 'clone again'; say 'never'");
         assert_string_equal(ran.out, "H\n");
         assert_int_equal(ran.status, 130);
 }
@@ -116,7 +117,8 @@ static void test_during_a_shell_command(void **state)
 {
         (void)state;
         pid_t child = signal_later(SIGHUP, 200);
-        struct ran ran = run_script("signal on halt\naddress system 'sleep 1'\nsay 'never'; exit\nhalt: say 'H'; exit 4");
+        struct ran ran =
+                run_script("signal on halt\naddress system 'sleep 1'\nsay 'never'; exit\nhalt: say 'H'; exit 4");
         assert_string_equal(ran.out, "H\n");
         assert_int_equal(ran.status, 4);
         (void)waitpid(child, NULL, 0);

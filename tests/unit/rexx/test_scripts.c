@@ -18,9 +18,24 @@ static void assert_runs_as_empty(const char *text)
 static void test_no_clause(void **state)
 {
         static const char *const empty[] = {
-                "", "\n", "\r\n \t\r\n", "/* nothing */", "/* a /* nested */ b */\n", "#!/usr/bin/env cowherd", "#!/usr/bin/env cowherd\n",
-                "#!/usr/bin/env cowherd\r\n/* only this */\n", ";", " ; ;\n", "\xef\xbb\xbf", "\xef\xbb\xbf/* x */", "/**/", "/***/", "/*/**/*/", "\x1a",
-                "-- a remark", "-- a remark\n-- another\n",
+                "",
+                "\n",
+                "\r\n \t\r\n",
+                "/* nothing */",
+                "/* a /* nested */ b */\n",
+                "#!/usr/bin/env cowherd",
+                "#!/usr/bin/env cowherd\n",
+                "#!/usr/bin/env cowherd\r\n/* only this */\n",
+                ";",
+                " ; ;\n",
+                "\xef\xbb\xbf",
+                "\xef\xbb\xbf/* x */",
+                "/**/",
+                "/***/",
+                "/*/**/*/",
+                "\x1a",
+                "-- a remark",
+                "-- a remark\n-- another\n",
         };
 
         (void)state;
@@ -92,7 +107,8 @@ static struct ran run_arguments(const char *script, int argc, const char *const 
 static void test_arguments(void **state)
 {
         (void)state;
-        struct ran ran = run_arguments("parse arg all\nsay arg() '['all']'\nparse arg a b", 3, (const char *const[]){"one", "two three", "F\xc3\xbcr"});
+        struct ran ran = run_arguments("parse arg all\nsay arg() '['all']'\nparse arg a b", 3,
+                                       (const char *const[]){"one", "two three", "F\xc3\xbcr"});
         assert_string_equal(ran.out, "1 [one two three F\xc3\xbcr]\n");
         ran = run_arguments("say arg() arg(1,'E')", 0, NULL);
         assert_string_equal(ran.out, "0 0\n");
