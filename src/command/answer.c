@@ -137,7 +137,7 @@ static struct cowherd_field *slot_of_item(struct cowherd_answer *answer, const c
                 answer->alike = kept != NULL && strcmp(kept, name) == 0;
         }
         if (!answer->alike) {
-                struct cowherd_field *field = find(&answer->item_fields.items[item->first], item->count, name);
+                struct cowherd_field *field = item->count == 0 ? NULL : find(&answer->item_fields.items[item->first], item->count, name);
                 if (field != NULL)
                         return field;
                 kept = keep_text(answer, name);
@@ -209,8 +209,8 @@ void answer_also(struct cowherd_answer *answer, const char *name, const char *of
 
         if (to_item) {
                 const struct answer_item *item = &answer->items[answer->item_count - 1];
-                fields = &answer->item_fields.items[item->first];
                 count = item->count;
+                fields = count == 0 ? NULL : &answer->item_fields.items[item->first];
         }
         const struct cowherd_field *original = find(fields, count, of);
         if (original == NULL)
