@@ -6,7 +6,6 @@
 #include "catalogue/connection.h"
 
 #define COMMA_NAME(name, type) ", " #name
-#define COMMA_READ(name, type) ", o." #name
 #define COMMA_MARK(name, type) ", ?"
 #define COMMA_SET(name, type) ", " #name " = ?"
 
@@ -15,10 +14,10 @@
         "INSERT INTO object (phase" ROW_COLUMNS(COMMA_NAME) ", target, name, base_id)"                                 \
         " VALUES (0" ROW_COLUMNS(COMMA_MARK) ", ?, ?, ?)"
 #define SETTLE_ROW "UPDATE object SET phase = 1" ROW_COLUMNS(COMMA_SET) " WHERE id = ? AND base_id IS ?"
-/* What row_read expects. */
+/* What row_read expects. The base's name by a subquery: a join is twice as dear to prepare, which counts at each start. */
 #define SELECT_ROWS                                                                                                    \
-        "SELECT o.id, o.phase, o.target, o.name, o.base_id, o.clones, b.name" ROW_COLUMNS(COMMA_READ)                  \
-        " FROM object o LEFT JOIN object b ON b.id = o.base_id "
+        "SELECT id, phase, target, name, base_id, clones, (SELECT b.name FROM object b WHERE b.id = object.base_id)"   \
+        ROW_COLUMNS(COMMA_NAME) " FROM object "
 
 /* SQLite 3.40 has no milliseconds in unixepoch(); a Julian day has. */
 #define NOW_MS "CAST((julianday('now') - 2440587.5) * 86400000 AS INTEGER)"
@@ -48,13 +47,13 @@ static const char *const texts[STATEMENTS] = {
         [INTENT_BEGIN] = "INSERT OR REPLACE INTO intent VALUES (?, ?, " NOW_MS ")",
         [INTENT_END] = "DELETE FROM intent WHERE object_id = ?",
 
-        [FIND_ID] = SELECT_ROWS "WHERE o.id = ?",
-        [FIND_NAME] = SELECT_ROWS "WHERE o.target = ? AND o.name = ?",
-        [LIST_NAMED] = SELECT_ROWS "WHERE o.target = ?1 AND o.name >= ?2 AND o.name < ?3 AND o.phase = 1 AND o.role = ?4"
-                                   " ORDER BY o.target, o.name",
-        [LIST_UNFINISHED] = SELECT_ROWS "WHERE o.id IN (SELECT object_id FROM intent) AND o.phase <> 1 ORDER BY o.id",
-        [LIST_EXPIRED] = SELECT_ROWS "WHERE o.expires_ms > 0 AND o.expires_ms <= ? AND o.role = 1 AND o.phase = 1"
-                                     " ORDER BY o.expires_ms",
+        [FIND_ID] = SELECT_ROWS "WHERE id = ?",
+        [FIND_NAME] = SELECT_ROWS "WHERE target = ? AND name = ?",
+        [LIST_NAMED] = SELECT_ROWS "WHERE target = ?1 AND name >= ?2 AND name < ?3 AND phase = 1 AND role = ?4"
+                                   " ORDER BY target, name",
+        [LIST_UNFINISHED] = SELECT_ROWS "WHERE id IN (SELECT object_id FROM intent) AND phase <> 1 ORDER BY id",
+        [LIST_EXPIRED] = SELECT_ROWS "WHERE expires_ms > 0 AND expires_ms <= ? AND role = 1 AND phase = 1"
+                                     " ORDER BY expires_ms",
         [LIST_NAMES] = "SELECT name FROM object WHERE target BETWEEN ? AND ? AND name IS NOT NULL",
         [COUNT_ROLES] = "SELECT role, count(*) FROM object WHERE phase = 1 AND name IS NOT NULL AND target BETWEEN ? AND ?"
                         " GROUP BY role",
