@@ -47,10 +47,11 @@ int fill_disk(const struct call *call, const struct origin *origin, const struct
         struct reporting reporting = {.herd = call->herd, .what = "copying the image"};
         const struct file_progress progress = {.report = report_bytes, .context = &reporting};
         char path[STORE_PATH_BYTES];
+        bool shared = false;
 
         if (request_flag(call->request, KEY_ADOPT))
                 return adopt_take(base, origin->path, err);
-        return disk_import(origin->fd, &origin->disk, base->place.fd, store_object_path(&base->object, path), NULL, &progress, err);
+        return disk_import(origin->fd, &origin->disk, base->place.fd, store_object_path(&base->object, path), &shared, &progress, err);
 }
 
 static int copy_folder(const char *from, int to, const struct file_progress *progress, struct cowherd_error *err)
