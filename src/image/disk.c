@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * What a disk image really is. Formats are told by their magic alone, never by a file's name; each has a reader of its
- * own (disk_qcow2.c, disk_foreign.c, disk_vhdx.c) that reads a bounded part of the header and believes no offset or length
- * in it. A file without a known magic is raw, as for libvirt; so is a CD image, which a guest sees just as it lies there.
+ * own (disk_qcow2.c, disk_vmdk.c and so on) that reads a bounded part of the header and believes no offset or
+ * length in it. A file without a known magic is raw, as for libvirt; so is a CD image, which a guest sees just as it
+ * lies there.
  *
  * Raw is also what a guest can turn into anything: it only has to write a qcow2 header into its first sector. Hence a
  * file that was said to be raw is not looked into at all, and the format found here is kept and said ever after.
@@ -51,18 +52,20 @@ int disk_refuse(const struct disk_source *source, struct cowherd_error *err, con
         return fail(err, COWHERD_DATA, "image '%s' %s", source->name, text);
 }
 
-int disk_check_range(const struct disk_source *source, uint64_t offset, uint64_t count, const char *what, struct cowherd_error *err)
+int disk_check_range(const struct disk_source *source, uint64_t offset, uint64_t count, const char *what,
+                     struct cowherd_error *err)
 {
         uint64_t end;
 
         if (__builtin_add_overflow(offset, count, &end) || end > source->length_bytes)
-                return disk_refuse(source, err, "is cut short: its %s (%llu bytes at %llu) lies beyond its end at %llu", what,
-                                   (unsigned long long)count, (unsigned long long)offset,
+                return disk_refuse(source, err, "is cut short: its %s (%llu bytes at %llu) lies beyond its end at %llu",
+                                   what, (unsigned long long)count, (unsigned long long)offset,
                                    (unsigned long long)source->length_bytes);
         return 0;
 }
 
-int disk_read(const struct disk_source *source, uint64_t offset, void *buffer, size_t count, const char *what, struct cowherd_error *err)
+int disk_read(const struct disk_source *source, uint64_t offset, void *buffer, size_t count, const char *what,
+              struct cowherd_error *err)
 {
         char *to = buffer;
 
@@ -100,11 +103,8 @@ struct magic {
 };
 
 static const struct magic known[] = {
-        {"QFI\xfb\0\0\0\2", 8, 0, DISK_QCOW2},
-        {"QFI\xfb\0\0\0\3", 8, 0, DISK_QCOW2},
-        {"KDMV", 4, 0, DISK_VMDK},
-        {"\x7f\x10\xda\xbe", 4, 64, DISK_VDI},
-        {"vhdxfile", 8, 0, DISK_VHDX},
+        {"QFI\xfb\0\0\0\2", 8, 0, DISK_QCOW2}, {"QFI\xfb\0\0\0\3", 8, 0, DISK_QCOW2}, {"KDMV", 4, 0, DISK_VMDK},
+        {"\x7f\x10\xda\xbe", 4, 64, DISK_VDI}, {"vhdxfile", 8, 0, DISK_VHDX},
 };
 
 /* What begins so (or has it at the beginning of its last sector) is surely not meant as a raw disk. */
@@ -157,7 +157,8 @@ static int read_edges(const struct disk_source *source, struct edges *ret, struc
                 return -1;
         if (source->length_bytes < QCOW2_SECTOR_BYTES)
                 return 0;
-        return disk_read(source, source->length_bytes - QCOW2_SECTOR_BYTES, ret->tail, QCOW2_SECTOR_BYTES, "last sector", err);
+        return disk_read(source, source->length_bytes - QCOW2_SECTOR_BYTES, ret->tail, QCOW2_SECTOR_BYTES,
+                         "last sector", err);
 }
 
 static int refuse_stranger(const struct disk_source *source, const struct edges *edges, struct cowherd_error *err)
@@ -179,8 +180,10 @@ static int read_raw(const struct disk_source *source, bool said, uint64_t *ret_v
         uint64_t over = source->length_bytes % QCOW2_SECTOR_BYTES;
 
         if (over != 0 && !said) {
-                (void)disk_refuse(source, err, "has no header of a disk format, and its %llu bytes are not a whole number of sectors",
-                                  (unsigned long long)source->length_bytes);
+                (void)disk_refuse(
+                        source, err,
+                        "has no header of a disk format, and its %llu bytes are not a whole number of sectors",
+                        (unsigned long long)source->length_bytes);
                 return fail_hint(err, "say format=raw if it is a raw disk all the same");
         }
         *ret_virtual_bytes = source->length_bytes + (over == 0 ? 0 : QCOW2_SECTOR_BYTES - over);
@@ -206,7 +209,8 @@ static int detect(const struct disk_source *source, enum disk_format *ret, struc
         return 0;
 }
 
-static int read_format(const struct disk_source *source, enum disk_format format, bool said, uint64_t *ret, struct cowherd_error *err)
+static int read_format(const struct disk_source *source, enum disk_format format, bool said, uint64_t *ret,
+                       struct cowherd_error *err)
 {
         switch (format) {
         case DISK_RAW:
@@ -245,16 +249,18 @@ int disk_inspect(int fd, const char *name, const char *asked, struct disk_info *
         uint64_t virtual_bytes = 0;
 
         if (asked != NULL && !disk_format_parse(asked, &wanted))
-                return fail(err, COWHERD_USAGE, "disk format '%s' is not known: it is one of raw, qcow2, vmdk, vdi, vhdx", asked);
+                return fail(err, COWHERD_USAGE,
+                            "disk format '%s' is not known: it is one of raw, qcow2, vmdk, vdi, vhdx", asked);
         if (open_source(fd, name, &source, err) < 0)
                 return -1;
         bool said_raw = asked != NULL && wanted == DISK_RAW;
         if (!said_raw && detect(&source, &found, err) < 0)
                 return -1;
         if (asked != NULL && found != wanted)
-                return disk_refuse(&source, err, "was said to be '%s', but what it holds is '%s'", disk_format_name(wanted),
-                                   disk_format_name(found));
-        if (read_format(&source, found, said_raw, &virtual_bytes, err) < 0 || disk_check_size(&source, virtual_bytes, err) < 0)
+                return disk_refuse(&source, err, "was said to be '%s', but what it holds is '%s'",
+                                   disk_format_name(wanted), disk_format_name(found));
+        if (read_format(&source, found, said_raw, &virtual_bytes, err) < 0 ||
+            disk_check_size(&source, virtual_bytes, err) < 0)
                 return -1;
         *ret = (struct disk_info){
                 .format = found,

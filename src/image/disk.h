@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Disk images: what a file really is, by our own bounded reading of its header, before any tool sees it. A header that
- * leads elsewhere (a backing file, an external data file, extents or parents in other files), that needs a feature nobody
- * checked, or whose tables are beyond their limits is refused with 65.
+ * leads elsewhere (a backing file, an external data file, extents or parents in other files), that needs a feature
+ * nobody checked, or whose tables are beyond their limits is refused with 65.
  */
 #pragma once
 
@@ -20,8 +20,8 @@ bool disk_format_parse(const char *name, enum disk_format *ret);
 struct disk_info {
         enum disk_format format;
         uint64_t virtual_bytes;
-        uint64_t length_bytes;   /* of the file */
-        bool cloneable;          /* qcow2 and raw as they are; the others are converted first */
+        uint64_t length_bytes; /* of the file */
+        bool cloneable;        /* qcow2 and raw as they are; the others are converted first */
 };
 
 /*
@@ -29,11 +29,13 @@ struct disk_info {
  * into which a guest wrote another format's header stays raw when it was said to be raw; any other mismatch is 65.
  * `name` is for messages.
  */
-int disk_inspect(int fd, const char *name, const char *asked, struct disk_info *ret, struct cowherd_error *err) must_check;
+int disk_inspect(int fd, const char *name, const char *asked, struct disk_info *ret,
+                 struct cowherd_error *err) must_check;
 
 /*
  * Puts an inspected image at `path` in the folder `at`: shared or copied where cloneable, else converted to qcow2 by
- * qemu-img (its format always said). *ret_shared tells whether its blocks are shared with the original. Nothing is left on failure.
+ * qemu-img (its format always said). *ret_shared tells whether its blocks are shared with the original. Nothing is left
+ * on failure.
  */
 int disk_import(int from, const struct disk_info *info, int at, const char *path, bool *ret_shared,
                 const struct file_progress *progress, struct cowherd_error *err) must_check;

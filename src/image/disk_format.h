@@ -26,7 +26,8 @@ int disk_check_size(const struct disk_source *source, uint64_t virtual_bytes, st
 int disk_refuse(const struct disk_source *source, struct cowherd_error *err, const char *format, ...) format_like(3, 4);
 
 /* One for each format with a header: all that makes it unfit is 65. *ret is the size that a guest sees. */
-int disk_read_qcow2(const struct disk_source *source, uint64_t *ret_virtual_bytes, struct cowherd_error *err) must_check;
+int disk_read_qcow2(const struct disk_source *source, uint64_t *ret_virtual_bytes,
+                    struct cowherd_error *err) must_check;
 int disk_read_vmdk(const struct disk_source *source, uint64_t *ret_virtual_bytes, struct cowherd_error *err) must_check;
 int disk_read_vdi(const struct disk_source *source, uint64_t *ret_virtual_bytes, struct cowherd_error *err) must_check;
 int disk_read_vhdx(const struct disk_source *source, uint64_t *ret_virtual_bytes, struct cowherd_error *err) must_check;

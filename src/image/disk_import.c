@@ -2,8 +2,8 @@
 /*
  * Brings an inspected image into a herd. What was inspected is an open descriptor, and only that is used from then on:
  * qemu-img gets it under /dev/fd/N, so that a file swapped in between is never read, with its format said and
- * `backing: null`, so that QEMU's own reading of the header opens nothing else either. The result is written beside and renamed, and
- * is inspected again: the bytes may have changed while they were read.
+ * `backing: null`, so that QEMU's own reading of the header opens nothing else either. The result is written beside and
+ * renamed, and is inspected again: the bytes may have changed while they were read.
  */
 #include "image/disk.h"
 
@@ -30,15 +30,17 @@ static int check_idle(int from, const char *path, struct cowherd_error *err)
         return fail_hint(err, "shut that machine down first");
 }
 
-static int convert(int from, const struct disk_info *info, int to, const struct file_progress *progress, struct cowherd_error *err)
+static int convert(int from, const struct disk_info *info, int to, const struct file_progress *progress,
+                   struct cowherd_error *err)
 {
         owned_process struct process process = {.keep = {from, to}, .keep_count = 2};
         owned_str char *output = NULL;
 
         process_add(&process, "qemu-img", "convert", "-O", "qcow2", NULL);
-        strv_addf(&process.argv,
-                  "json:{\"driver\":\"%s\",\"backing\":null,\"file\":{\"driver\":\"file\",\"filename\":\"/dev/fd/%d\"}}",
-                  disk_format_name(info->format), from);
+        strv_addf(
+                &process.argv,
+                "json:{\"driver\":\"%s\",\"backing\":null,\"file\":{\"driver\":\"file\",\"filename\":\"/dev/fd/%d\"}}",
+                disk_format_name(info->format), from);
         strv_addf(&process.argv, "/dev/fd/%d", to);
         if (progress != NULL)
                 progress->report(progress->context, 0, info->length_bytes);
@@ -56,17 +58,19 @@ static int check_result(int to, const char *path, const struct disk_info *wanted
         if (disk_inspect(to, path, disk_format_name(wanted->cloneable ? wanted->format : DISK_QCOW2), &info, err) < 0)
                 return fail_while(err, "checking what was imported");
         if (info.virtual_bytes != wanted->virtual_bytes)
-                return fail(err, COWHERD_DATA, "the image for '%s' changed while it was read: a disk of %llu bytes became one of %llu", path,
-                            (unsigned long long)wanted->virtual_bytes, (unsigned long long)info.virtual_bytes);
+                return fail(err, COWHERD_DATA,
+                            "the image for '%s' changed while it was read: a disk of %llu bytes became one of %llu",
+                            path, (unsigned long long)wanted->virtual_bytes, (unsigned long long)info.virtual_bytes);
         return 0;
 }
 
-static int fill(int from, const struct disk_info *info, int to, const char *path, bool *ret_shared, const struct file_progress *progress,
-                struct cowherd_error *err)
+static int fill(int from, const struct disk_info *info, int to, const char *path, bool *ret_shared,
+                const struct file_progress *progress, struct cowherd_error *err)
 {
         bool shared = false;
 
-        if (info->cloneable ? file_copy(from, to, &shared, progress, err) < 0 : convert(from, info, to, progress, err) < 0)
+        if (info->cloneable ? file_copy(from, to, &shared, progress, err) < 0
+                            : convert(from, info, to, progress, err) < 0)
                 return -1;
         if (check_result(to, path, info, err) < 0)
                 return -1;

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * qcow2, versions 2 and 3, by the checks that QEMU itself makes on opening (block/qcow2.c) and two of our own: nothing
- * may lead to another file, and every table must lie within this one. Only the first cluster is read (at most 2 MiB); the
- * tables are not walked, as nothing in them leads elsewhere.
+ * may lead to another file, and every table must lie within this one. Only the first cluster is read (at most 2 MiB);
+ * the tables are not walked, as nothing in them leads elsewhere.
  *
  * Dirty and corrupt images are refused, though QEMU would open a dirty one and repair it: a base is read-only, so that
  * no clone ever could. Internal snapshots are accepted, as QEMU does: clones see the active disk, and the snapshots
@@ -69,7 +69,8 @@ static void make_ascii(char *text)
                         *text = '?';
 }
 
-static int refuse_backing_file(const struct disk_source *source, const struct qcow2_header *header, struct cowherd_error *err)
+static int refuse_backing_file(const struct disk_source *source, const struct qcow2_header *header,
+                               struct cowherd_error *err)
 {
         char name[SHOWN_NAME_BYTES + 1] = "";
         size_t length = header->backing_name_length < SHOWN_NAME_BYTES ? header->backing_name_length : SHOWN_NAME_BYTES;
@@ -83,7 +84,8 @@ static int refuse_backing_file(const struct disk_source *source, const struct qc
 }
 
 /* The name that the image's own table gives to an incompatible bit, "" where it gives none. */
-static void feature_name(const unsigned char *table, size_t length, unsigned bit, char ret[sizeof(((struct qcow2_feature_name *)0)->name) + 1])
+static void feature_name(const unsigned char *table, size_t length, unsigned bit,
+                         char ret[sizeof(((struct qcow2_feature_name *)0)->name) + 1])
 {
         struct qcow2_feature_name feature;
 
@@ -106,8 +108,9 @@ struct extensions {
         size_t features_length;
 };
 
-static int read_extensions(const struct disk_source *source, const struct qcow2_header *header, const unsigned char *cluster,
-                           size_t length, struct extensions *ret, struct cowherd_error *err)
+static int read_extensions(const struct disk_source *source, const struct qcow2_header *header,
+                           const unsigned char *cluster, size_t length, struct extensions *ret,
+                           struct cowherd_error *err)
 {
         struct qcow2_extension extension;
         size_t at = header->header_length;
@@ -120,8 +123,10 @@ static int read_extensions(const struct disk_source *source, const struct qcow2_
                 if (be32toh(extension.type) == QCOW2_EXTENSION_END)
                         return 0;
                 if (count > length - at)
-                        return disk_refuse(source, err, "is damaged: header extension 0x%08x of %zu bytes runs over the first cluster",
-                                           be32toh(extension.type), count);
+                        return disk_refuse(
+                                source, err,
+                                "is damaged: header extension 0x%08x of %zu bytes runs over the first cluster",
+                                be32toh(extension.type), count);
                 if (be32toh(extension.type) == QCOW2_EXTENSION_DATA_FILE)
                         ret->data_file = true;
                 if (be32toh(extension.type) == QCOW2_EXTENSION_ENCRYPTION)
@@ -135,8 +140,8 @@ static int read_extensions(const struct disk_source *source, const struct qcow2_
         return 0;
 }
 
-static int check_features(const struct disk_source *source, const struct qcow2_header *header, const struct extensions *extensions,
-                          struct cowherd_error *err)
+static int check_features(const struct disk_source *source, const struct qcow2_header *header,
+                          const struct extensions *extensions, struct cowherd_error *err)
 {
         uint64_t unknown = header->incompatible & ~KNOWN_INCOMPATIBLE;
 
@@ -162,41 +167,48 @@ static int check_features(const struct disk_source *source, const struct qcow2_h
         return 0;
 }
 
-static int check_compression(const struct disk_source *source, const struct qcow2_header *header, struct cowherd_error *err)
+static int check_compression(const struct disk_source *source, const struct qcow2_header *header,
+                             struct cowherd_error *err)
 {
         bool other = (header->incompatible & QCOW2_COMPRESSION) != 0;
 
         if (header->compression > 1 || other != (header->compression == 1))
-                return disk_refuse(source, err, "is damaged: compression type %u with its feature bit %s (expected 0, or 1 with it set)",
-                                   header->compression, other ? "set" : "clear");
+                return disk_refuse(
+                        source, err,
+                        "is damaged: compression type %u with its feature bit %s (expected 0, or 1 with it set)",
+                        header->compression, other ? "set" : "clear");
         return 0;
 }
 
-static int check_geometry(const struct disk_source *source, const struct qcow2_header *header, struct cowherd_error *err)
+static int check_geometry(const struct disk_source *source, const struct qcow2_header *header,
+                          struct cowherd_error *err)
 {
         if (header->cluster_bits < QCOW2_CLUSTER_BITS_MIN || header->cluster_bits > QCOW2_CLUSTER_BITS_MAX)
-                return disk_refuse(source, err, "has clusters of 2^%u bytes: expected 2^%u to 2^%u", header->cluster_bits,
-                                   QCOW2_CLUSTER_BITS_MIN, QCOW2_CLUSTER_BITS_MAX);
+                return disk_refuse(source, err, "has clusters of 2^%u bytes: expected 2^%u to 2^%u",
+                                   header->cluster_bits, QCOW2_CLUSTER_BITS_MIN, QCOW2_CLUSTER_BITS_MAX);
         if (header->version >= 3 && header->header_length < QCOW2_HEADER_V3_BYTES)
                 return disk_refuse(source, err, "has a header of %u bytes: expected at least %u", header->header_length,
                                    QCOW2_HEADER_V3_BYTES);
         if (header->header_length > 1u << header->cluster_bits)
-                return disk_refuse(source, err, "has a header of %u bytes, longer than a cluster", header->header_length);
+                return disk_refuse(source, err, "has a header of %u bytes, longer than a cluster",
+                                   header->header_length);
         if (header->refcount_order > REFCOUNT_ORDER_MAX)
-                return disk_refuse(source, err, "has refcounts of 2^%u bits: expected at most 64 bits", header->refcount_order);
+                return disk_refuse(source, err, "has refcounts of 2^%u bits: expected at most 64 bits",
+                                   header->refcount_order);
         if ((header->incompatible & QCOW2_EXTENDED_L2) != 0 && header->cluster_bits < EXTENDED_L2_CLUSTER_BITS_MIN)
-                return disk_refuse(source, err, "has extended L2 entries in clusters of 2^%u bytes: expected at least 2^%u",
+                return disk_refuse(source, err,
+                                   "has extended L2 entries in clusters of 2^%u bytes: expected at least 2^%u",
                                    header->cluster_bits, EXTENDED_L2_CLUSTER_BITS_MIN);
         return 0;
 }
 
 /* A table begins at a cluster, is no larger than QEMU takes, and ends within the file. */
-static int check_table(const struct disk_source *source, uint64_t offset, uint64_t bytes, uint64_t limit, unsigned cluster_bits,
-                       const char *what, struct cowherd_error *err)
+static int check_table(const struct disk_source *source, uint64_t offset, uint64_t bytes, uint64_t limit,
+                       unsigned cluster_bits, const char *what, struct cowherd_error *err)
 {
         if (bytes > limit)
-                return disk_refuse(source, err, "has a %s of %llu bytes: expected at most %llu", what, (unsigned long long)bytes,
-                                   (unsigned long long)limit);
+                return disk_refuse(source, err, "has a %s of %llu bytes: expected at most %llu", what,
+                                   (unsigned long long)bytes, (unsigned long long)limit);
         if (offset == 0 || (offset & ((UINT64_C(1) << cluster_bits) - 1)) != 0)
                 return disk_refuse(source, err, "has its %s at %llu, which is not the beginning of a cluster", what,
                                    (unsigned long long)offset);
@@ -211,21 +223,22 @@ static int check_tables(const struct disk_source *source, const struct qcow2_hea
         uint64_t needed = header->virtual_bytes / bytes_per_entry + (header->virtual_bytes % bytes_per_entry != 0);
 
         if (header->l1_entries < needed)
-                return disk_refuse(source, err, "has an L1 table of %u entries, but its size needs %llu", header->l1_entries,
-                                   (unsigned long long)needed);
+                return disk_refuse(source, err, "has an L1 table of %u entries, but its size needs %llu",
+                                   header->l1_entries, (unsigned long long)needed);
         if (header->refcount_table_clusters == 0)
                 return disk_refuse(source, err, "has no refcount table");
-        if (check_table(source, header->l1_offset, (uint64_t)header->l1_entries * 8, QCOW2_L1_BYTES_MAX, header->cluster_bits,
-                        "L1 table", err) < 0 ||
+        if (check_table(source, header->l1_offset, (uint64_t)header->l1_entries * 8, QCOW2_L1_BYTES_MAX,
+                        header->cluster_bits, "L1 table", err) < 0 ||
             check_table(source, header->refcount_table_offset, header->refcount_table_clusters * cluster_bytes,
                         QCOW2_REFCOUNT_TABLE_BYTES_MAX, header->cluster_bits, "refcount table", err) < 0)
                 return -1;
         if (header->snapshots == 0)
                 return 0;
         if (header->snapshots > QCOW2_SNAPSHOTS_MAX)
-                return disk_refuse(source, err, "has %u internal snapshots: expected at most %u", header->snapshots, QCOW2_SNAPSHOTS_MAX);
-        return check_table(source, header->snapshots_offset, (uint64_t)header->snapshots * SNAPSHOT_ENTRY_BYTES_MIN, UINT64_MAX,
-                           header->cluster_bits, "snapshot table", err);
+                return disk_refuse(source, err, "has %u internal snapshots: expected at most %u", header->snapshots,
+                                   QCOW2_SNAPSHOTS_MAX);
+        return check_table(source, header->snapshots_offset, (uint64_t)header->snapshots * SNAPSHOT_ENTRY_BYTES_MIN,
+                           UINT64_MAX, header->cluster_bits, "snapshot table", err);
 }
 
 int disk_read_qcow2(const struct disk_source *source, uint64_t *ret_virtual_bytes, struct cowherd_error *err)

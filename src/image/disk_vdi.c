@@ -45,13 +45,16 @@ int disk_read_vdi(const struct disk_source *source, uint64_t *ret_virtual_bytes,
                 return -1;
         uint32_t version = disk_le32(header + AT_VERSION), kind = disk_le32(header + AT_KIND);
         if (version != VERSION_1_1)
-                return disk_refuse(source, err, "is VDI of version %u.%u: expected 1.1", version >> 16, version & 0xffff);
+                return disk_refuse(source, err, "is VDI of version %u.%u: expected 1.1", version >> 16,
+                                   version & 0xffff);
         if (!is_zero(header + AT_LINK, UUID_BYTES) || !is_zero(header + AT_PARENT, UUID_BYTES))
                 return disk_refuse(source, err, "is a VDI that has a parent: a base must stand alone");
         if (kind != KIND_DYNAMIC && kind != KIND_FIXED)
-                return disk_refuse(source, err, "is VDI of kind %u: expected %u (dynamic) or %u (fixed)", kind, KIND_DYNAMIC, KIND_FIXED);
+                return disk_refuse(source, err, "is VDI of kind %u: expected %u (dynamic) or %u (fixed)", kind,
+                                   KIND_DYNAMIC, KIND_FIXED);
         if (disk_le32(header + AT_SECTOR) != SECTOR_BYTES || disk_le32(header + AT_BLOCK) != BLOCK_BYTES)
-                return disk_refuse(source, err, "is VDI with sectors of %u and blocks of %u bytes: expected 512 and 1 MiB",
+                return disk_refuse(source, err,
+                                   "is VDI with sectors of %u and blocks of %u bytes: expected 512 and 1 MiB",
                                    disk_le32(header + AT_SECTOR), disk_le32(header + AT_BLOCK));
 
         uint64_t virtual_bytes = disk_le64(header + AT_SIZE);

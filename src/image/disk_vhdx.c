@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * VHDX, Hyper-V's format ([MS-VHDX]): a region table at 192 KiB says where the metadata are, and these tell the size and
- * whether the disk has a parent. Little-endian. The region table's copy at 256 KiB is not looked at, as QEMU doesn't
- * either; its checksums and its log are left to QEMU, which refuses what does not fit.
+ * VHDX, Hyper-V's format ([MS-VHDX]): a region table at 192 KiB says where the metadata are, and these tell the size
+ * and whether the disk has a parent. Little-endian. The region table's copy at 256 KiB is not looked at, as QEMU
+ * doesn't either; its checksums and its log are left to QEMU, which refuses what does not fit.
  */
 #include "base/mem.h"
 #include "image/disk_format.h"
@@ -31,8 +31,8 @@ static const unsigned char item_parent[GUID_BYTES] = {0x2d, 0x5f, 0xd3, 0xa8, 0x
                                                       0xab, 0xf7, 0xd3, 0xd8, 0x48, 0x34, 0xab, 0x0c};
 
 /* The only entry with this id of a table that was read, or NULL: two of one id are refused (`*err` is set, and -1). */
-static int find_entry(const struct disk_source *source, const unsigned char *entries, unsigned count, const unsigned char *id,
-                      const char *what, const unsigned char **ret, struct cowherd_error *err)
+static int find_entry(const struct disk_source *source, const unsigned char *entries, unsigned count,
+                      const unsigned char *id, const char *what, const unsigned char **ret, struct cowherd_error *err)
 {
         const unsigned char *found = NULL;
 
@@ -58,9 +58,11 @@ static int find_metadata(const struct disk_source *source, uint64_t *ret_offset,
                 return -1;
         uint32_t count = disk_le32(header + 8);
         if (memcmp(header, "regi", 4) != 0 || count > ENTRIES_MAX)
-                return disk_refuse(source, err, "is damaged: it has no VHDX region table of at most %u entries", ENTRIES_MAX);
+                return disk_refuse(source, err, "is damaged: it has no VHDX region table of at most %u entries",
+                                   ENTRIES_MAX);
         owned_mem unsigned char *entries = x_calloc(count, ENTRY_BYTES);
-        if (disk_read(source, REGION_TABLE_OFFSET + sizeof header, entries, (size_t)count * ENTRY_BYTES, "region table", err) < 0 ||
+        if (disk_read(source, REGION_TABLE_OFFSET + sizeof header, entries, (size_t)count * ENTRY_BYTES, "region table",
+                      err) < 0 ||
             find_entry(source, entries, count, region_metadata, "metadata region", &entry, err) < 0)
                 return -1;
         if (entry == NULL)
@@ -75,7 +77,8 @@ static int find_metadata(const struct disk_source *source, uint64_t *ret_offset,
 
 /* Reads `bytes` of an item of the metadata, which must be there. */
 static int read_item(const struct disk_source *source, uint64_t metadata, const unsigned char *entries, unsigned count,
-                     const unsigned char *id, const char *what, unsigned char *ret, size_t bytes, struct cowherd_error *err)
+                     const unsigned char *id, const char *what, unsigned char *ret, size_t bytes,
+                     struct cowherd_error *err)
 {
         const unsigned char *entry = NULL;
 
@@ -95,14 +98,17 @@ int disk_read_vhdx(const struct disk_source *source, uint64_t *ret_virtual_bytes
         const unsigned char *parent = NULL;
         uint64_t metadata = 0;
 
-        if (find_metadata(source, &metadata, err) < 0 || disk_read(source, metadata, header, sizeof header, "metadata", err) < 0)
+        if (find_metadata(source, &metadata, err) < 0 ||
+            disk_read(source, metadata, header, sizeof header, "metadata", err) < 0)
                 return -1;
         unsigned count = disk_le16(header + 10);
         if (memcmp(header, "metadata", 8) != 0 || count > ENTRIES_MAX)
-                return disk_refuse(source, err, "is damaged: it has no VHDX metadata table of at most %u entries", ENTRIES_MAX);
+                return disk_refuse(source, err, "is damaged: it has no VHDX metadata table of at most %u entries",
+                                   ENTRIES_MAX);
         owned_mem unsigned char *entries = x_calloc(count, ENTRY_BYTES);
         if (disk_read(source, metadata + sizeof header, entries, (size_t)count * ENTRY_BYTES, "metadata", err) < 0 ||
-            read_item(source, metadata, entries, count, item_parameters, "file parameters", parameters, sizeof parameters, err) < 0 ||
+            read_item(source, metadata, entries, count, item_parameters, "file parameters", parameters,
+                      sizeof parameters, err) < 0 ||
             read_item(source, metadata, entries, count, item_size, "virtual disk size", size, sizeof size, err) < 0 ||
             find_entry(source, entries, count, item_parent, "parent locator", &parent, err) < 0)
                 return -1;
@@ -110,10 +116,12 @@ int disk_read_vhdx(const struct disk_source *source, uint64_t *ret_virtual_bytes
                 return disk_refuse(source, err, "is a VHDX that has a parent: a base must stand alone");
         uint32_t block = disk_le32(parameters);
         if (block < REGION_BYTES_MIN || block > BLOCK_BYTES_MAX || (block & (block - 1)) != 0)
-                return disk_refuse(source, err, "has VHDX blocks of %u bytes: expected a power of two from 1 to 256 MiB", block);
+                return disk_refuse(source, err,
+                                   "has VHDX blocks of %u bytes: expected a power of two from 1 to 256 MiB", block);
         uint64_t virtual_bytes = disk_le64(size);
         if (virtual_bytes > VIRTUAL_BYTES_MAX)
-                return disk_refuse(source, err, "claims a disk of %llu bytes: VHDX has at most 64 TiB", (unsigned long long)virtual_bytes);
+                return disk_refuse(source, err, "claims a disk of %llu bytes: VHDX has at most 64 TiB",
+                                   (unsigned long long)virtual_bytes);
         if (disk_check_size(source, virtual_bytes, err) < 0)
                 return -1;
         *ret_virtual_bytes = virtual_bytes;

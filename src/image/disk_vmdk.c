@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * VMDK as one file (VMware's "Virtual Disk Format 5.0"): a sparse header, a text descriptor within it, and the data. All
- * fields are little-endian; offsets are in sectors of 512 bytes.
+ * VMDK as one file (VMware's "Virtual Disk Format 5.0"): a sparse header, a text descriptor within it, and the data.
+ * All fields are little-endian; offsets are in sectors of 512 bytes.
  *
  * Three ways lead to other files. A capacity of 0 makes QEMU take the inner descriptor for a whole one, with extents in
  * other files; `parentFileNameHint` names a parent, which QEMU looks for at sector 1 wherever the header says that the
- * descriptor is, so both places are searched; parentCID says that there is one. And in a stream-optimised image a footer at
- * the end replaces the header: then it is the footer that is checked.
+ * descriptor is, so both places are searched; parentCID says that there is one. And in a stream-optimised image a
+ * footer at the end replaces the header: then it is the footer that is checked.
  */
 #include "base/mem.h"
 #include "base/str.h"
@@ -21,7 +21,7 @@
 #define VERSION_MAX 3u
 #define FLAG_REDUNDANT_DIRECTORY 2u
 #define ENTRIES_PER_TABLE_MAX 512u
-#define GRAIN_SECTORS_MAX 0x200000u       /* QEMU's: 1 GiB */
+#define GRAIN_SECTORS_MAX 0x200000u /* QEMU's: 1 GiB */
 #define DIRECTORY_BYTES_MAX (UINT64_C(32) << 20)
 #define DESCRIPTOR_BYTES_MAX (UINT64_C(1) << 20)
 #define QEMU_DESCRIPTOR_OFFSET SECTOR_BYTES
@@ -41,7 +41,8 @@ static int read_header(const struct disk_source *source, uint64_t offset, struct
         if (disk_read(source, offset, bytes, sizeof bytes, "header", err) < 0)
                 return -1;
         if (memcmp(bytes, "KDMV", 4) != 0)
-                return disk_refuse(source, err, "is damaged: there is no VMDK footer at %llu", (unsigned long long)offset);
+                return disk_refuse(source, err, "is damaged: there is no VMDK footer at %llu",
+                                   (unsigned long long)offset);
         *ret = (struct vmdk){
                 .version = disk_le32(bytes + 4),
                 .flags = disk_le32(bytes + 8),
@@ -65,14 +66,16 @@ static int read_footer(const struct disk_source *source, struct vmdk *header, st
         if (read_header(source, (sectors - FOOTER_SECTORS + 1) * SECTOR_BYTES, header, err) < 0)
                 return -1;
         if (header->directory == DIRECTORY_AT_END)
-                return disk_refuse(source, err, "is damaged: its VMDK footer does not say where the grain directory is");
+                return disk_refuse(source, err,
+                                   "is damaged: its VMDK footer does not say where the grain directory is");
         return 0;
 }
 
 static int check_header(const struct disk_source *source, const struct vmdk *header, struct cowherd_error *err)
 {
         if (header->version == 0 || header->version > VERSION_MAX)
-                return disk_refuse(source, err, "is VMDK of version %u: expected 1 to %u", header->version, VERSION_MAX);
+                return disk_refuse(source, err, "is VMDK of version %u: expected 1 to %u", header->version,
+                                   VERSION_MAX);
         if (header->capacity == 0)
                 return disk_refuse(source, err, "is a VMDK whose disk lies in other files: a base must stand alone");
         if (header->capacity > UINT64_MAX / SECTOR_BYTES)
@@ -81,8 +84,8 @@ static int check_header(const struct disk_source *source, const struct vmdk *hea
                 return disk_refuse(source, err, "has VMDK grains of %llu sectors: expected a power of two up to %u",
                                    (unsigned long long)header->grain, GRAIN_SECTORS_MAX);
         if (header->entries_per_table == 0 || header->entries_per_table > ENTRIES_PER_TABLE_MAX)
-                return disk_refuse(source, err, "has VMDK grain tables of %u entries: expected 1 to %u", header->entries_per_table,
-                                   ENTRIES_PER_TABLE_MAX);
+                return disk_refuse(source, err, "has VMDK grain tables of %u entries: expected 1 to %u",
+                                   header->entries_per_table, ENTRIES_PER_TABLE_MAX);
         return 0;
 }
 
@@ -118,7 +121,8 @@ static bool says_other(const char *text, const char *key, const char *value)
 }
 
 /* The text may hold NULs, behind which QEMU doesn't look; we do, as if they were blanks. */
-static int check_descriptor(const struct disk_source *source, uint64_t offset, uint64_t bytes, struct cowherd_error *err)
+static int check_descriptor(const struct disk_source *source, uint64_t offset, uint64_t bytes,
+                            struct cowherd_error *err)
 {
         owned_str char *text = x_calloc((size_t)bytes + 1, 1);
 
@@ -130,7 +134,9 @@ static int check_descriptor(const struct disk_source *source, uint64_t offset, u
         if (strcasestr(text, "parentFileNameHint") != NULL || says_other(text, "parentCID", "ffffffff"))
                 return disk_refuse(source, err, "is a VMDK that has a parent: a base must stand alone");
         if (says_other(text, "createType", "monolithicSparse\"") && says_other(text, "createType", "streamOptimized\""))
-                return disk_refuse(source, err, "is a VMDK of a kind that is not supported: expected monolithicSparse or streamOptimized");
+                return disk_refuse(
+                        source, err,
+                        "is a VMDK of a kind that is not supported: expected monolithicSparse or streamOptimized");
         return 0;
 }
 
@@ -138,7 +144,8 @@ static int check_descriptors(const struct disk_source *source, const struct vmdk
 {
         uint64_t rest = source->length_bytes - QEMU_DESCRIPTOR_OFFSET;
 
-        if (check_descriptor(source, QEMU_DESCRIPTOR_OFFSET, rest < QEMU_DESCRIPTOR_BYTES ? rest : QEMU_DESCRIPTOR_BYTES, err) < 0)
+        if (check_descriptor(source, QEMU_DESCRIPTOR_OFFSET,
+                             rest < QEMU_DESCRIPTOR_BYTES ? rest : QEMU_DESCRIPTOR_BYTES, err) < 0)
                 return -1;
         if (header->descriptor_offset == 0)
                 return 0;
@@ -148,7 +155,8 @@ static int check_descriptors(const struct disk_source *source, const struct vmdk
                                    (unsigned long long)(DESCRIPTOR_BYTES_MAX / SECTOR_BYTES));
         if (header->descriptor_offset > UINT64_MAX / SECTOR_BYTES)
                 return disk_refuse(source, err, "is cut short: its descriptor lies beyond its end");
-        return check_descriptor(source, header->descriptor_offset * SECTOR_BYTES, header->descriptor_sectors * SECTOR_BYTES, err);
+        return check_descriptor(source, header->descriptor_offset * SECTOR_BYTES,
+                                header->descriptor_sectors * SECTOR_BYTES, err);
 }
 
 int disk_read_vmdk(const struct disk_source *source, uint64_t *ret_virtual_bytes, struct cowherd_error *err)
@@ -156,7 +164,8 @@ int disk_read_vmdk(const struct disk_source *source, uint64_t *ret_virtual_bytes
         struct vmdk header;
 
         if (source->length_bytes <= QEMU_DESCRIPTOR_OFFSET)
-                return disk_refuse(source, err, "is cut short: %llu bytes can't hold a VMDK", (unsigned long long)source->length_bytes);
+                return disk_refuse(source, err, "is cut short: %llu bytes can't hold a VMDK",
+                                   (unsigned long long)source->length_bytes);
         if (read_header(source, 0, &header, err) < 0 || check_header(source, &header, err) < 0 ||
             check_descriptors(source, &header, err) < 0)
                 return -1;
@@ -165,7 +174,8 @@ int disk_read_vmdk(const struct disk_source *source, uint64_t *ret_virtual_bytes
                     check_descriptors(source, &header, err) < 0)
                         return -1;
         }
-        if (disk_check_size(source, header.capacity * SECTOR_BYTES, err) < 0 || check_directory(source, &header, err) < 0)
+        if (disk_check_size(source, header.capacity * SECTOR_BYTES, err) < 0 ||
+            check_directory(source, &header, err) < 0)
                 return -1;
         *ret_virtual_bytes = header.capacity * SECTOR_BYTES;
         return 0;

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * qcow2 overlays: a clone is an empty overlay of its base's disk, on any filesystem and without root. The base may be
- * qcow2 or raw. What is written is in qcow2_overlay.c; making, sealing and removing folders is common ground (folder.h).
+ * qcow2 or raw. What is written is in qcow2_overlay.c; making, sealing and removing folders is common ground
+ * (folder.h).
  *
  * Who may read what: the herd's root folder is the gate. Behind it a base's disk is 0444 in a folder that can be passed
  * but not listed, so that a QEMU under a user id of its own reads it and nobody opens it for writing by mistake (root
@@ -22,7 +23,8 @@
 #include <string.h>
 #include <unistd.h>
 
-static int qcow2_probe(const struct store_place *place, enum store_kind kind, struct store_probe *ret, struct cowherd_error *err)
+static int qcow2_probe(const struct store_place *place, enum store_kind kind, struct store_probe *ret,
+                       struct cowherd_error *err)
 {
         struct store_probe probe = {0};
 
@@ -30,7 +32,8 @@ static int qcow2_probe(const struct store_place *place, enum store_kind kind, st
         if (kind != STORE_DISK)
                 (void)snprintf(probe.reason, sizeof probe.reason, "qcow2 holds disk images only");
         else if (faccessat(place->fd, ".", W_OK | X_OK, AT_EACCESS) < 0)
-                (void)snprintf(probe.reason, sizeof probe.reason, "cannot write in '%s': %s", place->folder, strerror(errno));
+                (void)snprintf(probe.reason, sizeof probe.reason, "cannot write in '%s': %s", place->folder,
+                               strerror(errno));
         else
                 probe.usable = true;
         if (probe.usable)
@@ -43,11 +46,14 @@ static int qcow2_can_clone(const struct store_place *place, const struct store_o
 {
         (void)place;
         if (base->kind != STORE_DISK)
-                return folder_fail(base, COWHERD_UNAVAILABLE, "is no disk image: store 'qcow2' clones nothing else", err);
+                return folder_fail(base, COWHERD_UNAVAILABLE, "is no disk image: store 'qcow2' clones nothing else",
+                                   err);
         if (!str_equal(base->format, "qcow2") && !str_equal(base->format, "raw"))
-                return folder_fail(base, COWHERD_UNAVAILABLE, "is neither qcow2 nor raw: store 'qcow2' clones nothing else", err);
+                return folder_fail(base, COWHERD_UNAVAILABLE,
+                                   "is neither qcow2 nor raw: store 'qcow2' clones nothing else", err);
         if (base->virtual_bytes == 0 || base->virtual_bytes > QCOW2_OVERLAY_VIRTUAL_BYTES_MAX)
-                return folder_fail(base, COWHERD_UNAVAILABLE, "has a virtual size that no overlay can show (1 byte to 2 PiB)", err);
+                return folder_fail(base, COWHERD_UNAVAILABLE,
+                                   "has a virtual size that no overlay can show (1 byte to 2 PiB)", err);
         return 0;
 }
 
@@ -62,7 +68,8 @@ static int write_clone(const struct store_place *place, const struct store_objec
                 .backing_name = backing,
                 .backing_format = clone->base->format,
         };
-        owned_fd int disk = openat(place->fd, store_object_path(clone, path), O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
+        owned_fd int disk = openat(place->fd, store_object_path(clone, path),
+                                   O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
         if (disk < 0)
                 return fail_errno(err, "cannot make '%s/%s'", place->folder, path);
         if (qcow2_overlay_write(disk, path, &overlay, err) < 0)
@@ -86,8 +93,10 @@ static int qcow2_clone(const struct store_place *place, const struct store_objec
         return 0;
 }
 
-/* A clone reads through it what its base has allocated, and the base of that base where it was promoted from a clone. */
-static int qcow2_usage(const struct store_place *place, const struct store_object *object, struct store_usage *ret, struct cowherd_error *err)
+/* A clone reads through it what its base has allocated, and the base of that base where it was promoted from a clone.
+ */
+static int qcow2_usage(const struct store_place *place, const struct store_object *object, struct store_usage *ret,
+                       struct cowherd_error *err)
 {
         struct store_usage usage;
 

@@ -9,8 +9,8 @@
  *
  * That is what `qemu-img create -b` writes, to the byte in cluster 0; it differs in what is left out. The file gets its
  * length first and then three small writes, so that it takes three blocks of the filesystem instead of three clusters
- * (and XFS, which preallocates behind the end of a file that grows, allocates nothing more). One refcount block is always
- * enough: it counts 32,768 clusters, and the largest L1 table has 512.
+ * (and XFS, which preallocates behind the end of a file that grows, allocates nothing more). One refcount block is
+ * always enough: it counts 32,768 clusters, and the largest L1 table has 512.
  */
 #include "store/qcow2_overlay.h"
 
@@ -30,14 +30,9 @@
 
 /* QEMU's own table, so that an older program which meets a bit that it doesn't know can name it. */
 static const struct qcow2_feature_name feature_names[] = {
-        {0, 0, "dirty bit"},
-        {0, 1, "corrupt bit"},
-        {0, 2, "external data file"},
-        {0, 3, "compression type"},
-        {0, 4, "extended L2 entries"},
-        {1, 0, "lazy refcounts"},
-        {2, 0, "bitmaps"},
-        {2, 1, "raw external data"},
+        {0, 0, "dirty bit"},        {0, 1, "corrupt bit"},         {0, 2, "external data file"},
+        {0, 3, "compression type"}, {0, 4, "extended L2 entries"}, {1, 0, "lazy refcounts"},
+        {2, 0, "bitmaps"},          {2, 1, "raw external data"},
 };
 
 static uint64_t divide_up(uint64_t value, uint64_t by)
@@ -94,7 +89,8 @@ size_t qcow2_overlay_header(const struct qcow2_overlay *overlay, unsigned char b
         return used + name_length;
 }
 
-static int write_at(int fd, const char *name, const void *bytes, size_t count, uint64_t offset, struct cowherd_error *err)
+static int write_at(int fd, const char *name, const void *bytes, size_t count, uint64_t offset,
+                    struct cowherd_error *err)
 {
         const char *from = bytes;
 
@@ -112,8 +108,8 @@ static int write_at(int fd, const char *name, const void *bytes, size_t count, u
 static int check_wanted(const char *name, const struct qcow2_overlay *overlay, struct cowherd_error *err)
 {
         if (overlay->virtual_bytes == 0 || overlay->virtual_bytes > QCOW2_OVERLAY_VIRTUAL_BYTES_MAX)
-                return fail(err, COWHERD_DATA, "'%s' would have a virtual size of %llu bytes: expected 1 byte to 2 PiB", name,
-                            (unsigned long long)overlay->virtual_bytes);
+                return fail(err, COWHERD_DATA, "'%s' would have a virtual size of %llu bytes: expected 1 byte to 2 PiB",
+                            name, (unsigned long long)overlay->virtual_bytes);
         if (strlen(overlay->backing_name) > QCOW2_BACKING_NAME_BYTES_MAX)
                 return fail(err, COWHERD_INTERNAL, "the backing file's name of '%s' is longer than %u bytes", name,
                             QCOW2_BACKING_NAME_BYTES_MAX);

@@ -18,7 +18,8 @@ struct qcow2_overlay {
 size_t qcow2_overlay_header(const struct qcow2_overlay *overlay, unsigned char buffer[QCOW2_OVERLAY_HEADER_BYTES]);
 
 /*
- * Fills the empty file `fd`, holes where there is nothing to say: three blocks are allocated. `name` is for messages. 65
- * where the virtual size is 0 or beyond what an overlay can show; 74 where there is no space.
+ * Fills the empty file `fd`, holes where there is nothing to say: three blocks are allocated. `name` is for messages.
+ * 65 where the virtual size is 0 or beyond what an overlay can show; 74 where there is no space.
  */
-int qcow2_overlay_write(int fd, const char *name, const struct qcow2_overlay *overlay, struct cowherd_error *err) must_check;
+int qcow2_overlay_write(int fd, const char *name, const struct qcow2_overlay *overlay,
+                        struct cowherd_error *err) must_check;

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * qcow2 as it lies on disk (docs/interop/qcow2.txt of QEMU): what both the reader of foreign images and the writer of our
- * overlays need. All numbers are big-endian, and nothing is aligned beyond its place in the file: copy in, copy out.
+ * qcow2 as it lies on disk (docs/interop/qcow2.txt of QEMU): what both the reader of foreign images and the writer of
+ * our overlays need. All numbers are big-endian, and nothing is aligned beyond its place in the file: copy in, copy
+ * out.
  */
 #pragma once
 
@@ -71,6 +72,7 @@ struct qcow2_feature_name {
 #define QCOW2_SNAPSHOTS_MAX 65536u
 #define QCOW2_BACKING_NAME_BYTES_MAX 1023u
 
-/* What an overlay of ours (64 KiB clusters, an L1 table of at most 32 MiB) can show: 2 PiB. No larger disk is a base. */
+/* What an overlay of ours (64 KiB clusters, an L1 table of at most 32 MiB) can show: 2 PiB. No larger disk is a base.
+ */
 #define QCOW2_OVERLAY_CLUSTER_BITS 16u
 #define QCOW2_OVERLAY_VIRTUAL_BYTES_MAX (UINT64_C(2) << 50)

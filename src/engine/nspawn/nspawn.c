@@ -103,7 +103,8 @@ static enum engine_state state_of(const struct engine_instance *instance)
         return held ? ENGINE_RUNNING : ENGINE_STOPPED;
 }
 
-static int nspawn_states(const struct engine_instance *instances, size_t count, enum engine_state *ret, struct cowherd_error *err)
+static int nspawn_states(const struct engine_instance *instances, size_t count, enum engine_state *ret,
+                         struct cowherd_error *err)
 {
         (void)err; /* what can't be asked is unknown */
         for (size_t i = 0; i < count; i++)

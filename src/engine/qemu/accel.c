@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * That /dev/kvm opens proves nothing: on some hosts that are virtual machines themselves it opens, and a guest never gets
- * out of its firmware. So a guest is run: a boot sector that writes to QEMU's exit device, which takes 0.1–0.3 s where
- * KVM works. What is found holds until the next boot, so it is kept with the boot's id; what can't be kept is asked again.
+ * That /dev/kvm opens proves nothing: on some hosts that are virtual machines themselves it opens, and a guest never
+ * gets out of its firmware. So a guest is run: a boot sector that writes to QEMU's exit device, which takes 0.1–0.3 s
+ * where KVM works. What is found holds until the next boot, so it is kept with the boot's id; what can't be kept is
+ * asked again.
  *
  * On other machines than x86 there is no such boot sector, and the open device is believed.
  */
@@ -52,8 +53,8 @@ static bool guest_runs(const char *program)
         if (disk < 0)
                 return false;
         owned_process struct process process = {.timeout_ms = PROBE_LIMIT_MS, .keep = {disk}, .keep_count = 1};
-        process_add(&process, program, "-machine", "pc,accel=kvm", "-m", "16", "-nodefaults", "-no-user-config", "-display", "none",
-                    "-no-reboot", "-device", "isa-debug-exit,iobase=0xf4,iosize=4", NULL);
+        process_add(&process, program, "-machine", "pc,accel=kvm", "-m", "16", "-nodefaults", "-no-user-config",
+                    "-display", "none", "-no-reboot", "-device", "isa-debug-exit,iobase=0xf4,iosize=4", NULL);
         strv_add(&process.argv, "-drive");
         strv_addf(&process.argv, "file=/dev/fd/%d,format=raw,if=ide", disk);
         return process_run(&process, &result, &err) == 0 && result.status == EXIT_STATUS;

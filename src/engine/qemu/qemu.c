@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * QEMU. Whether a machine runs is asked of its disk: QEMU locks single bytes of an image that it has open, one for each
- * permission that it uses, and byte 101 is that for writing. A paused machine holds it too; a qemu-img that only reads a
- * clone does not.
+ * permission that it uses, and byte 101 is that for writing. A paused machine holds it too; a qemu-img that only reads
+ * a clone does not.
  */
 #include "engine/engine.h"
 
@@ -27,8 +27,9 @@
 static char *program_name(void)
 {
         static const char *const other[][2] = {
-                {"i486", "i386"}, {"i586", "i386"},  {"i686", "i386"},     {"armv6l", "arm"},  {"armv7l", "arm"},
-                {"armv8l", "arm"}, {"ppc64le", "ppc64"}, {"parisc64", "hppa"}, {"mips64el", "mips64el"},
+                {"i486", "i386"},     {"i586", "i386"},     {"i686", "i386"},
+                {"armv6l", "arm"},    {"armv7l", "arm"},    {"armv8l", "arm"},
+                {"ppc64le", "ppc64"}, {"parisc64", "hppa"}, {"mips64el", "mips64el"},
         };
         struct utsname machine;
 
@@ -65,7 +66,8 @@ static int qemu_probe(struct engine_probe *ret, struct cowherd_error *err)
         (void)err; /* a QEMU that does not work is an answer */
         if (!process_exists(program)) {
                 (void)snprintf(probe.reason, sizeof probe.reason, "%s is not installed", program);
-                (void)snprintf(probe.hint, sizeof probe.hint, "install it, on Debian: apt install qemu-system qemu-utils");
+                (void)snprintf(probe.hint, sizeof probe.hint,
+                               "install it, on Debian: apt install qemu-system qemu-utils");
                 *ret = probe;
                 return 0;
         }
@@ -79,12 +81,14 @@ static int qemu_probe(struct engine_probe *ret, struct cowherd_error *err)
         (void)snprintf(probe.acceleration, sizeof probe.acceleration, "%s", qemu_acceleration(program, cache));
         if (!process_exists("qemu-img"))
                 (void)snprintf(probe.hint, sizeof probe.hint,
-                               "qemu-img is not installed, so vmdk, vdi and vhdx images can't be registered: apt install qemu-utils");
+                               "qemu-img is not installed, so vmdk, vdi and vhdx images can't be registered: apt "
+                               "install qemu-utils");
         *ret = probe;
         return 0;
 }
 
-static int qemu_states(const struct engine_instance *instances, size_t count, enum engine_state *ret, struct cowherd_error *err)
+static int qemu_states(const struct engine_instance *instances, size_t count, enum engine_state *ret,
+                       struct cowherd_error *err)
 {
         (void)err; /* what can't be asked is unknown */
         for (size_t i = 0; i < count; i++) {

@@ -12,7 +12,7 @@
 struct fake {
         const char *output;
         int status;
-        bool hangs;      /* its time is over */
+        bool hangs; /* its time is over */
         unsigned runs;
         struct strv argv; /* of its last run */
         uint64_t timeout_ms;
@@ -31,7 +31,8 @@ static int fake_run(void *context, const struct process *process, struct process
                 *err = (struct cowherd_error){.code = COWHERD_BUSY, .text = "took too long"};
                 return -1;
         }
-        *ret = (struct process_result){.status = fake->status, .output = x_strdup(fake->output), .errors = x_strdup("")};
+        *ret = (struct process_result){
+                .status = fake->status, .output = x_strdup(fake->output), .errors = x_strdup("")};
         return 0;
 }
 
@@ -51,7 +52,7 @@ static struct engine_probe probe_with(const struct engine_driver *engine, struct
 #define skip_without(program)                                                                                          \
         do {                                                                                                           \
                 if (!process_exists(program)) {                                                                        \
-                        print_message("# %s is not installed\n", program);                                            \
+                        print_message("# %s is not installed\n", program);                                             \
                         return;                                                                                        \
                 }                                                                                                      \
         } while (0)
@@ -60,7 +61,8 @@ static void nspawn_tells_its_version(void **state)
 {
         (void)state;
         skip_without("systemd-nspawn");
-        struct fake debian = {.output = "systemd 252 (252.38-1~deb12u1)\n+PAM +AUDIT\n"}, plain = {.output = "systemd 255\n"};
+        struct fake debian = {.output = "systemd 252 (252.38-1~deb12u1)\n+PAM +AUDIT\n"},
+                    plain = {.output = "systemd 255\n"};
         struct engine_probe probe = probe_with(&engine_nspawn, &debian);
         assert_string_equal(probe.version, "252.38");
         assert_string_equal(debian.argv.items[0], "systemd-nspawn");
@@ -140,8 +142,19 @@ static void kvm_is_believed_when_a_guest_ran(void **state)
 static void the_guest_is_bounded(void **state)
 {
         static const char *const expected[] = {
-                "qemu-system-x86_64", "-machine", "pc,accel=kvm", "-m", "16", "-nodefaults", "-no-user-config", "-display", "none",
-                "-no-reboot", "-device", "isa-debug-exit,iobase=0xf4,iosize=4", "-drive",
+                "qemu-system-x86_64",
+                "-machine",
+                "pc,accel=kvm",
+                "-m",
+                "16",
+                "-nodefaults",
+                "-no-user-config",
+                "-display",
+                "none",
+                "-no-reboot",
+                "-device",
+                "isa-debug-exit,iobase=0xf4,iosize=4",
+                "-drive",
         };
         struct fake runs = {.output = "", .status = 33};
 

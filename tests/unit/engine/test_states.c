@@ -60,9 +60,11 @@ static void qemu_runs_while_its_disk_is_locked(void **state)
 
         scratch_write(scratch, "clones/5/disk.qcow2", "disk");
         assert_int_equal(state_of(&engine_qemu, scratch, "clones/5/disk.qcow2"), ENGINE_STOPPED);
-        struct holder holder = hold(scratch, "clones/5/disk.qcow2", F_RDLCK, 100, 2); /* consistent-read and write, as QEMU */
+        struct holder holder =
+                hold(scratch, "clones/5/disk.qcow2", F_RDLCK, 100, 2); /* consistent-read and write, as QEMU */
         assert_int_equal(state_of(&engine_qemu, scratch, "clones/5/disk.qcow2"), ENGINE_RUNNING);
-        assert_int_equal(state_of(&engine_qemu, scratch, "clones/5/disk.qcow2"), ENGINE_RUNNING); /* asking takes nothing away */
+        assert_int_equal(state_of(&engine_qemu, scratch, "clones/5/disk.qcow2"),
+                         ENGINE_RUNNING); /* asking takes nothing away */
         let_go(holder);
         assert_int_equal(state_of(&engine_qemu, scratch, "clones/5/disk.qcow2"), ENGINE_STOPPED);
 }
@@ -164,7 +166,8 @@ int main(void)
                 cmocka_unit_test_setup_teardown(a_reader_is_no_machine, scratch_make, scratch_remove),
                 cmocka_unit_test_setup_teardown(qemu_tells_what_is_missing, scratch_make, scratch_remove),
                 cmocka_unit_test_setup_teardown(states_come_in_order, scratch_make, scratch_remove),
-                cmocka_unit_test_setup_teardown(nspawn_runs_while_its_lock_file_is_locked, scratch_make, scratch_remove),
+                cmocka_unit_test_setup_teardown(nspawn_runs_while_its_lock_file_is_locked, scratch_make,
+                                                scratch_remove),
                 cmocka_unit_test_setup_teardown(nspawn_tells_what_is_missing, scratch_make, scratch_remove),
                 cmocka_unit_test_setup_teardown(asks_without_stopping_at_a_fifo, scratch_make, scratch_remove),
                 cmocka_unit_test(names_states),

@@ -69,7 +69,7 @@ static inline int image_qcow2(uint32_t version)
 }
 
 #define VMDK_TEXT                                                                                                      \
-        "# Disk DescriptorFile\nversion=1\nCID=fffffffe\nparentCID=ffffffff\ncreateType=\"monolithicSparse\"\n"       \
+        "# Disk DescriptorFile\nversion=1\nCID=fffffffe\nparentCID=ffffffff\ncreateType=\"monolithicSparse\"\n"        \
         "RW 2097152 SPARSE \"disk.vmdk\"\n"
 
 /* 1 GiB in grains of 64 KiB; descriptor at sector 1, grain directory at sector 21. */
@@ -156,7 +156,8 @@ static inline void assert_refused(int fd, const char *asked, const char *about, 
         assert_int_equal(info.virtual_bytes, 12345); /* untouched */
 }
 
-static inline void assert_accepted(int fd, const char *asked, const char *about, enum disk_format format, uint64_t virtual_bytes)
+static inline void assert_accepted(int fd, const char *asked, const char *about, enum disk_format format,
+                                   uint64_t virtual_bytes)
 {
         struct disk_info info = {0};
         struct cowherd_error err = {0};
@@ -170,7 +171,8 @@ static inline void assert_accepted(int fd, const char *asked, const char *about,
 }
 
 /* Does each damage to a fresh image; `big` numbers are big-endian. */
-static inline void check_damages(int (*make)(void), enum disk_format format, bool big, const struct damage *damages, size_t count)
+static inline void check_damages(int (*make)(void), enum disk_format format, bool big, const struct damage *damages,
+                                 size_t count)
 {
         for (size_t i = 0; i < count; i++) {
                 owned_fd int fd = make();

@@ -63,7 +63,8 @@ static void refuses_what_is_no_file_and_no_format(void **state)
         struct cowherd_error err;
 
         (void)state;
-        owned_fd int folder = open("/tmp", O_RDONLY | O_DIRECTORY | O_CLOEXEC), device = open("/dev/null", O_RDONLY | O_CLOEXEC);
+        owned_fd int folder = open("/tmp", O_RDONLY | O_DIRECTORY | O_CLOEXEC),
+                     device = open("/dev/null", O_RDONLY | O_CLOEXEC);
         owned_fd int empty = image_new(0);
         assert_refused(folder, NULL, "folder", "is no regular file");
         assert_refused(device, "raw", "device", "is no regular file");
@@ -82,14 +83,25 @@ static void says_what_a_stranger_is(void **state)
                 size_t count;
                 const char *expected;
         } strangers[] = {
-                {0, "QFI\xfb\0\0\0\1", 8, "qcow version 1"},  {0, "QED", 4, "QED"},
-                {0, "COWD", 4, "old ESX"},                    {0, "# Disk DescriptorFile\n", 22, "disk lies in other files"},
-                {0, "conectix", 8, "VHD"},                    {8192 - 512, "conectix", 8, "VHD of fixed size"},
-                {0, "WithoutFreeSpace", 16, "Parallels"},     {0, "WithouFreSpacExt", 16, "Parallels"},
-                {0, "LUKS\xba\xbe", 6, "encrypted (LUKS)"},   {8192 - 512, "koly", 4, "DMG"},
-                {0, "\x1f\x8b\x08", 3, "gzip"},               {0, "\xfd" "7zXZ", 6, "xz"},
-                {0, "\x28\xb5\x2f\xfd", 4, "zstd"},           {0, "BZh9", 4, "bzip2"},
-                {257, "ustar", 5, "tarball"},                 {0, "Bochs Virtual HD Image", 22, "Bochs"},
+                {0, "QFI\xfb\0\0\0\1", 8, "qcow version 1"},
+                {0, "QED", 4, "QED"},
+                {0, "COWD", 4, "old ESX"},
+                {0, "# Disk DescriptorFile\n", 22, "disk lies in other files"},
+                {0, "conectix", 8, "VHD"},
+                {8192 - 512, "conectix", 8, "VHD of fixed size"},
+                {0, "WithoutFreeSpace", 16, "Parallels"},
+                {0, "WithouFreSpacExt", 16, "Parallels"},
+                {0, "LUKS\xba\xbe", 6, "encrypted (LUKS)"},
+                {8192 - 512, "koly", 4, "DMG"},
+                {0, "\x1f\x8b\x08", 3, "gzip"},
+                {0,
+                 "\xfd"
+                 "7zXZ",
+                 6, "xz"},
+                {0, "\x28\xb5\x2f\xfd", 4, "zstd"},
+                {0, "BZh9", 4, "bzip2"},
+                {257, "ustar", 5, "tarball"},
+                {0, "Bochs Virtual HD Image", 22, "Bochs"},
         };
 
         (void)state;

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Bringing an image in: what is cloneable is copied, the rest goes through qemu-img, whose exact command line is checked. */
+/* Bringing an image in: what is cloneable is copied, the rest goes through qemu-img, whose exact command line is
+ * checked. */
 #include "disk_images.h"
 
 #include "base/str.h"
@@ -32,7 +33,8 @@ static int fake_run(void *context, const struct process *process, struct process
                 for (ssize_t got; (got = pread(from, buffer, sizeof buffer, at)) > 0; at += got)
                         assert_int_equal(pwrite(to, buffer, (size_t)got, at), got);
         }
-        *ret = (struct process_result){.status = fake->status, .output = x_strdup(""), .errors = x_strdup("qemu-img: bad luck\n")};
+        *ret = (struct process_result){
+                .status = fake->status, .output = x_strdup(""), .errors = x_strdup("qemu-img: bad luck\n")};
         return 0;
 }
 
@@ -127,7 +129,8 @@ static void converts_by_descriptor(void **state)
         assert_int_equal(count_files(scratch), 1);
 
         owned_str char *source = x_asprintf("json:{\"driver\":\"vmdk\",\"backing\":null,\"file\":{\"driver\":\"file\","
-                                            "\"filename\":\"/dev/fd/%d\"}}", from);
+                                            "\"filename\":\"/dev/fd/%d\"}}",
+                                            from);
         assert_int_equal(fake.argv.count, 6);
         assert_string_equal(fake.argv.items[0], "qemu-img");
         assert_string_equal(fake.argv.items[1], "convert");
@@ -140,7 +143,8 @@ static void converts_by_descriptor(void **state)
 }
 
 /* One failing conversion: nothing is left, and the reason is told. */
-static void assert_conversion_fails(const struct scratch *scratch, struct fake fake, enum cowherd_code code, const char *expected)
+static void assert_conversion_fails(const struct scratch *scratch, struct fake fake, enum cowherd_code code,
+                                    const char *expected)
 {
         struct process_runner runner = {fake_run, &fake};
         struct cowherd_error err = {0};
@@ -163,9 +167,11 @@ static void checks_what_the_tool_made(void **state)
         const struct scratch *scratch = *state;
 
         assert_conversion_fails(scratch, (struct fake){.status = 1}, COWHERD_SYSTEM, "bad luck");
-        assert_conversion_fails(scratch, (struct fake){.status = 0}, COWHERD_DATA, "is empty"); /* success that is none */
+        assert_conversion_fails(scratch, (struct fake){.status = 0}, COWHERD_DATA,
+                                "is empty"); /* success that is none */
         assert_conversion_fails(scratch, (struct fake){.output = smaller}, COWHERD_DATA, "became one of 512");
-        assert_conversion_fails(scratch, (struct fake){.output = with_backing_file}, COWHERD_DATA, "has a backing file");
+        assert_conversion_fails(scratch, (struct fake){.output = with_backing_file}, COWHERD_DATA,
+                                "has a backing file");
         assert_conversion_fails(scratch, (struct fake){.output = image_vdi}, COWHERD_DATA, "was said to be 'qcow2'");
 }
 

@@ -48,7 +48,10 @@ static void shows_the_backing_file(void **state)
         owned_fd int fd = version_3();
         image_put_be(fd, AT(backing_name_offset), 8, 0x200);
         image_put_be(fd, AT(backing_name_length), 4, 11);
-        image_put(fd, 0x200, "/etc/\x1b\xff" "dows!!!!", 15);
+        image_put(fd, 0x200,
+                  "/etc/\x1b\xff"
+                  "dows!!!!",
+                  15);
         assert_refused(fd, NULL, "name", "('/etc/??dows')");
 }
 
@@ -122,7 +125,8 @@ static void judges_geometry(void **state)
                 {"refcounts of 128 bits", AT(refcount_order), 4, 7, "refcounts of 2^7"},
                 {"version 4", AT(version), 4, 4, "version that nobody knows"},
                 {"version 1", AT(version), 4, 1, "qcow version 1"},
-                {"extension over the cluster", EXTENSIONS, 8, UINT64_C(0x23852875fffffff8), "runs over the first cluster"},
+                {"extension over the cluster", EXTENSIONS, 8, UINT64_C(0x23852875fffffff8),
+                 "runs over the first cluster"},
                 {"unknown extension", EXTENSIONS, 8, UINT64_C(0x1234567800000003), NULL},
         };
 
@@ -136,7 +140,8 @@ static void judges_tables(void **state)
                 {"size 0", AT(virtual_bytes), 8, 0, "size 0"},
                 {"less than a sector", AT(virtual_bytes), 8, 511, "size 0"},
                 {"16 EiB", AT(virtual_bytes), 8, UINT64_MAX, "at most 2 PiB"},
-                {"more than L1 can hold", AT(virtual_bytes), 8, GIB + 512, "L1 table of 2 entries, but its size needs 3"},
+                {"more than L1 can hold", AT(virtual_bytes), 8, GIB + 512,
+                 "L1 table of 2 entries, but its size needs 3"},
                 {"L1 bomb", AT(l1_entries), 4, UINT32_MAX, "L1 table of 34359738360 bytes: expected at most 33554432"},
                 {"L1 over the end", AT(l1_entries), 4, 8193, "L1 table (65544 bytes at 196608) lies beyond its end"},
                 {"L1 to the end", AT(l1_entries), 4, 8192, NULL},
@@ -145,7 +150,8 @@ static void judges_tables(void **state)
                 {"L1 behind the end", AT(l1_offset), 8, 4 << 16, "beyond its end"},
                 {"L1 at the end of all", AT(l1_offset), 8, ~UINT64_C(0xffff), "beyond its end"},
                 {"refcount table bomb", AT(refcount_table_clusters), 4, 129, "refcount table of 8454144 bytes"},
-                {"refcount table larger than the file", AT(refcount_table_clusters), 4, 4, "refcount table (262144 bytes at 65536)"},
+                {"refcount table larger than the file", AT(refcount_table_clusters), 4, 4,
+                 "refcount table (262144 bytes at 65536)"},
                 {"no refcount table", AT(refcount_table_clusters), 4, 0, "no refcount table"},
                 {"refcount table at 0", AT(refcount_table_offset), 8, 0, "refcount table at 0"},
                 {"refcount table not at a cluster", AT(refcount_table_offset), 8, 8, "not the beginning of a cluster"},
@@ -171,7 +177,8 @@ static void accepts_internal_snapshots(void **state)
 /* Whatever the length, it is refused and nothing is read behind the end. */
 static void refuses_every_cut(void **state)
 {
-        static const off_t lengths[] = {1, 4, 8, 71, 72, 103, 104, 111, 112, 511, 512, 4096, 65535, 65536, 131072, 196608, 196623};
+        static const off_t lengths[] = {1,   4,   8,    71,    72,    103,    104,    111,   112,
+                                        511, 512, 4096, 65535, 65536, 131072, 196608, 196623};
 
         (void)state;
         for (size_t i = 0; i < array_length(lengths); i++) {

@@ -14,27 +14,31 @@
 #define MIB (UINT64_C(1) << 20)
 #define CLUSTER (UINT64_C(1) << 16)
 
-/* The first cluster of what `qemu-img create -f qcow2 -b ../../bases/7/disk.qcow2 -F qcow2 disk.qcow2` 7.2 makes of 3 GiB, up to its end. */
+/* The first cluster of what `qemu-img create -f qcow2 -b ../../bases/7/disk.qcow2 -F qcow2 disk.qcow2` 7.2 makes of 3
+ * GiB, up to its end. */
 static const unsigned char golden[] = {
-        'Q', 'F', 'I', 0xfb, 0, 0, 0, 3, 0, 0, 0, 0, 0, 0, 0x02, 0x10, 0, 0, 0, 0x18, 0, 0, 0, 16, 0, 0, 0, 0, 0xc0, 0, 0, 0,
-        0, 0, 0, 0, 0, 0, 0, 6, 0, 0, 0, 0, 0, 3, 0, 0, 0, 0, 0, 0, 0, 1, 0, 0, 0, 0, 0, 1, 0, 0, 0, 0,
-        0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0,
-        0, 0, 0, 4, 0, 0, 0, 112, 0, 0, 0, 0, 0, 0, 0, 0,
-        0xe2, 0x79, 0x2a, 0xca, 0, 0, 0, 5, 'q', 'c', 'o', 'w', '2', 0, 0, 0,
-        0x68, 0x03, 0xf8, 0x57, 0, 0, 0x01, 0x80,
+        'Q', 'F', 'I', 0xfb, 0,   0, 0, 3, 0,    0,    0,    0,    0,    0,    0x02, 0x10, 0, 0, 0, 0x18,
+        0,   0,   0,   16,   0,   0, 0, 0, 0xc0, 0,    0,    0,    0,    0,    0,    0,    0, 0, 0, 6,
+        0,   0,   0,   0,    0,   3, 0, 0, 0,    0,    0,    0,    0,    1,    0,    0,    0, 0, 0, 1,
+        0,   0,   0,   0,    0,   0, 0, 0, 0,    0,    0,    0,    0,    0,    0,    0,    0, 0, 0, 0,
+        0,   0,   0,   0,    0,   0, 0, 0, 0,    0,    0,    0,    0,    0,    0,    0,    0, 0, 0, 4,
+        0,   0,   0,   112,  0,   0, 0, 0, 0,    0,    0,    0,    0xe2, 0x79, 0x2a, 0xca, 0, 0, 0, 5,
+        'q', 'c', 'o', 'w',  '2', 0, 0, 0, 0x68, 0x03, 0xf8, 0x57, 0,    0,    0x01, 0x80,
 };
 static const struct {
         unsigned char type, bit;
         const char *name;
 } golden_features[] = {
-        {0, 0, "dirty bit"},           {0, 1, "corrupt bit"},   {0, 2, "external data file"}, {0, 3, "compression type"},
-        {0, 4, "extended L2 entries"}, {1, 0, "lazy refcounts"}, {2, 0, "bitmaps"},           {2, 1, "raw external data"},
+        {0, 0, "dirty bit"},        {0, 1, "corrupt bit"},         {0, 2, "external data file"},
+        {0, 3, "compression type"}, {0, 4, "extended L2 entries"}, {1, 0, "lazy refcounts"},
+        {2, 0, "bitmaps"},          {2, 1, "raw external data"},
 };
 
 static void header_is_qemu_imgs_own(void **state)
 {
         static const char *const name = "../../bases/7/disk.qcow2";
-        struct qcow2_overlay overlay = {.virtual_bytes = UINT64_C(3) << 30, .backing_name = name, .backing_format = "qcow2"};
+        struct qcow2_overlay overlay = {
+                .virtual_bytes = UINT64_C(3) << 30, .backing_name = name, .backing_format = "qcow2"};
         unsigned char header[QCOW2_OVERLAY_HEADER_BYTES], expected[QCOW2_OVERLAY_HEADER_BYTES] = {0};
         size_t at = sizeof golden;
 
@@ -65,7 +69,8 @@ static uint64_t get_be(int fd, off_t offset, unsigned width)
 }
 
 /* Writes an overlay of that size and reads back what the tables say. */
-static void check_tables(const struct scratch *scratch, uint64_t virtual_bytes, uint64_t shown, uint64_t l1_entries, uint64_t clusters)
+static void check_tables(const struct scratch *scratch, uint64_t virtual_bytes, uint64_t shown, uint64_t l1_entries,
+                         uint64_t clusters)
 {
         struct qcow2_overlay overlay = {.virtual_bytes = virtual_bytes, .backing_name = "b", .backing_format = "raw"};
         struct cowherd_error err;
@@ -129,7 +134,8 @@ static void make_base(struct herd *herd, const char *format)
 
         herd->base.format = format;
         assert_int_equal(store_qcow2.prepare_base(&herd->place, &herd->base, &err), 0);
-        owned_fd int disk = openat(herd->place.fd, store_object_path(&herd->base, path), O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+        owned_fd int disk = openat(herd->place.fd, store_object_path(&herd->base, path),
+                                   O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
         assert_true(disk >= 0);
         assert_int_equal(write(disk, "base", 4), 4);
         assert_int_equal(ftruncate(disk, MIB), 0);
@@ -146,8 +152,18 @@ static int herd_make(void **state)
                 return -1;
         herd->scratch = scratch;
         herd->place = (struct store_place){.folder = herd->scratch->path, .fd = herd->scratch->fd};
-        herd->base = (struct store_object){.id = 7, .role = STORE_BASE, .kind = STORE_DISK, .name = "gold", .format = "qcow2", .virtual_bytes = MIB};
-        herd->clone = (struct store_object){.id = 9, .role = STORE_CLONE, .kind = STORE_DISK, .name = "web", .format = "qcow2", .base = &herd->base};
+        herd->base = (struct store_object){.id = 7,
+                                           .role = STORE_BASE,
+                                           .kind = STORE_DISK,
+                                           .name = "gold",
+                                           .format = "qcow2",
+                                           .virtual_bytes = MIB};
+        herd->clone = (struct store_object){.id = 9,
+                                            .role = STORE_CLONE,
+                                            .kind = STORE_DISK,
+                                            .name = "web",
+                                            .format = "qcow2",
+                                            .base = &herd->base};
         *state = herd;
         return 0;
 }
@@ -159,7 +175,8 @@ static int herd_remove(void **state)
         struct cowherd_error err;
         void *scratch = herd->scratch;
 
-        if (store_qcow2.destroy(&herd->place, &herd->clone, &err) < 0 || store_qcow2.destroy(&herd->place, &herd->base, &err) < 0) {
+        if (store_qcow2.destroy(&herd->place, &herd->clone, &err) < 0 ||
+            store_qcow2.destroy(&herd->place, &herd->base, &err) < 0) {
                 print_error("%s\n", err.text);
                 return -1;
         }
