@@ -75,7 +75,7 @@ static const struct cowherd_parameter parameters[KEY_COUNT] = {
 
         [KEY_DRY_RUN] = {.name = "dry_run", .type = "boolean", .fallback = "false",
                          .help = "Only print the plan; nothing is changed."},
-        [KEY_STEM] = {.name = "stem", .type = "stem", .help = "A stem of the calling script that gets the answer too, such as out."},
+        [KEY_STEM] = {.name = "stem", .type = "stem", .help = "A stem of the calling script, such as 'out.', that gets the answer too."},
 };
 
 const struct cowherd_parameter *parameter_of(enum key key)
