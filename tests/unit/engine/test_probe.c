@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Probing with tools that are none: what they are asked, and what is made of their answers. */
-/* Before cmocka.h, which has a macro `fail` of its own. */
 #include "base/str.h"
 #include "engine/drivers.h"
 #include "engine/qemu/accel.h"

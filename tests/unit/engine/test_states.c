@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Real states from real locks, taken by another process as QEMU and systemd-nspawn take them. */
-/* Before cmocka.h, which has a macro `fail` of its own. */
 #include "base/str.h"
 #include "engine/drivers.h"
 #include "engine/held.h"

@@ -2,13 +2,20 @@
 /* Small valid disk images, in memory, for tests to damage. */
 #pragma once
 
-/* Before cmocka.h, which has a macro `fail` of its own. */
 #include "image/disk.h"
 #include "sys/qcow2_format.h"
 
 #include "scratch.h"
 
 #include <sys/mman.h>
+
+/* cmocka's fail_msg says `fail`, which is ours here. */
+#define test_failed(...)                                                                                               \
+        do {                                                                                                           \
+                print_error(__VA_ARGS__);                                                                              \
+                print_error("\n");                                                                                     \
+                _fail(__FILE__, __LINE__);                                                                             \
+        } while (0)
 
 /* A file in memory with `length` bytes of zeros. */
 static inline int image_new(off_t length)
@@ -150,9 +157,9 @@ static inline void assert_refused(int fd, const char *asked, const char *about, 
         struct cowherd_error err = {0};
 
         if (disk_inspect(fd, "x.img", asked, &info, &err) == 0)
-                fail_msg("%s: was accepted", about);
+                test_failed("%s: was accepted", about);
         if (err.code != COWHERD_DATA || strstr(err.text, expected) == NULL || strstr(err.text, "x.img") == NULL)
-                fail_msg("%s: expected 65 with '%s', got %d '%s'", about, expected, err.code, err.text);
+                test_failed("%s: expected 65 with '%s', got %d '%s'", about, expected, err.code, err.text);
         assert_int_equal(info.virtual_bytes, 12345); /* untouched */
 }
 
@@ -163,7 +170,7 @@ static inline void assert_accepted(int fd, const char *asked, const char *about,
         struct cowherd_error err = {0};
 
         if (disk_inspect(fd, "x.img", asked, &info, &err) < 0)
-                fail_msg("%s: was refused: %s", about, err.text);
+                test_failed("%s: was refused: %s", about, err.text);
         assert_int_equal(info.format, format);
         if (virtual_bytes != 0)
                 assert_int_equal(info.virtual_bytes, virtual_bytes);

@@ -157,7 +157,7 @@ static void assert_conversion_fails(const struct scratch *scratch, struct fake f
         process_set_runner(NULL);
         strv_free(&fake.argv);
         if (err.code != (int)code || strstr(err.text, expected) == NULL)
-                fail_msg("expected %d with '%s', got %d '%s'", code, expected, err.code, err.text);
+                test_failed("expected %d with '%s', got %d '%s'", code, expected, err.code, err.text);
         assert_true(shared);
         assert_int_equal(count_files(scratch), 0);
 }

@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The qcow2 store: what it writes, to the byte, and that a clone is whole or not there at all. */
-/* Before cmocka.h, which has a macro `fail` of its own. */
 #include "store/drivers.h"
 #include "store/qcow2_overlay.h"
 #include "sys/file.h"
@@ -14,8 +13,7 @@
 #define MIB (UINT64_C(1) << 20)
 #define CLUSTER (UINT64_C(1) << 16)
 
-/* The first cluster of what `qemu-img create -f qcow2 -b ../../bases/7/disk.qcow2 -F qcow2 disk.qcow2` 7.2 makes of 3
- * GiB, up to its end. */
+/* How a clone of 3 GiB begins that qemu-img 7.2 made: create -f qcow2 -b ../../bases/7/disk.qcow2 -F qcow2 FILE */
 static const unsigned char golden[] = {
         'Q', 'F', 'I', 0xfb, 0,   0, 0, 3, 0,    0,    0,    0,    0,    0,    0x02, 0x10, 0, 0, 0, 0x18,
         0,   0,   0,   16,   0,   0, 0, 0, 0xc0, 0,    0,    0,    0,    0,    0,    0,    0, 0, 0, 6,
