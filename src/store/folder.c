@@ -86,7 +86,7 @@ bool folder_is_mounted(const struct store_place *place, const struct store_objec
         struct statx found;
 
         if (statx(place->fd, store_object_path(object, path), AT_SYMLINK_NOFOLLOW | AT_NO_AUTOMOUNT, STATX_TYPE, &found) < 0)
-                return false;
+                return errno == ENOTCONN; /* a FUSE mount whose daemon is dead */
         return (found.stx_attributes & STATX_ATTR_MOUNT_ROOT) != 0;
 }
 

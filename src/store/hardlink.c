@@ -60,7 +60,7 @@ static int hardlink_activate(const struct store_place *place, const struct store
                 return 0;
         }
         layers_add_lower(&lowers, place, object, "farm");
-        return layers_mount(place, object, str_text(&lowers), ret_path, err);
+        return layers_mount(place, object, str_text(&lowers), true, ret_path, err);
 }
 
 static int add_own(int folder, const char *name, uint64_t *bytes, struct cowherd_error *err);

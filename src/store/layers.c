@@ -42,14 +42,15 @@ void layers_add_lower(struct str *lowers, const struct store_place *place, const
         str_add(lowers, path);
 }
 
-int layers_mount(const struct store_place *place, const struct store_object *object, const char *lowers, char **ret_path,
-                 struct cowherd_error *err)
+int layers_mount(const struct store_place *place, const struct store_object *object, const char *lowers, bool writable,
+                 char **ret_path, struct cowherd_error *err)
 {
         owned_str char *tree = folder_absolute(place, object, "tree");
         owned_str char *upper = short_path(place, object, "upper"), *work = short_path(place, object, "work");
 
-        if (!folder_is_mounted(place, object) && mount_overlay(lowers, upper, work, tree, err) < 0)
-                return fail_while(err, "mounting '%s'", tree);
+        if (!folder_is_mounted(place, object) &&
+            mount_overlay(lowers, writable ? upper : NULL, writable ? work : NULL, tree, err) < 0)
+                return -1;
         *ret_path = take(tree);
         return 0;
 }

@@ -14,9 +14,12 @@ int layers_make(int folder, int lower, struct cowherd_error *err) must_check;
  */
 void layers_add_lower(struct str *lowers, const struct store_place *place, const struct store_object *object, const char *leaf);
 
-/* Mounts the object's upper over `lowers` on its tree, unless it is mounted already. *ret_path is the caller's. */
-int layers_mount(const struct store_place *place, const struct store_object *object, const char *lowers, char **ret_path,
-                 struct cowherd_error *err) must_check;
+/*
+ * Mounts the object's upper over `lowers` on its tree, or the lowers alone, read-only, where not `writable`; nothing where
+ * it is mounted already. *ret_path is the caller's.
+ */
+int layers_mount(const struct store_place *place, const struct store_object *object, const char *lowers, bool writable,
+                 char **ret_path, struct cowherd_error *err) must_check;
 /* Unmounts the object's tree; what is not mounted is success, in use is 75. */
 int layers_unmount(const struct store_place *place, const struct store_object *object, struct cowherd_error *err) must_check;
 /* Unmounts, then removes the object's folder. */

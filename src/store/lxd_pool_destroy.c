@@ -9,8 +9,11 @@
 
 #include <inttypes.h>
 #include <stdio.h>
+#include <string.h>
+#include <time.h>
 
 #define AWAIT_MS 60000u
+#define LONGEST_PAUSE_MS 6400L
 
 /* A base may be caught in its one boot, and is then stopped; what runs of the user's stays. */
 static int stop_base(struct lxd_client *client, const struct store_object *object, const json_t *instance, struct cowherd_error *err)
@@ -32,6 +35,25 @@ static int unprotect(struct lxd_client *client, const json_t *instance, struct c
         if (!str_equal(lxd_text(json_object_get(instance, "config"), "security.protection.delete"), "true"))
                 return 0;
         return lxd_instance_configure(client, lxd_text(instance, "name"), config, err);
+}
+
+/*
+ * Deletes it. What stopped, or failed to start, a moment ago is still being tidied up by LXD, which says that it is busy; no
+ * operation shows that, and no request waits for it. So, in this one case, it is asked again after a pause.
+ */
+static int delete(struct lxd_client *client, const char *name, struct cowherd_error *err)
+{
+        struct cowherd_error why;
+
+        for (long pause_ms = 25; lxd_instance_delete(client, name, &why) < 0; pause_ms *= 2) {
+                if (strstr(why.text, "is busy running") == NULL || pause_ms > LONGEST_PAUSE_MS) {
+                        *err = why;
+                        return -1;
+                }
+                const struct timespec pause = {.tv_sec = pause_ms / 1000, .tv_nsec = pause_ms % 1000 * 1000000};
+                (void)nanosleep(&pause, NULL);
+        }
+        return 0;
 }
 
 /* The image that an import uploads is deleted by it; one that was killed leaves it behind. */
@@ -58,7 +80,7 @@ int lxd_pool_destroy(const struct store_place *place, const struct store_object 
         if (rc == 0) {
                 if (stop_base(client, object, instance, err) < 0 || unprotect(client, instance, err) < 0)
                         return -1;
-                if (lxd_instance_delete(client, lxd_text(instance, "name"), err) < 0)
+                if (delete(client, lxd_text(instance, "name"), err) < 0)
                         return -1;
         }
         return object->role == STORE_BASE ? delete_image(client, place, object, err) : 0;

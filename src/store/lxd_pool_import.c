@@ -11,7 +11,9 @@
 #include <stdio.h>
 #include <string.h>
 
-#define CREATE_QUIET_MS 120000u /* without a word of progress: a server that accepts and is silent */
+/* Without a word of progress. A server that accepts and is silent is given up sooner than a slow disk. */
+#define UNPACK_QUIET_MS 600000u
+#define FETCH_QUIET_MS 60000u
 
 struct importing {
         struct lxd_client *client;
@@ -50,19 +52,6 @@ static void on_told(void *context, const char *what)
                 it->source->progress(it->source->context, what, 0, 0);
 }
 
-static int find_image(struct importing *it, struct cowherd_error *err)
-{
-        const struct store_import *source = it->source;
-
-        if (source->image != NULL)
-                return lxd_image_find(it->client, source->image, &it->image, err);
-        if (source->metadata == NULL)
-                return fail(err, COWHERD_INTERNAL, "base '%s' is to be made of no image", it->base->name);
-        owned_str char *properties =
-                x_asprintf("%s=%s&%s=%" PRIu64, LXD_TAG_HERD, it->place->herd_uuid, LXD_TAG_ID, it->base->id);
-        return lxd_image_upload(it->client, source->metadata, source->rootfs, properties, on_sent, it, &it->image, err);
-}
-
 static int explain_remote(const struct importing *it, struct cowherd_error *err)
 {
         (void)fail_while(err, "image '%s' of server '%s'", it->source->image, it->image.server);
@@ -72,9 +61,26 @@ static int explain_remote(const struct importing *it, struct cowherd_error *err)
                          it->source->image);
 }
 
+static int find_image(struct importing *it, struct cowherd_error *err)
+{
+        const struct store_import *source = it->source;
+
+        if (source->image != NULL && lxd_image_find(it->client, source->image, &it->image, err) < 0)
+                return -1;
+        if (it->image.server != NULL && lxd_image_reach(it->client, it->image.server, err) < 0)
+                return explain_remote(it, err);
+        if (source->image != NULL)
+                return 0;
+        if (source->metadata == NULL)
+                return fail(err, COWHERD_INTERNAL, "base '%s' is to be made of no image", it->base->name);
+        owned_str char *properties =
+                x_asprintf("%s=%s&%s=%" PRIu64, LXD_TAG_HERD, it->place->herd_uuid, LXD_TAG_ID, it->base->id);
+        return lxd_image_upload(it->client, source->metadata, source->rootfs, properties, on_sent, it, &it->image, err);
+}
+
 static int create(struct importing *it, struct cowherd_error *err)
 {
-        const struct lxd_patience patience = {.quiet_ms = CREATE_QUIET_MS, .told = on_told, .context = it};
+        const struct lxd_patience patience = {.quiet_ms = it->image.server != NULL ? FETCH_QUIET_MS : UNPACK_QUIET_MS, .told = on_told, .context = it};
         const struct lxd_tags tags = lxd_pool_tags(it->place, it->base, it->name);
         owned_choice struct lxd_pool_choice choice = {0};
         owned_json json_t *config = json_object(), *devices = json_object();
@@ -93,7 +99,11 @@ static int create(struct importing *it, struct cowherd_error *err)
                                             "devices", devices, "source", it->image.source);
         if (lxd_instance_create(it->client, body, &patience, err) == 0)
                 return 0;
-        return it->image.server != NULL ? explain_remote(it, err) : -1;
+        if (it->image.server != NULL)
+                return explain_remote(it, err);
+        return fail_while(err, "making base '%s' of '%s'", it->base->name,
+                          it->source->image != NULL ? it->source->image
+                          : it->source->rootfs != NULL ? it->source->rootfs : it->source->metadata);
 }
 
 /* What `lxc start` does not tell: the last complaint in the container's own log. */

@@ -90,9 +90,11 @@ static int overlay_activate(const struct store_place *place, const struct store_
                 *ret_path = folder_absolute(place, object, "tree");
                 return 0;
         }
-        for (const struct store_object *lower = object->base; lower != NULL; lower = lower->base)
+        /* A sealed layer's own files are a lower like the rest: nothing may write to them any more. */
+        bool sealed = object->role == STORE_BASE && object->fingerprint != NULL;
+        for (const struct store_object *lower = sealed ? object : object->base; lower != NULL; lower = lower->base)
                 layers_add_lower(&lowers, place, lower, own_files(lower));
-        return layers_mount(place, object, str_text(&lowers), ret_path, err);
+        return layers_mount(place, object, str_text(&lowers), !sealed, ret_path, err);
 }
 
 static int overlay_usage(const struct store_place *place, const struct store_object *object, struct store_usage *ret, struct cowherd_error *err)

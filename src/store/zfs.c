@@ -21,7 +21,17 @@
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
+
+#define RELEASE_TRIES 20
+#define RELEASE_MS 100
+
+/* OpenZFS, as against zfs-fuse. */
+static bool in_kernel(void)
+{
+        return access("/sys/module/zfs", F_OK) == 0;
+}
 
 /* "tank/cowherd-1a2b3c4d/bases/12". To be freed. */
 static char *dataset_of(const struct store_place *place, const struct store_object *object)
@@ -55,8 +65,7 @@ static int zfs_probe(const struct store_place *place, enum store_kind kind, stru
         if (exists != 0)
                 return folder_unusable(ret, why.text);
         *ret = (struct store_probe){.usable = true};
-        bool kernel = access("/sys/module/zfs", F_OK) == 0;
-        (void)snprintf(ret->detail, sizeof ret->detail, "%s, dataset %.90s", kernel ? "OpenZFS" : "zfs-fuse", place->source);
+        (void)snprintf(ret->detail, sizeof ret->detail, "%s, dataset %.90s", in_kernel() ? "OpenZFS" : "zfs-fuse", place->source);
         return 0;
 }
 
@@ -87,14 +96,22 @@ static int unmount_dataset(const struct store_place *place, const struct store_o
         return zfs_run(place, NULL, err, "unmount", dataset, NULL);
 }
 
-/* Removes the dataset with its own snapshots, but never (-R) what was cloned from them. */
+/*
+ * Removes the dataset with its own snapshots, but never (-R) what was cloned from them. After an unmount it stays busy
+ * for some milliseconds more, while zfs-fuse lets go of it: so a busy one is tried again, for two seconds.
+ */
 static int remove_dataset(const struct store_place *place, const struct store_object *object, struct cowherd_error *err)
 {
         owned_str char *dataset = dataset_of(place, object);
         struct cowherd_error why;
 
-        if (zfs_run(place, NULL, &why, "destroy", "-r", dataset, NULL) == 0 || why.code == COWHERD_NOT_FOUND)
-                return 0;
+        for (int tries = 0;; tries++) {
+                if (zfs_run(place, NULL, &why, "destroy", "-r", dataset, NULL) == 0 || why.code == COWHERD_NOT_FOUND)
+                        return 0;
+                if (why.code != COWHERD_BUSY || strstr(why.text, "dependent") != NULL || tries == RELEASE_TRIES)
+                        break;
+                (void)nanosleep(&(struct timespec){.tv_nsec = RELEASE_MS * 1000000L}, NULL);
+        }
         *err = why;
         if (strstr(why.text, "dependent") != NULL)
                 return folder_fail(object, COWHERD_BUSY, "still has clones, whose bytes are in its dataset", err);
@@ -136,7 +153,12 @@ static int zfs_seal_base(const struct store_place *place, const struct store_obj
 
         if (unmount_dataset(place, base, err) < 0)
                 return -1;
-        if (zfs_run(place, NULL, err, "set", "readonly=on", dataset, NULL) < 0)
+        /*
+         * Clones come from the snapshot, which can't change; the base itself is made read-only too, but not on zfs-fuse:
+         * on a read-only mount it answers ENOSYS for the attributes of a file that has none, and the kernel never asks for
+         * anybody's attributes again.
+         */
+        if (in_kernel() && zfs_run(place, NULL, err, "set", "readonly=on", dataset, NULL) < 0)
                 return -1;
         if (zfs_run(place, NULL, err, "snapshot", snapshot, NULL) < 0)
                 return -1;
