@@ -49,7 +49,9 @@ static char *read_file(const char *path)
         FILE *file = fopen(path, "r");
 
         assert_non_null(file);
-        (void)fread(text, 1, (1 << 20) - 1, file);
+        size_t length = fread(text, 1, (1 << 20) - 1, file);
+        assert_int_equal(ferror(file), 0);
+        text[length] = '\0';
         (void)fclose(file);
         return text;
 }
