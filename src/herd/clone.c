@@ -60,7 +60,7 @@ static int find_base(struct cloning *cloning, struct cowherd_error *err)
         const char *name = request_text(request, KEY_BASE);
         struct cowherd_herd *herd = cloning->call->herd;
 
-        if (catalogue_find(herd->catalogue, request->target, name, &cloning->base.row, err) < 0) {
+        if (herd_find(herd, request->target, "base", name, &cloning->base.row, err) < 0) {
                 if (err->code != COWHERD_NOT_FOUND)
                         return -1;
                 size_t used = strlen(err->text);

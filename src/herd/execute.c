@@ -94,7 +94,8 @@ static int find_target(struct cowherd_herd *herd, struct request *request, struc
                                : fail(err, COWHERD_NOT_FOUND, "'%s' not found: the herd at '%s' is empty", name, herd->root);
         if (speaks_to_all(request))
                 return 0;
-        if (catalogue_find(herd->catalogue, COWHERD_ANY, name, &row, err) < 0)
+        const char *what = request->verb->id == VERB_CLONE_FROM_BASE || request->verb->id == VERB_REMOVE_BASE ? "base" : "";
+        if (herd_find(herd, COWHERD_ANY, what, name, &row, err) < 0)
                 return -1;
         request->target = row.target;
         return 0;

@@ -81,6 +81,9 @@ char *thing_path(const struct place *place, const struct catalogue_row *row);
 /* The real states of `rows`, one question to each engine concerned. Rows of an engine that does not answer are UNKNOWN. */
 int herd_states(struct cowherd_herd *herd, const struct catalogue_row *rows, size_t count, enum engine_state *ret,
                 struct cowherd_error *err) must_check;
+/* A row by name; what ("base", "clone" or "") is for the sentence: base 'vm-bse' not found (did you mean 'vm-base'?). */
+int herd_find(struct cowherd_herd *herd, enum cowherd_target target, const char *what, const char *name, struct catalogue_row *ret,
+              struct cowherd_error *err) must_check;
 /* 66 with a hint where the row is not of this role. */
 int expect_role(const struct catalogue_row *row, enum catalogue_role role, struct cowherd_error *err) must_check;
 

@@ -125,7 +125,7 @@ int verb_info(struct call *call, struct cowherd_error *err)
                 return -1;
         if (got > 0)
                 return no_herd(call, err);
-        if (catalogue_find(call->herd->catalogue, call->request->target, request_text(call->request, KEY_NAME), &row, err) < 0)
+        if (herd_find(call->herd, call->request->target, "", request_text(call->request, KEY_NAME), &row, err) < 0)
                 return -1;
         return row.role == CATALOGUE_BASE ? info_of_base(call, &row) : info_of_clone(call, &row);
 }
@@ -160,7 +160,7 @@ static int usage_of_one(struct call *call, const char *name, struct cowherd_erro
         struct store_usage usage = {0};
         char unique[NUMBER_TEXT_BYTES], shared[NUMBER_TEXT_BYTES];
 
-        if (catalogue_find(call->herd->catalogue, call->request->target, name, &row, err) < 0 || measure(call->herd, &row, &usage, err) < 0)
+        if (herd_find(call->herd, call->request->target, "", name, &row, err) < 0 || measure(call->herd, &row, &usage, err) < 0)
                 return -1;
         fields_of_measured(call->answer, &row, &usage);
         answer_done(call->answer, "'%s' has %s of its own and shares %s", row.name, number_format_size(usage.unique_bytes, unique),

@@ -171,6 +171,18 @@ int expect_role(const struct catalogue_row *row, enum catalogue_role role, struc
         return fail_hint(err, "to remove a base, use remove_base name=%s", row->name);
 }
 
+int herd_find(struct cowherd_herd *herd, enum cowherd_target target, const char *what, const char *name, struct catalogue_row *ret,
+              struct cowherd_error *err)
+{
+        if (catalogue_find(herd->catalogue, target, name, ret, err) == 0)
+                return 0;
+        if (err->code != COWHERD_NOT_FOUND)
+                return -1;
+        owned_str char *nearest = err->hint[0] == '\0' ? NULL : x_strndup(err->hint, strcspn(err->hint, "?"));
+        return fail(err, COWHERD_NOT_FOUND, "%s%s'%s' not found%s%s%s", what, what[0] == '\0' ? "" : " ", name, nearest == NULL ? "" : " (",
+                    nearest == NULL ? "" : nearest, nearest == NULL ? "" : "?)");
+}
+
 /* The place of a name in a small list, opened when first met. NULL where it can't be opened: its rows are then unknown. */
 struct opened_places {
         struct place items[8];

@@ -50,7 +50,7 @@ static int find_clones(struct removing *removing, struct cowherd_error *err)
                         return -1;
                 return removing->rows.count > 0 ? 0 : fail(err, COWHERD_NOT_FOUND, "no clone matches '%s'", name);
         }
-        if (catalogue_find(catalogue, request->target, name, &row, err) < 0)
+        if (herd_find(removing->call->herd, request->target, "clone", name, &row, err) < 0)
                 return -1;
         if (expect_role(&row, CATALOGUE_CLONE, err) < 0) {
                 catalogue_row_free(&row);
@@ -310,7 +310,7 @@ int verb_remove_base(struct call *call, struct cowherd_error *err)
                 return -1;
         if (got > 0)
                 return fail(err, COWHERD_NOT_FOUND, "base '%s' not found", name);
-        if (catalogue_find(call->herd->catalogue, call->request->target, name, &row, err) < 0 || expect_role(&row, CATALOGUE_BASE, err) < 0)
+        if (herd_find(call->herd, call->request->target, "base", name, &row, err) < 0 || expect_role(&row, CATALOGUE_BASE, err) < 0)
                 return -1;
         if (request_flag(call->request, KEY_DRY_RUN))
                 return answer_base_plan(call, &row);

@@ -30,7 +30,7 @@ int verb_rename(struct call *call, struct cowherd_error *err)
                 return -1;
         if (got > 0)
                 return fail(err, COWHERD_NOT_FOUND, "'%s' not found: the herd at '%s' is empty", name, herd->root);
-        if (catalogue_find(herd->catalogue, call->request->target, name, &row, err) < 0 || name_check(row.target, as, err) < 0)
+        if (herd_find(herd, call->request->target, "", name, &row, err) < 0 || name_check(row.target, as, err) < 0)
                 return -1;
         if (request_flag(call->request, KEY_DRY_RUN)) {
                 answer_done(call->answer, "nothing done: '%s' would be renamed to '%s'", row.name, as);

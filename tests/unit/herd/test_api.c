@@ -317,9 +317,9 @@ static void test_expired_clones_go(void **state)
         struct fixture *fixture = *state;
 
         register_golden(fixture);
-        do_say(fixture, 0, "clone base=golden name=a ttl=1ms");
+        do_say(fixture, 0, "clone base=golden name=a ttl=1s");
         do_say(fixture, 0, "clone base=golden name=b ttl=1h");
-        (void)usleep(5000);
+        (void)usleep(1100 * 1000);
         struct cowherd_answer *clean = say(fixture, 0, "cleanup");
         assert_field(clean, "expired", "1");
         cowherd_answer_free(clean);
