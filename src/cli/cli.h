@@ -53,8 +53,8 @@ void cli_print_table(const struct cowherd_answer *answer, const struct cowherd_v
 /* The fields of an answer (item -1) or of one of its items as `name: value` lines. */
 void cli_print_fields(const struct cowherd_answer *answer, long item, FILE *out);
 
-/* Prints text in lines of at most `columns`, later ones indented; control characters as '?'. */
-void cli_print_wrapped(FILE *out, const char *text, size_t columns, size_t indent);
+/* Prints text from `column` on in lines of at most `columns`, later ones indented; control characters as '?'. */
+void cli_print_wrapped(FILE *out, const char *text, size_t columns, size_t column, size_t indent);
 /* Prints text and a newline; control characters in it as '?'. */
 void cli_print_line(FILE *out, const char *text);
 /* A copy of a value as people read it: sizes with units, control characters as '?', flags as yes and no. To be free()d. */

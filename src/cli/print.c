@@ -58,7 +58,7 @@ static void print_plan(const struct cowherd_answer *answer, const struct cli_out
         for (size_t item = 0; item < cowherd_answer_items(answer); item++) {
                 const char *step = cowherd_answer_item_get(answer, item, "step"), *what = cowherd_answer_item_get(answer, item, "what");
                 (void)fprintf(output->out, "%3s. ", step == NULL ? "" : step);
-                cli_print_wrapped(output->out, what == NULL ? "" : what, output->columns - 5, 5);
+                cli_print_wrapped(output->out, what == NULL ? "" : what, output->columns, 5, 5);
         }
 }
 
@@ -69,6 +69,32 @@ static void print_execution(const struct cowherd_answer *answer, const struct cl
 
         (void)fputs(out == NULL ? "" : out, output->out);
         (void)fputs(err == NULL ? "" : err, output->err);
+}
+
+static bool is_checklist(const struct cowherd_answer *answer)
+{
+        return cowherd_answer_items(answer) > 0 && cowherd_answer_item_get(answer, 0, "check") != NULL &&
+               cowherd_answer_item_get(answer, 0, "ok") != NULL;
+}
+
+/* "ok       check: detail", and what to do where it is not ok. */
+static void print_checklist(const struct cowherd_answer *answer, const struct cli_output *output)
+{
+        enum { INDENT = 9 };
+
+        for (size_t item = 0; item < cowherd_answer_items(answer); item++) {
+                const char *check = cowherd_answer_item_get(answer, item, "check"), *ok = cowherd_answer_item_get(answer, item, "ok");
+                const char *detail = cowherd_answer_item_get(answer, item, "detail"), *advice = cowherd_answer_item_get(answer, item, "advice");
+                char line[2048];
+                (void)snprintf(line, sizeof line, "%s%s%s", check == NULL ? "" : check, detail == NULL ? "" : ": ", detail == NULL ? "" : detail);
+                (void)fprintf(output->out, "%-*s", INDENT, ok != NULL && strcmp(ok, "1") == 0 ? "ok" : "problem");
+                cli_print_wrapped(output->out, line, output->columns, INDENT, INDENT);
+                if (advice == NULL)
+                        continue;
+                (void)snprintf(line, sizeof line, "hint: %s", advice);
+                (void)fprintf(output->out, "%*s", INDENT, "");
+                cli_print_wrapped(output->out, line, output->columns, INDENT, INDENT);
+        }
 }
 
 static void print_sentence(const struct cowherd_answer *answer, const struct cli_output *output)
@@ -86,6 +112,8 @@ static void print_list(const struct cowherd_answer *answer, const struct cowherd
                 return;
         if (is_plan(answer))
                 print_plan(answer, output);
+        else if (is_checklist(answer))
+                print_checklist(answer, output);
         else
                 cli_print_table(answer, verb, output);
 }

@@ -24,7 +24,6 @@ static const struct layout layouts[] = {
         {"usage", "name engine store unique_bytes shared_bytes apparent_bytes", NULL},
         {"clone_from_base", "name engine store state clone_ms", "error hint"},
         {"delete", "name engine", "error hint"},
-        {"doctor", "check ok", "detail advice"},
 };
 
 struct column {
@@ -180,21 +179,23 @@ static void print_notes(const struct cowherd_answer *answer, const struct layout
 
         for (size_t item = 0; layout != NULL && layout->notes != NULL && item < cowherd_answer_items(answer); item++) {
                 const struct cowherd_field *first = cowherd_answer_item_field(answer, item, 0);
+                const char *before = "";
                 for (const char *at = layout->notes; *at != '\0'; at += strspn(at, " ")) {
                         char name[64] = {0};
                         size_t length = strcspn(at, " ");
                         memcpy(name, at, length < sizeof name - 1 ? length : sizeof name - 1);
                         at += length;
                         const struct cowherd_field *note = field_of(answer, item, name);
-                        if (note == NULL || note->value[0] == '\0' || strcmp(note->value, "0") == 0)
+                        if (note == NULL || note->value[0] == '\0' || strcmp(note->value, before) == 0)
                                 continue;
+                        before = note->value;
                         char line[2048];
                         (void)snprintf(line, sizeof line, "%s: %s%s", first->value,
                                        strcmp(name, "advice") == 0 || strcmp(name, "hint") == 0 ? "hint: " : "", note->value);
                         if (!any)
                                 (void)fputc('\n', output->out);
                         any = true;
-                        cli_print_wrapped(output->out, line, output->columns, 2);
+                        cli_print_wrapped(output->out, line, output->columns, 0, 2);
                 }
         }
 }

@@ -65,18 +65,18 @@ void cli_print_line(FILE *out, const char *text)
         (void)fputc('\n', out);
 }
 
-void cli_print_wrapped(FILE *out, const char *text, size_t columns, size_t indent)
+void cli_print_wrapped(FILE *out, const char *text, size_t columns, size_t column, size_t indent)
 {
-        size_t column = 0;
+        bool begins_line = true;
 
         for (text += strspn(text, " \n"); *text != '\0'; text += strspn(text, " \n")) {
                 size_t bytes = strcspn(text, " \n"), width = 0;
                 for (size_t i = 0; i < bytes; i++)
                         width += ((unsigned char)text[i] & 0xc0) != 0x80;
-                if (column > indent && column + 1 + width > columns) {
+                if (!begins_line && column + 1 + width > columns) {
                         (void)fprintf(out, "\n%*s", (int)indent, "");
                         column = indent;
-                } else if (column > 0) {
+                } else if (!begins_line) {
                         (void)fputc(' ', out);
                         column++;
                 }
@@ -84,6 +84,7 @@ void cli_print_wrapped(FILE *out, const char *text, size_t columns, size_t inden
                         (void)fputc(is_control(text[i]) ? '?' : text[i], out);
                 column += width;
                 text += bytes;
+                begins_line = false;
         }
         (void)fputc('\n', out);
 }

@@ -410,8 +410,36 @@ static void test_plan(void **state)
         answer_items_end(fake.answer);
         answer_done(fake.answer, "nothing done: this is the plan");
         owned_run struct run run = run_words(WORDS("--dry-run", "clone", "b", "vm-1"));
-        check_has(run.out, "nothing done: this is the plan\n  1. take the name 'vm-1'\n  2. write the overlay");
+        assert_string_equal(run.out, "nothing done: this is the plan\n"
+                                     "  1. take the name 'vm-1'\n"
+                                     "  2. write the overlay clones/7/disk.qcow2, which is told at such length that it\n"
+                                     "     goes on in a second line\n");
         check_fits(run.out, 80);
+}
+
+static void test_checklist(void **state)
+{
+        struct cowherd_error err = {.code = COWHERD_UNAVAILABLE, .text = "1 problem found"};
+
+        (void)state;
+        fake.answer = answer_new("doctor");
+        answer_item(fake.answer);
+        answer_text(fake.answer, "check", "engine qemu");
+        answer_flag(fake.answer, "ok", true);
+        answer_text(fake.answer, "detail", "7.2");
+        answer_item(fake.answer);
+        answer_text(fake.answer, "check", "engine lxd");
+        answer_flag(fake.answer, "ok", false);
+        answer_text(fake.answer, "detail", "there is no socket");
+        answer_text(fake.answer, "advice", "apt install lxd");
+        answer_items_end(fake.answer);
+        answer_failed(fake.answer, &err);
+        owned_run struct run run = run_words(WORDS("doctor"));
+        assert_int_equal(run.status, 69);
+        assert_string_equal(run.out, "ok       engine qemu: 7.2\n"
+                                     "problem  engine lxd: there is no socket\n"
+                                     "         hint: apt install lxd\n");
+        assert_string_equal(run.err, "cowherd: 1 problem found\n");
 }
 
 /* Several of which one failed: the table of all on stdout, the failure on stderr. */
@@ -511,7 +539,7 @@ int main(void)
                 UNIT(test_wide_table),            UNIT(test_bases_and_status),          UNIT(test_empty_list),
                 UNIT(test_info),                  UNIT(test_plan),                      UNIT(test_some_failed),
                 UNIT(test_statuses),              UNIT(test_execute_passes_through),    UNIT(test_full_disk),
-                UNIT(test_progress),
+                UNIT(test_progress),              UNIT(test_checklist),
         };
 
         return cmocka_run_group_tests(tests, NULL, NULL);
