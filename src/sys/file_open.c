@@ -52,7 +52,7 @@ int file_make_folders(int at, const char *path, mode_t mode, struct cowherd_erro
         if (missing <= 0)
                 return missing;
         owned_str char *part = x_strdup(path);
-        for (char *slash = strchr(part + 1, '/'); slash != NULL; slash = strchr(slash + 1, '/')) {
+        for (char *slash = strchr(part + strspn(part, "/"), '/'); slash != NULL; slash = strchr(slash + 1, '/')) {
                 *slash = '\0';
                 if (make_one(at, part, mode, err) < 0)
                         return -1;

@@ -144,7 +144,7 @@ static int remove_name(int parent, const char *name, struct cowherd_error *err)
         if (fstatat(parent, name, &found, AT_SYMLINK_NOFOLLOW) < 0)
                 return errno == ENOENT ? 0 : fail_removal(name, err);
         if (S_ISDIR(found.st_mode)) {
-                owned_fd int look = openat2_entry(parent, name, O_RDONLY | O_DIRECTORY);
+                owned_fd int look = openat2_entry(parent, name, O_PATH | O_DIRECTORY);
                 if (look < 0)
                         return errno == ENOENT ? 0 : fail_removal(name, err);
                 if (refuse_mounts_under(look, err) < 0)

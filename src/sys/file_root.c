@@ -25,7 +25,7 @@ static int open_resolved(int root, const char *path, int flags, mode_t mode)
         int fd = -1;
 
         for (int i = 0; i < TRIES; i++) {
-                fd = openat2_call(root, path, flags | O_NOCTTY, mode, RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS);
+                fd = openat2_call(root, path, flags, mode, RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS);
                 if (fd >= 0 || (errno != EAGAIN && errno != EINTR))
                         return fd;
         }

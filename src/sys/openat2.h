@@ -9,10 +9,14 @@
 #include <sys/types.h>
 #include <unistd.h>
 
-/* `resolve` is RESOLVE_… or-ed; O_CLOEXEC is added. As openat(2): a descriptor, or -1 and errno. */
+/*
+ * `resolve` is RESOLVE_… or-ed. O_CLOEXEC is added, and without O_PATH, which openat2 allows no others with, the flags
+ * that keep an open from waiting for a fifo's other end or taking a controlling terminal. As openat(2): a descriptor, or -1 and errno.
+ */
 static inline int openat2_call(int at, const char *path, int flags, mode_t mode, uint64_t resolve)
 {
-        struct open_how how = {.flags = (uint64_t)(unsigned)(flags | O_CLOEXEC), .mode = mode, .resolve = resolve};
+        int harmless = (flags & O_PATH) != 0 ? O_CLOEXEC : O_CLOEXEC | O_NONBLOCK | O_NOCTTY;
+        struct open_how how = {.flags = (uint64_t)(unsigned)(flags | harmless), .mode = mode, .resolve = resolve};
 
         return (int)syscall(SYS_openat2, at, path, &how, sizeof how);
 }
@@ -20,5 +24,5 @@ static inline int openat2_call(int at, const char *path, int flags, mode_t mode,
 /* A name in a folder that is being walked: its own, no symlink, and not another filesystem mounted there (EXDEV). */
 static inline int openat2_entry(int at, const char *name, int flags)
 {
-        return openat2_call(at, name, flags | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY, 0, RESOLVE_NO_XDEV | RESOLVE_NO_SYMLINKS);
+        return openat2_call(at, name, flags | O_NOFOLLOW, 0, RESOLVE_NO_XDEV | RESOLVE_NO_SYMLINKS);
 }

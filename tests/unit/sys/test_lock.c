@@ -1,0 +1,137 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Locks: one holder, inherited, free when the last descriptor is closed, and right when the file is removed under a waiter. */
+#include "sys/lock.h"
+#include "sys_test.h"
+
+#include <pthread.h>
+#include <signal.h>
+
+static void test_take(void **state)
+{
+        const struct scratch *scratch = *state;
+        owned_fd int first = -1, second = -1;
+        struct cowherd_error err;
+
+        assert_done(lock_take(scratch->fd, "a.lock", false, &first, &err), &err);
+        assert_true((fcntl(first, F_GETFD) & FD_CLOEXEC) != 0);
+        assert_int_equal(lock_take(scratch->fd, "a.lock", false, &second, &err), 1);
+        assert_int_equal(second, -1);
+        (void)close(take_fd(first));
+        assert_done(lock_take(scratch->fd, "a.lock", true, &second, &err), &err);
+        assert_done(lock_take(scratch->fd, "b.lock", false, &first, &err), &err);
+}
+
+static void test_fails(void **state)
+{
+        const struct scratch *scratch = *state;
+        int fd = -7;
+        struct cowherd_error err;
+
+        assert_failed(lock_take(scratch->fd, "no/a.lock", false, &fd, &err), &err, COWHERD_NOT_FOUND, "no/a.lock");
+        assert_int_equal(symlinkat("/dev/null", scratch->fd, "link.lock"), 0);
+        assert_failed(lock_take(scratch->fd, "link.lock", false, &fd, &err), &err, COWHERD_SYSTEM, "link.lock");
+        assert_int_equal(fd, -7);
+        lock_remove(scratch->fd, "nothing", &(int){-1});
+}
+
+struct waiter {
+        int folder, fd, result;
+        pthread_t thread;
+        struct cowherd_error err;
+};
+
+static void *wait_for_lock(void *context)
+{
+        struct waiter *waiter = context;
+
+        waiter->result = lock_take(waiter->folder, "a.lock", true, &waiter->fd, &waiter->err);
+        return NULL;
+}
+
+/* The waiter ends up with the lock of the file that has the name, not of the one that was removed. */
+static void test_removed_under_waiter(void **state)
+{
+        const struct scratch *scratch = *state;
+        struct waiter waiter = {.folder = scratch->fd, .fd = -1, .result = -1};
+        owned_fd int held = -1, other = -1;
+        struct cowherd_error err;
+
+        assert_done(lock_take(scratch->fd, "a.lock", false, &held, &err), &err);
+        assert_int_equal(pthread_create(&waiter.thread, NULL, wait_for_lock, &waiter), 0);
+        (void)usleep(50000);
+        assert_int_equal(waiter.fd, -1);
+        lock_remove(scratch->fd, "a.lock", &held);
+        assert_int_equal(held, -1);
+        assert_int_equal(pthread_join(waiter.thread, NULL), 0);
+        assert_done(waiter.result, &waiter.err);
+        assert_true(scratch_has(scratch, "a.lock"));
+        assert_int_equal(lock_take(scratch->fd, "a.lock", false, &other, &err), 1);
+        (void)close(waiter.fd);
+}
+
+static void note_signal(int number)
+{
+        (void)number;
+}
+
+/* A handled signal ends the wait: somebody pressed Ctrl-C. */
+static void test_interrupted(void **state)
+{
+        const struct scratch *scratch = *state;
+        struct sigaction action = {.sa_handler = note_signal}, before;
+        struct waiter waiter = {.folder = scratch->fd, .fd = -1, .result = 0};
+        owned_fd int held = -1;
+        struct cowherd_error err;
+
+        assert_int_equal(sigaction(SIGUSR1, &action, &before), 0);
+        assert_done(lock_take(scratch->fd, "a.lock", false, &held, &err), &err);
+        assert_int_equal(pthread_create(&waiter.thread, NULL, wait_for_lock, &waiter), 0);
+        (void)usleep(50000);
+        assert_int_equal(pthread_kill(waiter.thread, SIGUSR1), 0);
+        assert_int_equal(pthread_join(waiter.thread, NULL), 0);
+        assert_failed(waiter.result, &waiter.err, COWHERD_BUSY, "interrupted");
+        assert_int_equal(sigaction(SIGUSR1, &before, NULL), 0);
+}
+
+static bool is_locked(const struct scratch *scratch, const char *name)
+{
+        struct lock_table *table = NULL;
+        struct cowherd_error err;
+        struct stat found = scratch_stat(scratch, name);
+
+        assert_done(lock_table_read(&table, &err), &err);
+        bool has = lock_table_has(table, found.st_dev, found.st_ino);
+        lock_table_free(table);
+        return has;
+}
+
+static void test_table(void **state)
+{
+        const struct scratch *scratch = *state;
+        owned_fd int held = -1;
+        struct cowherd_error err;
+
+        scratch_write(scratch, "free", "");
+        assert_done(lock_take(scratch->fd, "held", false, &held, &err), &err);
+        assert_true(is_locked(scratch, "held"));
+        assert_false(is_locked(scratch, "free"));
+
+        owned_fd int fd = openat(scratch->fd, "free", O_RDWR | O_CLOEXEC);
+        struct flock range = {.l_type = F_WRLCK, .l_whence = SEEK_SET, .l_start = 100, .l_len = 1};
+        assert_int_equal(fcntl(fd, F_OFD_SETLK, &range), 0);
+        assert_true(is_locked(scratch, "free"));
+        (void)close(take_fd(fd));
+        (void)close(take_fd(held));
+        assert_false(is_locked(scratch, "free") || is_locked(scratch, "held"));
+        lock_table_free(NULL);
+}
+
+int main(void)
+{
+        const struct CMUnitTest tests[] = {
+                scratch_test(test_take),        scratch_test(test_fails), scratch_test(test_removed_under_waiter),
+                scratch_test(test_interrupted), scratch_test(test_table),
+        };
+
+        return cmocka_run_group_tests(tests, NULL, NULL);
+}
