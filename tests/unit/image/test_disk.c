@@ -137,7 +137,7 @@ static void judges_vmdk(void **state)
         };
 
         (void)state;
-        assert_memory_equal(VMDK_TEXT + 55, "f", 1); /* of parentCID */
+        assert_int_equal(VMDK_TEXT[55], 'f'); /* of parentCID */
         check_damages(image_vmdk, DISK_VMDK, false, damages, array_length(damages));
 }
 
