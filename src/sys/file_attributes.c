@@ -103,7 +103,8 @@ static int copy_owner(int to, const char *name, int flags, const struct stat *fo
                 return 0;
         if (errno != EPERM || geteuid() == 0)
                 return fail_errno(err, "cannot set the owner");
-        (void)fchownat(to, name, (uid_t)-1, found->st_gid, flags);
+        if (fchownat(to, name, (uid_t)-1, found->st_gid, flags) < 0 && errno != EPERM)
+                return fail_errno(err, "cannot set the group");
         return 1;
 }
 
