@@ -9,7 +9,7 @@
 static void print_plain(const char *text)
 {
         for (; *text != '\0'; text++) {
-                if (strchr("_*\\#[]|`~<>.-", *text) != NULL && *text != '.' && *text != '-')
+                if (strchr("_*\\#[]|`~<>", *text) != NULL)
                         (void)putchar('\\');
                 (void)putchar(*text);
         }
@@ -91,9 +91,12 @@ int main(void)
 {
         const struct cowherd_verb *first = cowherd_verb_at(0);
 
-        (void)fputs("cowherd-verbs(7)\n\n# NAME\n\ncowherd-verbs - the verbs of cowherd's command language\n\n# DESCRIPTION\n\n"
-                    "Every verb is understood by the targets _qemu_, _lxd_ and _nspawn_ alike, unless it belongs to cowherd itself. "
-                    "In the shell it follows the target, in REXX it is a quoted string after *ADDRESS*. How words and values are "
+        (void)fputs("cowherd-verbs(7)\n\n# NAME\n\ncowherd-verbs - the verbs of cowherd's command language\n\n# "
+                    "DESCRIPTION\n\n"
+                    "Every verb is understood by the targets _qemu_, _lxd_ and _nspawn_ alike, unless it belongs to "
+                    "cowherd itself. "
+                    "In the shell it follows the target, in REXX it is a quoted string after *ADDRESS*. How words and "
+                    "values are "
                     "written is told in *cowherd*(1).\n\nTwo parameters are understood by every verb:\n\n",
                     stdout);
         for (size_t i = 0; first->parameters[i].name != NULL; i++)

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What the program does with a command line that was understood: opens a herd, has the command executed, prints the answer,
- * and makes its code the exit status. Output that could not be written is a failure too, unless its reader went away.
+ * What the program does with a command line that was understood: opens a herd, has the command executed, prints the
+ * answer, and makes its code the exit status. Output that could not be written is a failure too, unless its reader went
+ * away.
  */
 #include "cli/cli.h"
 
@@ -76,7 +77,8 @@ static int run_script(const struct cli_command *command, const struct cli_output
         };
 
         if (command->json) {
-                static const struct cowherd_error err = {.code = COWHERD_USAGE, .text = "'run' takes no --json",
+                static const struct cowherd_error err = {.code = COWHERD_USAGE,
+                                                         .text = "'run' takes no --json",
                                                          .hint = "the script itself says what is printed"};
                 cli_print_failure(&err, "run", true, output);
                 return err.code;
@@ -114,7 +116,8 @@ static int execute(const struct cli_command *command, const struct cli_output *o
         }
         if (wants_progress(output))
                 cowherd_set_progress(herd, cli_draw_progress, &progress);
-        struct cowherd_answer *answer = cowherd_execute_words(herd, command->target, command->word_count, command->words);
+        struct cowherd_answer *answer =
+                cowherd_execute_words(herd, command->target, command->word_count, command->words);
         cli_end_progress(&progress);
         if (command->json) {
                 char *json = cowherd_answer_json(answer);
@@ -138,7 +141,8 @@ static int finish(int status, const struct cli_output *output)
 
         if (!failed || reader_gone || status != 0)
                 return status;
-        (void)fprintf(output->err, "cowherd: cannot write the output%s%s\n", errno != 0 ? ": " : "", errno != 0 ? strerror(errno) : "");
+        (void)fprintf(output->err, "cowherd: cannot write the output%s%s\n", errno != 0 ? ": " : "",
+                      errno != 0 ? strerror(errno) : "");
         return COWHERD_IO;
 }
 

@@ -31,25 +31,28 @@ struct cli_command {
         bool dry_run;
         bool safe;
         enum cowherd_target target;
-        const char **words;   /* of EXECUTE: the verb and what follows; of RUN: the file and its arguments. The caller's */
+        const char **words;   /* of EXECUTE: the verb and what follows; of RUN: the file and its arguments */
         size_t word_count;
         const char *topic;    /* of HELP, or NULL */
         const struct cowherd_verb *verb; /* of EXECUTE, where it is known */
 };
 /*
- * Understands a command line; opens nothing. -1 and *err (64) where it cannot be: ret->json and ret->words are set then,
- * too. ret->words is to be free()d in any case.
+ * Understands a command line; opens nothing. -1 and *err (64) where it cannot be: ret->json and ret->words are set
+ * then, too. ret->words is to be free()d in any case.
  */
 int cli_parse(int argc, const char *const *argv, struct cli_command *ret, struct cowherd_error *err)
         __attribute__((warn_unused_result));
 
 /* Prints an answer for people: its sentence, its table or its fields; a failure's sentence and hint on stderr. */
-void cli_print_answer(const struct cowherd_answer *answer, const struct cowherd_verb *verb, const struct cli_output *output);
+void cli_print_answer(const struct cowherd_answer *answer, const struct cowherd_verb *verb,
+                      const struct cli_output *output);
 /* "cowherd: sentence" and "hint: …" on stderr; with `json`, the same as a line of JSON on stdout. */
-void cli_print_failure(const struct cowherd_error *err, const char *operation, bool json, const struct cli_output *output);
+void cli_print_failure(const struct cowherd_error *err, const char *operation, bool json,
+                       const struct cli_output *output);
 
 /* A table of an answer's items, as wide as output->columns at most. */
-void cli_print_table(const struct cowherd_answer *answer, const struct cowherd_verb *verb, const struct cli_output *output);
+void cli_print_table(const struct cowherd_answer *answer, const struct cowherd_verb *verb,
+                     const struct cli_output *output);
 /* The fields of an answer (item -1) or of one of its items as `name: value` lines. */
 void cli_print_fields(const struct cowherd_answer *answer, long item, FILE *out);
 
@@ -57,7 +60,7 @@ void cli_print_fields(const struct cowherd_answer *answer, long item, FILE *out)
 void cli_print_wrapped(FILE *out, const char *text, size_t columns, size_t column, size_t indent);
 /* Prints text and a newline; control characters in it as '?'. */
 void cli_print_line(FILE *out, const char *text);
-/* A copy of a value as people read it: sizes with units, control characters as '?', flags as yes and no. To be free()d. */
+/* A copy of a value as people read it: sizes with units, yes or no, control characters as '?'. To be free()d. */
 char *cli_readable(const struct cowherd_field *field);
 /* Columns that a text takes on a terminal: its characters, not its bytes. */
 size_t cli_columns_of(const char *text);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The program. A reader that goes away (`cowherd list | head -1`) must not kill a command half-way: SIGPIPE is caught, not
- * ignored, since what is ignored would stay so in every tool that is started.
+ * The program. A reader that goes away (`cowherd list | head -1`) must not kill a command half-way: SIGPIPE is caught,
+ * not ignored, since what is ignored would stay so in every tool that is started.
  */
 #include "cli/cli.h"
 
@@ -33,7 +33,8 @@ static size_t columns_of_terminal(void)
 int main(int argc, char **argv)
 {
         struct sigaction action = {.sa_handler = note_reader_gone, .sa_flags = SA_RESTART};
-        struct cli_output output = {.out = stdout, .err = stderr, .columns = columns_of_terminal(), .reader_gone = &reader_gone};
+        struct cli_output output = {
+                .out = stdout, .err = stderr, .columns = columns_of_terminal(), .reader_gone = &reader_gone};
 
         (void)sigaction(SIGPIPE, &action, NULL);
         return cli_main(argc, (const char *const *)argv, &output);

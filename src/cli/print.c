@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Answers for people. A list is a table, a question about one thing its fields, all else its sentence; a plan is numbered
- * steps; what a command in a guest wrote passes through as it is.
+ * Answers for people. A list is a table, a question about one thing its fields, all else its sentence; a plan is
+ * numbered steps; what a command in a guest wrote passes through as it is.
  */
 #include "cli/cli.h"
 
@@ -56,7 +56,8 @@ static bool is_plan(const struct cowherd_answer *answer)
 static void print_plan(const struct cowherd_answer *answer, const struct cli_output *output)
 {
         for (size_t item = 0; item < cowherd_answer_items(answer); item++) {
-                const char *step = cowherd_answer_item_get(answer, item, "step"), *what = cowherd_answer_item_get(answer, item, "what");
+                const char *step = cowherd_answer_item_get(answer, item, "step"),
+                           *what = cowherd_answer_item_get(answer, item, "what");
                 (void)fprintf(output->out, "%3s. ", step == NULL ? "" : step);
                 cli_print_wrapped(output->out, what == NULL ? "" : what, output->columns, 5, 5);
         }
@@ -83,10 +84,13 @@ static void print_checklist(const struct cowherd_answer *answer, const struct cl
         enum { INDENT = 9 };
 
         for (size_t item = 0; item < cowherd_answer_items(answer); item++) {
-                const char *check = cowherd_answer_item_get(answer, item, "check"), *ok = cowherd_answer_item_get(answer, item, "ok");
-                const char *detail = cowherd_answer_item_get(answer, item, "detail"), *advice = cowherd_answer_item_get(answer, item, "advice");
+                const char *check = cowherd_answer_item_get(answer, item, "check"),
+                           *ok = cowherd_answer_item_get(answer, item, "ok");
+                const char *detail = cowherd_answer_item_get(answer, item, "detail"),
+                           *advice = cowherd_answer_item_get(answer, item, "advice");
                 char line[2048];
-                (void)snprintf(line, sizeof line, "%s%s%s", check == NULL ? "" : check, detail == NULL ? "" : ": ", detail == NULL ? "" : detail);
+                (void)snprintf(line, sizeof line, "%s%s%s", check == NULL ? "" : check, detail == NULL ? "" : ": ",
+                               detail == NULL ? "" : detail);
                 (void)fprintf(output->out, "%-*s", INDENT, ok != NULL && strcmp(ok, "1") == 0 ? "ok" : "problem");
                 cli_print_wrapped(output->out, line, output->columns, INDENT, INDENT);
                 if (advice == NULL)
@@ -102,9 +106,11 @@ static void print_sentence(const struct cowherd_answer *answer, const struct cli
         cli_print_line(output->out, cowherd_answer_text(answer));
 }
 
-static void print_list(const struct cowherd_answer *answer, const struct cowherd_verb *verb, const struct cli_output *output)
+static void print_list(const struct cowherd_answer *answer, const struct cowherd_verb *verb,
+                       const struct cli_output *output)
 {
-        bool speaks = !verb_is(verb, "list list_bases list_snapshots status usage info doctor help") || cowherd_answer_items(answer) == 0;
+        bool speaks = !verb_is(verb, "list list_bases list_snapshots status usage info doctor help") ||
+                      cowherd_answer_items(answer) == 0;
 
         if (cowherd_answer_success(answer) && speaks)
                 print_sentence(answer, output);
@@ -118,7 +124,8 @@ static void print_list(const struct cowherd_answer *answer, const struct cowherd
                 cli_print_table(answer, verb, output);
 }
 
-void cli_print_answer(const struct cowherd_answer *answer, const struct cowherd_verb *verb, const struct cli_output *output)
+void cli_print_answer(const struct cowherd_answer *answer, const struct cowherd_verb *verb,
+                      const struct cli_output *output)
 {
         bool success = cowherd_answer_success(answer);
 
@@ -153,7 +160,8 @@ static void print_json_text(const char *text, FILE *out)
         (void)fputc('"', out);
 }
 
-void cli_print_failure(const struct cowherd_error *err, const char *operation, bool json, const struct cli_output *output)
+void cli_print_failure(const struct cowherd_error *err, const char *operation, bool json,
+                       const struct cli_output *output)
 {
         if (!json) {
                 (void)fputs("cowherd: ", output->err);

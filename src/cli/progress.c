@@ -25,7 +25,8 @@ void cli_draw_progress(void *context, const char *what, unsigned long long done,
                 return;
         progress->drawn_ms = now;
         if (total > 0)
-                (void)snprintf(line, sizeof line, "%3.0f%% %s", 100.0 * (double)(done < total ? done : total) / (double)total, what);
+                (void)snprintf(line, sizeof line, "%3.0f%% %s",
+                               100.0 * (double)(done < total ? done : total) / (double)total, what);
         else if (done > 0)
                 (void)snprintf(line, sizeof line, "%.1f MiB %s", (double)done / (1 << 20), what);
         else

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Tables: the columns that matter of a verb's list, aligned, in the width of the terminal. A name is never cut, since it
- * is what the next command needs; other columns are, the widest first.
+ * Tables: the columns that matter of a verb's list, aligned, in the width of the terminal. A name is never cut, since
+ * it is what the next command needs; other columns are, the widest first.
  */
 #include "cli/cli.h"
 
@@ -139,7 +139,8 @@ static void fit(struct table *table, size_t columns)
         while (width_of(table) > columns) {
                 struct column *widest = NULL;
                 for (size_t i = 1; i < table->count; i++)
-                        if (table->columns[i].width > WIDTH_MIN && (widest == NULL || table->columns[i].width > widest->width))
+                        if (table->columns[i].width > WIDTH_MIN &&
+                            (widest == NULL || table->columns[i].width > widest->width))
                                 widest = &table->columns[i];
                 if (widest != NULL)
                         widest->width--;
@@ -173,7 +174,8 @@ static void print_cell(const struct column *column, const char *text, bool last,
 }
 
 /* Reasons and advice are sentences: they get lines of their own below the table. */
-static void print_notes(const struct cowherd_answer *answer, const struct layout *layout, const struct cli_output *output)
+static void print_notes(const struct cowherd_answer *answer, const struct layout *layout,
+                        const struct cli_output *output)
 {
         bool any = false;
 
@@ -191,7 +193,8 @@ static void print_notes(const struct cowherd_answer *answer, const struct layout
                         before = note->value;
                         char line[2048];
                         (void)snprintf(line, sizeof line, "%s: %s%s", first->value,
-                                       strcmp(name, "advice") == 0 || strcmp(name, "hint") == 0 ? "hint: " : "", note->value);
+                                       strcmp(name, "advice") == 0 || strcmp(name, "hint") == 0 ? "hint: " : "",
+                                       note->value);
                         if (!any)
                                 (void)fputc('\n', output->out);
                         any = true;
@@ -200,7 +203,8 @@ static void print_notes(const struct cowherd_answer *answer, const struct layout
         }
 }
 
-void cli_print_table(const struct cowherd_answer *answer, const struct cowherd_verb *verb, const struct cli_output *output)
+void cli_print_table(const struct cowherd_answer *answer, const struct cowherd_verb *verb,
+                     const struct cli_output *output)
 {
         const struct layout *layout = layout_of(verb);
         struct table table = {0};

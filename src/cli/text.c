@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Text for people: values as they read them, and lines that fit. What a tool or a guest wrote cannot drive the terminal. */
+/* Text for people: values as they read them, and lines that fit. What a tool or a guest wrote cannot drive the
+ * terminal. */
 #include "cli/cli.h"
 
 #include <stdlib.h>

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * The command line. Only what belongs to the program itself is understood here (--root, --json, --dry-run, --help,
- * --version, --safe, the target, and whether it is a script); the verb's words go to the library as they are, which knows
- * them better. After `--`, and after a script's name, nothing is ours.
+ * --version, --safe, the target, and whether it is a script); the verb's words go to the library as they are, which
+ * knows them better. After `--`, and after a script's name, nothing is ours.
  */
 #include "cli/cli.h"
 
@@ -19,7 +19,8 @@ struct words {
         struct cli_command *command;
 };
 
-__attribute__((format(printf, 3, 4))) static int refuse(struct cowherd_error *err, const char *hint, const char *format, ...)
+__attribute__((format(printf, 3, 4))) static int refuse(struct cowherd_error *err, const char *hint, const char *format,
+                                                        ...)
 {
         va_list args;
 
@@ -72,7 +73,8 @@ static int take_options(struct words *words, struct cowherd_error *err)
                         words->command->safe = true;
                         words->next++;
                 } else if (taken > 0) {
-                        return refuse(err, "'cowherd help' lists options and verbs", "option '%.60s' is not known", words->argv[words->next]);
+                        return refuse(err, "'cowherd help' lists options and verbs", "option '%.60s' is not known",
+                                      words->argv[words->next]);
                 }
         }
         return 0;
@@ -164,7 +166,8 @@ static void add_dry_run(struct cli_command *command)
 static int take_topic(struct cli_command *command, struct cowherd_error *err)
 {
         if (command->word_count > 2)
-                return refuse(err, "'cowherd help' lists the verbs and the topics", "'help' takes one topic, not %zu", command->word_count - 1);
+                return refuse(err, "'cowherd help' lists the verbs and the topics", "'help' takes one topic, not %zu",
+                              command->word_count - 1);
         command->action = CLI_HELP;
         if (command->word_count == 2) {
                 const char *value = value_of(command->words[1], "topic");
@@ -195,7 +198,8 @@ static int take_rest(struct words *words, bool target_said, struct cowherd_error
         command->verb = find_verb(word);
         if (!target_said && command->verb == NULL && is_script(word))
                 return take_script(words, err);
-        if (command->verb != NULL && strcmp(command->verb->name, "run") == 0 && !(target_said && command->target != COWHERD_SELF)) {
+        if (command->verb != NULL && strcmp(command->verb->name, "run") == 0 &&
+            !(target_said && command->target != COWHERD_SELF)) {
                 words->next++;
                 return take_script(words, err);
         }
@@ -203,7 +207,8 @@ static int take_rest(struct words *words, bool target_said, struct cowherd_error
                 return -1;
         if (command->action == CLI_EXECUTE && command->safe)
                 return refuse(err, "write: cowherd run --safe FILE", "option '--safe' belongs to 'run'");
-        if (command->action == CLI_EXECUTE && command->verb != NULL && strcmp(command->verb->name, "help") == 0 && !command->json)
+        if (command->action == CLI_EXECUTE && command->verb != NULL && strcmp(command->verb->name, "help") == 0 &&
+            !command->json)
                 return take_topic(command, err);
         if (command->action == CLI_EXECUTE && command->dry_run)
                 add_dry_run(command);
@@ -236,7 +241,8 @@ int cli_parse(int argc, const char *const *argv, struct cli_command *ret, struct
         if (ret->action == CLI_HELP)
                 return 0;
         if (target_said)
-                return refuse(err, "'cowherd help' lists the verbs", "no verb is said to '%s'", cowherd_target_name(ret->target));
+                return refuse(err, "'cowherd help' lists the verbs", "no verb is said to '%s'",
+                              cowherd_target_name(ret->target));
         if (argc > 1)
                 return refuse(err, "'cowherd help' lists the verbs", "no verb is said");
         ret->action = CLI_NOTHING;

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Building answers. A list of 10,000 clones has 200,000 fields, so texts go into large blocks, the fields of all items into
- * one array, and an item whose names repeat those of the item before it, as they do in a list, shares its names and needs
- * no search for doubles.
+ * Building answers. A list of 10,000 clones has 200,000 fields, so texts go into large blocks, the fields of all items
+ * into one array, and an item whose names repeat those of the item before it, as they do in a list, shares its names
+ * and needs no search for doubles.
  */
 #include "command/answer_data.h"
 
@@ -53,7 +53,8 @@ static const char *const head_names[HEAD_COUNT] = {"success", "operation", "outp
 
 static void set_head(struct cowherd_answer *answer, enum head head, enum cowherd_type type, const char *value)
 {
-        answer->head[head] = (struct cowherd_field){.name = head_names[head], .type = type, .value = keep_text(answer, value)};
+        answer->head[head] =
+                (struct cowherd_field){.name = head_names[head], .type = type, .value = keep_text(answer, value)};
 }
 
 struct cowherd_answer *answer_new(const char *operation)
@@ -137,7 +138,8 @@ static struct cowherd_field *slot_of_item(struct cowherd_answer *answer, const c
                 answer->alike = kept != NULL && strcmp(kept, name) == 0;
         }
         if (!answer->alike) {
-                struct cowherd_field *field = item->count == 0 ? NULL : find(&answer->item_fields.items[item->first], item->count, name);
+                struct cowherd_field *field =
+                        item->count == 0 ? NULL : find(&answer->item_fields.items[item->first], item->count, name);
                 if (field != NULL)
                         return field;
                 kept = keep_text(answer, name);
@@ -228,7 +230,8 @@ static void set_count(struct cowherd_answer *answer)
         char buffer[24];
 
         (void)strcpy(answer->count_text, format_number(answer->item_count, buffer));
-        answer->count_field = (struct cowherd_field){.name = "count", .value = answer->count_text, .type = COWHERD_NUMBER};
+        answer->count_field =
+                (struct cowherd_field){.name = "count", .value = answer->count_text, .type = COWHERD_NUMBER};
 }
 
 void answer_list(struct cowherd_answer *answer)

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * An answer as one line of JSON (RFC 8259), written as it goes: no tree is built, and no library is loaded for it. Bytes
- * that are not UTF-8 become U+FFFD, so that whatever a tool or a guest said, the line can be parsed.
+ * An answer as one line of JSON (RFC 8259), written as it goes: no tree is built, and no library is loaded for it.
+ * Bytes that are not UTF-8 become U+FFFD, so that whatever a tool or a guest said, the line can be parsed.
  */
 #include "command/answer_data.h"
 
@@ -35,7 +35,8 @@ static size_t character_length(const unsigned char *at)
 
 static void add_escaped(struct str *json, unsigned char c)
 {
-        static const char *const short_forms[32] = {['\b'] = "\\b", ['\t'] = "\\t", ['\n'] = "\\n", ['\f'] = "\\f", ['\r'] = "\\r"};
+        static const char *const short_forms[32] = {
+                ['\b'] = "\\b", ['\t'] = "\\t", ['\n'] = "\\n", ['\f'] = "\\f", ['\r'] = "\\r"};
 
         if (c == '"')
                 str_add_bytes(json, "\\\"", 2);
@@ -73,34 +74,72 @@ static void add_string(struct str *json, const char *text)
         str_add_char(json, '"');
 }
 
-static void add_field(struct str *json, const struct cowherd_field *field, bool first)
+static void add_value(struct str *json, const struct cowherd_field *field)
 {
-        if (!first)
-                str_add_char(json, ',');
-        add_string(json, field->name);
-        str_add_char(json, ':');
         if (field->type == COWHERD_TEXT)
                 add_string(json, field->value);
         else
                 str_add(json, field->value);
 }
 
+static void add_fields(struct str *json, const struct cowherd_answer *answer)
+{
+        const struct cowherd_field *field;
+
+        for (size_t i = 0; (field = cowherd_answer_field(answer, i)) != NULL; i++) {
+                if (i > 0)
+                        str_add_char(json, ',');
+                add_string(json, field->name);
+                str_add_char(json, ':');
+                add_value(json, field);
+        }
+}
+
+/* Items that are alike share their names, so `,"name":` is made once for each place in an item. */
+#define PLACES 48
+
+struct prefix {
+        const char *name; /* the very text that was written, not one that is equal */
+        struct str text;
+};
+
+static void add_item(struct str *json, const struct cowherd_answer *answer, size_t item,
+                     struct prefix prefixes[static PLACES])
+{
+        const struct cowherd_field *fields = &answer->item_fields.items[answer->items[item].first];
+
+        for (size_t i = 0; i < answer->items[item].count; i++) {
+                struct prefix *prefix = &prefixes[i % PLACES];
+                if (prefix->name != fields[i].name) {
+                        prefix->name = fields[i].name;
+                        prefix->text.length = 0;
+                        str_add_char(&prefix->text, ',');
+                        add_string(&prefix->text, prefix->name);
+                        str_add_char(&prefix->text, ':');
+                }
+                size_t comma = i == 0 ? 1 : 0;
+                str_add_bytes(json, prefix->text.data + comma, prefix->text.length - comma);
+                add_value(json, &fields[i]);
+        }
+}
+
 char *cowherd_answer_json(const struct cowherd_answer *answer)
 {
         owned_string struct str json = {0};
-        const struct cowherd_field *field;
+        struct prefix prefixes[PLACES] = {0};
 
         str_add_char(&json, '{');
-        for (size_t i = 0; (field = cowherd_answer_field(answer, i)) != NULL; i++)
-                add_field(&json, field, i == 0);
+        add_fields(&json, answer);
         if (answer->is_list)
                 str_add(&json, ",\"items\":[");
         for (size_t item = 0; item < answer->item_count; item++) {
                 str_add(&json, item == 0 ? "{" : ",{");
-                for (size_t i = 0; (field = cowherd_answer_item_field(answer, item, i)) != NULL; i++)
-                        add_field(&json, field, i == 0);
+                if (answer->items[item].count > 0)
+                        add_item(&json, answer, item, prefixes);
                 str_add_char(&json, '}');
         }
         str_add(&json, answer->is_list ? "]}" : "}");
+        for (size_t i = 0; i < PLACES; i++)
+                str_free(&prefixes[i].text);
         return str_take(&json);
 }

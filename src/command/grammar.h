@@ -25,8 +25,9 @@ define_owned(struct words, words_free)
 int grammar_split(const char *command, struct words *ret, struct cowherd_error *err) must_check;
 /* The same of words that a shell has split; only there can bare words be. The verb must be known, for its flags. */
 int grammar_take(size_t count, const char *const *words, struct words *ret, struct cowherd_error *err) must_check;
-/* Replaces {{symbol}} in a value by the resolver's variables; *ret is the caller's. 64 naming a variable that is not set. */
-int grammar_resolve(const char *value, const struct cowherd_resolver *resolver, char **ret, struct cowherd_error *err) must_check;
+/* Replaces {{symbol}} in a value by the resolver's variables; *ret is the caller's. 64 where one is not set. */
+int grammar_resolve(const char *value, const struct cowherd_resolver *resolver, char **ret,
+                    struct cowherd_error *err) must_check;
 
 /* Parameter of a name or alias in a verb, without regard to case: its index, or -1. */
 int verb_parameter(const struct verb *verb, const char *name);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Help for people, written from the verb table, so that it cannot say what the parser does not take. Only the grouping of
- * the verbs and the first steps are written by hand.
+ * Help for people, written from the verb table, so that it cannot say what the parser does not take. Only the grouping
+ * of the verbs and the first steps are written by hand.
  */
 #include "command/help.h"
 
@@ -20,38 +20,42 @@ struct group {
         const enum verb_id *verbs;
         size_t count;
 };
-#define GROUP(title, ...) {title, (const enum verb_id[]){__VA_ARGS__}, sizeof((enum verb_id[]){__VA_ARGS__}) / sizeof(enum verb_id)}
+#define GROUP(title, ...)                                                                                              \
+        {                                                                                                              \
+                title, (const enum verb_id[]){__VA_ARGS__},                                                            \
+                        sizeof((enum verb_id[]){__VA_ARGS__}) / sizeof(enum verb_id)                                   \
+        }
 
 static const struct group groups[] = {
         GROUP("Getting ready", VERB_DOCTOR, VERB_STATUS, VERB_SETUP, VERB_TEARDOWN),
         GROUP("Bases", VERB_REGISTER_BASE, VERB_LIST_BASES, VERB_REMOVE_BASE),
         GROUP("Clones", VERB_CLONE_FROM_BASE, VERB_CREATE, VERB_LIST, VERB_INFO, VERB_USAGE, VERB_RENAME, VERB_DELETE),
-        GROUP("Running", VERB_START, VERB_STOP, VERB_RESTART, VERB_PAUSE, VERB_RESUME, VERB_START_IF_STOPPED, VERB_STOP_IF_RUNNING,
-              VERB_WAIT),
+        GROUP("Running", VERB_START, VERB_STOP, VERB_RESTART, VERB_PAUSE, VERB_RESUME, VERB_START_IF_STOPPED,
+              VERB_STOP_IF_RUNNING, VERB_WAIT),
         GROUP("Inside", VERB_EXECUTE, VERB_SHELL, VERB_COPY_TO, VERB_COPY_FROM, VERB_LOGS),
-        GROUP("Points in time", VERB_SNAPSHOT, VERB_RESTORE, VERB_LIST_SNAPSHOTS, VERB_DELETE_SNAPSHOT, VERB_PROMOTE, VERB_FLATTEN),
+        GROUP("Points in time", VERB_SNAPSHOT, VERB_RESTORE, VERB_LIST_SNAPSHOTS, VERB_DELETE_SNAPSHOT, VERB_PROMOTE,
+              VERB_FLATTEN),
         GROUP("Upkeep", VERB_CLEANUP, VERB_EXTEND, VERB_SECURITY_AUDIT),
-        GROUP("cowherd itself", VERB_RUN, VERB_HELP, VERB_TREE, VERB_COMPARE, VERB_ADVISE, VERB_METRICS, VERB_COMPLETION),
+        GROUP("cowherd itself", VERB_RUN, VERB_HELP, VERB_TREE, VERB_COMPARE, VERB_ADVISE, VERB_METRICS,
+              VERB_COMPLETION),
 };
 
-static const char beginning[] =
-        "cowherd: copy-on-write clones of machines, over QEMU, LXD and systemd-nspawn\n"
-        "\n"
-        "  cowherd [--root DIR] [--json] [--dry-run] [TARGET] VERB [key=value ...]\n"
-        "  cowherd run FILE.rexx [ARGUMENT ...]\n"
-        "\n"
-        "TARGET is qemu, lxd or nspawn. The same verbs work on all three.\n"
-        "\n"
-        "First steps:\n"
-        "  cowherd doctor                                         what works on this host\n"
-        "  cowherd qemu register_base vm-base image=debian.qcow2  an image, kept safe\n"
-        "  cowherd qemu clone_from_base base=vm-base name=vm-1    a clone of it\n"
-        "  cowherd list                                           what there is\n"
-        "  cowherd delete vm-1                                    and gone again\n";
+static const char beginning[] = "cowherd: copy-on-write clones of machines, over QEMU, LXD and systemd-nspawn\n"
+                                "\n"
+                                "  cowherd [--root DIR] [--json] [--dry-run] [TARGET] VERB [key=value ...]\n"
+                                "  cowherd run FILE.rexx [ARGUMENT ...]\n"
+                                "\n"
+                                "TARGET is qemu, lxd or nspawn. The same verbs work on all three.\n"
+                                "\n"
+                                "First steps:\n"
+                                "  cowherd doctor                                         what works on this host\n"
+                                "  cowherd qemu register_base vm-base image=debian.qcow2  an image, kept safe\n"
+                                "  cowherd qemu clone_from_base base=vm-base name=vm-1    a clone of it\n"
+                                "  cowherd list                                           what there is\n"
+                                "  cowherd delete vm-1                                    and gone again\n";
 
-static const char ending[] =
-        "\n"
-        "  cowherd help VERB        all parameters of a verb, with an example\n";
+static const char ending[] = "\n"
+                             "  cowherd help VERB        all parameters of a verb, with an example\n";
 
 /* Columns that a text takes: its characters, not its bytes. */
 static size_t columns_of(const char *text, size_t bytes)
@@ -170,7 +174,8 @@ static void add_parameter(struct str *help, const struct cowherd_parameter *para
 static void add_verb(struct str *help, const struct verb *verb)
 {
         const struct cowherd_verb *public = &verb->public;
-        owned_str char *title = x_asprintf("%s: %s %s", public->name, public->summary, public->available ? "" : not_here);
+        owned_str char *title =
+                x_asprintf("%s: %s %s", public->name, public->summary, public->available ? "" : not_here);
 
         help_wrap(help, title, 2);
         if (public->aliases != NULL)
@@ -185,8 +190,8 @@ static void add_verb(struct str *help, const struct verb *verb)
         str_add(help, "\nParameters:\n");
         for (size_t i = 0; public->parameters[i].name != NULL; i++)
                 add_parameter(help, &public->parameters[i]);
-        str_addf(help, "\nFor example:\n  cowherd %s%s\n  ADDRESS %s; \"%s\"\n", public->of_self ? "" : "qemu ", public->example,
-                 public->of_self ? "COWHERD" : "QEMU", public->example);
+        str_addf(help, "\nFor example:\n  cowherd %s%s\n  ADDRESS %s; \"%s\"\n", public->of_self ? "" : "qemu ",
+                 public->example, public->of_self ? "COWHERD" : "QEMU", public->example);
 }
 
 static int fail_unknown_topic(struct cowherd_error *err, const char *topic)

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What no verb's help can tell: the targets, the words of the language and its answers, in lines of at most 80 columns. */
+/* What no verb's help can tell: the targets, the words of the language and its answers, in 80 columns. */
 #include "command/help.h"
 
 #include "base/mem.h"

@@ -51,7 +51,8 @@ static int check(enum cowherd_target target, const char *name, const char *joker
         else if (strchr(inside, name[length - 1]) != NULL)
                 reason = "does not end in a letter or digit";
         for (size_t i = 0; reason == NULL && i < length; i++)
-                if (!is_letter(name[i]) && !is_digit(name[i]) && strchr(inside, name[i]) == NULL && strchr(jokers, name[i]) == NULL)
+                if (!is_letter(name[i]) && !is_digit(name[i]) && strchr(inside, name[i]) == NULL &&
+                    strchr(jokers, name[i]) == NULL)
                         reason = why_not(name[i]);
         if (reason == NULL)
                 return 0;

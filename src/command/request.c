@@ -53,7 +53,8 @@ int fail_unknown_parameter(struct cowherd_error *err, const struct verb *verb, c
         }
         const char *nearest = str_nearest(word, names, count);
         if (nearest != NULL)
-                (void)fail(err, COWHERD_USAGE, "'%s' has no parameter '%.60s' (did you mean '%s'?)", verb->public.name, word, nearest);
+                (void)fail(err, COWHERD_USAGE, "'%s' has no parameter '%.60s' (did you mean '%s'?)", verb->public.name,
+                           word, nearest);
         else
                 (void)fail(err, COWHERD_USAGE, "'%s' has no parameter '%.60s'", verb->public.name, word);
         return fail_hint(err, "it takes: %s", str_text(&all));
@@ -70,7 +71,8 @@ static void keep_stem(const struct words *words, const struct cowherd_resolver *
                 if (words->items[i].key == NULL || !str_equal_case(words->items[i].key, "stem") || stem->text != NULL)
                         continue;
                 if (grammar_resolve(words->items[i].value, resolver, &text, &ignored) < 0 ||
-                    value_check(request->target, parameter_of(KEY_STEM), text, &stem->text, &stem->number, &ignored) < 0)
+                    value_check(request->target, parameter_of(KEY_STEM), text, &stem->text, &stem->number, &ignored) <
+                            0)
                         return; /* set_value tells it */
         }
 }
@@ -89,8 +91,8 @@ static int find_verb(const char *word, struct request *request, struct cowherd_e
         }
         bool engine = request->target != COWHERD_SELF && request->target != COWHERD_ANY;
         if (engine && verb->public.of_self && verb->id != VERB_HELP && verb->id != VERB_DOCTOR) {
-                (void)fail(err, COWHERD_USAGE, "'%s' is spoken to cowherd itself, not to the engine '%s'", verb->public.name,
-                           cowherd_target_name(request->target));
+                (void)fail(err, COWHERD_USAGE, "'%s' is spoken to cowherd itself, not to the engine '%s'",
+                           verb->public.name, cowherd_target_name(request->target));
                 return fail_hint(err, "say it without a target, or to ADDRESS COWHERD");
         }
         return 0;
@@ -105,7 +107,8 @@ static int set_value(struct request *request, int index, const char *key, const 
         owned_str char *text = NULL, *checked = NULL;
 
         if (value->given && !str_equal_case(key, parameter->name))
-                return fail(err, COWHERD_USAGE, "parameter '%s' is given twice ('%s' is another name of it)", parameter->name, key);
+                return fail(err, COWHERD_USAGE, "parameter '%s' is given twice ('%s' is another name of it)",
+                            parameter->name, key);
         if (value->given)
                 return fail(err, COWHERD_USAGE, "parameter '%s' is given twice", parameter->name);
         if (grammar_resolve(word, resolver, &text, err) < 0)
@@ -143,7 +146,8 @@ static int set_bare_words(struct request *request, const struct words *words, st
         for (size_t i = 0; i < words->count; i++) {
                 if (words->items[i].key != NULL)
                         continue;
-                while (turn < VERB_BARE_WORDS && verb->bare[turn] != KEY_COUNT && request_has(request, verb->bare[turn]))
+                while (turn < VERB_BARE_WORDS && verb->bare[turn] != KEY_COUNT &&
+                       request_has(request, verb->bare[turn]))
                         turn++;
                 if (turn == VERB_BARE_WORDS || verb->bare[turn] == KEY_COUNT) {
                         (void)fail(err, COWHERD_USAGE, "'%.60s' is one word too many for '%s' (expected key=value)",
@@ -153,7 +157,8 @@ static int set_bare_words(struct request *request, const struct words *words, st
                 int index = 0;
                 while (verb->keys[index] != verb->bare[turn])
                         index++;
-                if (set_value(request, index, verb->public.parameters[index].name, words->items[i].value, NULL, err) < 0)
+                if (set_value(request, index, verb->public.parameters[index].name, words->items[i].value, NULL, err) <
+                    0)
                         return -1;
         }
         return 0;
@@ -173,7 +178,8 @@ static int set_fallbacks(struct request *request, struct cowherd_error *err)
                 if (value->given || parameter->fallback == NULL)
                         continue;
                 if (value_check(COWHERD_ANY, parameter, parameter->fallback, &value->text, &value->number, err) < 0)
-                        return fail(err, COWHERD_INTERNAL, "the verb table's fallback of '%s' is not of its type", parameter->name);
+                        return fail(err, COWHERD_INTERNAL, "the verb table's fallback of '%s' is not of its type",
+                                    parameter->name);
         }
         return 0;
 }

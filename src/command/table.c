@@ -10,8 +10,11 @@
 
 #define NAME_REQUIRED {.key = KEY_NAME, .required = true}
 #define PATTERN_REQUIRED                                                                                               \
-        {.key = KEY_NAME, .required = true, .type = "pattern", .help = "The instance, or a pattern such as web-* for several."}
-#define PATTERN {.key = KEY_NAME, .type = "pattern", .help = "The instance, or a pattern such as web-*; without it all of them."}
+        {.key = KEY_NAME, .required = true, .type = "pattern",                                                         \
+         .help = "The instance, or a pattern such as web-* for several."}
+#define PATTERN                                                                                                        \
+        {.key = KEY_NAME, .type = "pattern",                                                                           \
+         .help = "The instance, or a pattern such as web-*; without it all of them."}
 #define AS_REQUIRED {.key = KEY_AS, .required = true}
 #define SETUP_USES USES({.key = KEY_STORE}, {.key = KEY_SIZE}, {.key = KEY_POOL}, {.key = KEY_WARM})
 #define POWER_USES                                                                                                     \
@@ -23,165 +26,473 @@
                 {.key = KEY_IDENTITY}, {.key = KEY_STORE}, {.key = KEY_DURABLE}, {.key = KEY_ATOMIC}
 
 static const struct verb_row rows[VERB_COUNT] = {
-        [VERB_STATUS] = {{.name = "status", .available = true,
-                .summary = "tell whether the engine is usable here, and what it has",
-                .description = "For each engine: whether it can be used, and if not why; its version, the stores that work in this "
-                               "folder with the one that is taken, its acceleration, and how many bases and clones there are and how many run.",
-                .example = "status"}},
-        [VERB_SETUP] = {{.name = "setup", .available = true,
-                .summary = "make the engine ready",
-                .description = "Makes the root folder and, where a store is named, what it needs: store=btrfs size=20G makes an embedded "
-                               "pool, a btrfs file system in one file that is mounted whenever it is needed. On LXD the storage pool and the "
-                               "profile. Safe to repeat.",
-                .example = "setup store=btrfs size=20G"}, .uses = SETUP_USES},
-        [VERB_TEARDOWN] = {{.name = "teardown", .available = true,
-                .summary = "undo what setup made",
-                .description = "Removes the embedded pool, the LXD pool and profile that setup made. While a base or a clone lies in it "
-                               "the answer is 75 and nothing is removed.",
-                .example = "teardown store=btrfs"}, .uses = SETUP_USES},
-
-        [VERB_REGISTER_BASE] = {{.name = "register_base", .available = true,
-                .summary = "make an immutable base of an image, a folder, an archive or a distribution",
-                .description = "Exactly one source is given: image, rootfs, tarball, distro or from. The base is a reflink or a copy of it, "
-                               "so the source may change or go afterwards; adopt=true takes the file itself. Every base is read-only and has "
-                               "no identity of its own left: no machine-id, no host keys. A relative image is looked for in the current "
-                               "folder, then in the script's.",
-                .example = "register_base name=vm-base image=debian.qcow2"},
-                .uses = USES({.key = KEY_NAME, .required = true, .help = "Name of the new base."}, {.key = KEY_IMAGE, .aliases = "disk"},
-                        {.key = KEY_ROOTFS}, {.key = KEY_TARBALL}, {.key = KEY_DISTRO}, {.key = KEY_RELEASE}, {.key = KEY_MIRROR},
-                        {.key = KEY_VARIANT}, {.key = KEY_PACKAGES}, {.key = KEY_FROM}, {.key = KEY_ADOPT}, {.key = KEY_FORMAT},
-                        {.key = KEY_STORE}, {.key = KEY_MEMORY, .help = "Memory of its clones, where they do not say."},
-                        {.key = KEY_CPUS, .help = "Processors of its clones, where they do not say."}, {.key = KEY_DURABLE}),
-                BARE(KEY_NAME, KEY_IMAGE)},
-        [VERB_LIST_BASES] = {{.name = "list_bases", .available = true,
-                .summary = "list the bases", .example = "list_bases"},
-                .uses = USES({.key = KEY_NAME, .type = "pattern", .help = "The base, or a pattern such as web-*; without it all of them."},
-                        {.key = KEY_ALL}), BARE(KEY_NAME)},
-        [VERB_INFO] = {{.name = "info", .available = true,
-                .summary = "tell all about a base or a clone", .example = "info name=vm-1"},
-                .uses = USES({.key = KEY_NAME, .required = true, .type = "pattern",
-                        .help = "The base or the instance, or a pattern such as web-* for several."}), BARE(KEY_NAME)},
-        [VERB_REMOVE_BASE] = {{.name = "remove_base", .available = true,
-                .summary = "remove a base",
-                .description = "Its name is free at once. Where clones still stand on it, its bytes go with the last of them.",
-                .example = "remove_base name=vm-base"},
-                .uses = USES({.key = KEY_NAME, .required = true, .help = "Name of the base."}), BARE(KEY_NAME)},
-
-        [VERB_CLONE_FROM_BASE] = {{.name = "clone_from_base", .aliases = "clone copy", .available = true,
-                .summary = "make copy-on-write clones of a base",
-                .description = "A clone shares its base's blocks until it writes. With count=3 and name=web the clones are web-1, web-2 and "
-                               "web-3: their names are taken all or none, what fails later fails alone, and atomic=true undoes all.",
-                .example = "clone_from_base base=vm-base name=vm-1"},
-                .uses = USES({.key = KEY_BASE, .required = true, .aliases = "source"}, CLONE_KEYS), BARE(KEY_BASE, KEY_NAME)},
-        [VERB_CREATE] = {{.name = "create",
-                .summary = "register an image and clone it, in one go",
-                .example = "create image=debian.qcow2 name=vm-1"},
-                .uses = USES({.key = KEY_IMAGE, .required = true, .aliases = "disk"}, CLONE_KEYS), BARE(KEY_IMAGE, KEY_NAME)},
-        [VERB_LIST] = {{.name = "list", .available = true,
-                .summary = "list the instances with their real state",
-                .description = "The state is asked of the engine, never remembered. What another herd or another tool made is left out "
-                               "unless all=true asks for it.",
-                .example = "list name=web-*"}, .uses = USES(PATTERN, {.key = KEY_ALL}), BARE(KEY_NAME)},
-
-        [VERB_START] = {{.name = "start", .summary = "start instances", .example = "start name=vm-1 wait=true"},
-                .uses = POWER_USES, BARE(KEY_NAME)},
-        [VERB_STOP] = {{.name = "stop", .summary = "stop instances in order, or at once with force=true", .example = "stop name=web-*"},
-                .uses = POWER_USES, BARE(KEY_NAME)},
-        [VERB_RESTART] = {{.name = "restart", .summary = "stop and start instances", .example = "restart name=vm-1"},
-                .uses = POWER_USES, BARE(KEY_NAME)},
-        [VERB_PAUSE] = {{.name = "pause", .summary = "freeze running instances", .example = "pause name=vm-1"},
-                .uses = POWER_USES, BARE(KEY_NAME)},
-        [VERB_RESUME] = {{.name = "resume", .summary = "let paused instances go on", .example = "resume name=vm-1"},
-                .uses = POWER_USES, BARE(KEY_NAME)},
-        [VERB_START_IF_STOPPED] = {{.name = "start_if_stopped", .summary = "start instances, skipping those that run",
-                .example = "start_if_stopped name=vm-1"}, .uses = POWER_USES, BARE(KEY_NAME)},
-        [VERB_STOP_IF_RUNNING] = {{.name = "stop_if_running", .summary = "stop instances, skipping those that do not run",
-                .example = "stop_if_running name=vm-1"}, .uses = POWER_USES, BARE(KEY_NAME)},
-        [VERB_WAIT] = {{.name = "wait", .summary = "wait until instances are what is asked for", .example = "wait name=vm-1 for=ready timeout=30s"},
-                .uses = USES(PATTERN_REQUIRED, {.key = KEY_FOR}, {.key = KEY_TIMEOUT}), BARE(KEY_NAME)},
-        [VERB_EXECUTE] = {{.name = "execute", .aliases = "exec",
-                .summary = "run a command inside an instance",
-                .description = "A shell of the guest runs it, never one of the host. The answer has its stdout, stderr and exit code; the "
-                               "exit code of 'cowherd exec' is the command's own, and 125 for an error of cowherd itself.",
-                .example = "execute name=vm-1 command='apt update && apt upgrade -y'"},
-                .uses = USES({.key = KEY_NAME, .required = true, .aliases = "vm container"}, {.key = KEY_COMMAND, .required = true},
-                        {.key = KEY_TIMEOUT}, {.key = KEY_WORKING_DIR}, {.key = KEY_USER}, {.key = KEY_ENV}, {.key = KEY_STDIN},
-                        {.key = KEY_SHELL}), BARE(KEY_NAME, KEY_COMMAND)},
-        [VERB_COPY_TO] = {{.name = "copy_to", .summary = "copy a file or a folder into an instance",
-                .example = "copy_to name=vm-1 local=app.tar remote=/tmp/app.tar"},
-                .uses = USES(NAME_REQUIRED, {.key = KEY_LOCAL, .required = true}, {.key = KEY_REMOTE, .required = true}),
-                BARE(KEY_NAME, KEY_LOCAL, KEY_REMOTE)},
-        [VERB_COPY_FROM] = {{.name = "copy_from", .summary = "copy a file or a folder out of an instance",
-                .example = "copy_from name=vm-1 remote=/var/log/syslog local=syslog"},
-                .uses = USES(NAME_REQUIRED, {.key = KEY_LOCAL, .required = true}, {.key = KEY_REMOTE, .required = true}),
-                BARE(KEY_NAME, KEY_REMOTE, KEY_LOCAL)},
-
-        [VERB_SNAPSHOT] = {{.name = "snapshot", .summary = "keep a named point in time of an instance", .example = "snapshot name=vm-1 snapshot=clean"},
-                .uses = USES(NAME_REQUIRED, {.key = KEY_SNAPSHOT, .aliases = "snapshot_name",
-                        .help = "Name of the snapshot; made up where it is not given."}), BARE(KEY_NAME, KEY_SNAPSHOT)},
-        [VERB_RESTORE] = {{.name = "restore", .summary = "take an instance back to a snapshot", .example = "restore name=vm-1 snapshot=clean"},
-                .uses = USES(NAME_REQUIRED, {.key = KEY_SNAPSHOT, .aliases = "snapshot_name",
-                        .help = "Name of the snapshot; without it the last one."}), BARE(KEY_NAME, KEY_SNAPSHOT)},
-        [VERB_LIST_SNAPSHOTS] = {{.name = "list_snapshots", .summary = "list an instance's snapshots", .example = "list_snapshots name=vm-1"},
-                .uses = USES(NAME_REQUIRED, {.key = KEY_SNAPSHOT, .aliases = "snapshot_name", .type = "pattern",
-                        .help = "Only those that match a pattern."}), BARE(KEY_NAME, KEY_SNAPSHOT)},
-        [VERB_DELETE_SNAPSHOT] = {{.name = "delete_snapshot", .summary = "delete an instance's snapshot",
-                .example = "delete_snapshot name=vm-1 snapshot=clean"},
-                .uses = USES(NAME_REQUIRED, {.key = KEY_SNAPSHOT, .required = true, .aliases = "snapshot_name"}), BARE(KEY_NAME, KEY_SNAPSHOT)},
-        [VERB_PROMOTE] = {{.name = "promote", .summary = "make a base of a clone",
-                .description = "The clone goes on, as a clone of that new base. live=true keeps its memory too (QEMU).",
-                .example = "promote name=vm-1 as=vm-configured"},
-                .uses = USES(NAME_REQUIRED, {.key = KEY_AS, .required = true, .help = "Name of the new base."}, {.key = KEY_LIVE}),
-                BARE(KEY_NAME, KEY_AS)},
-        [VERB_FLATTEN] = {{.name = "flatten", .summary = "cut a clone loose from its base", .example = "flatten name=vm-1"},
-                .uses = USES(NAME_REQUIRED, {.key = KEY_LIVE, .help = "While it runs."}), BARE(KEY_NAME)},
-
-        [VERB_RENAME] = {{.name = "rename", .available = true, .summary = "give a base or an instance another name",
-                .example = "rename name=vm-1 as=web-1"},
-                .uses = USES({.key = KEY_NAME, .required = true, .help = "The name it has."}, AS_REQUIRED), BARE(KEY_NAME, KEY_AS)},
-        [VERB_SHELL] = {{.name = "shell", .summary = "a terminal inside an instance (from the shell only)", .example = "shell name=vm-1"},
-                .uses = USES(NAME_REQUIRED, {.key = KEY_USER}), BARE(KEY_NAME)},
-        [VERB_DELETE] = {{.name = "delete", .aliases = "remove", .available = true,
-                .summary = "delete instances with all that belongs to them",
-                .description = "The instance, its disk, its sockets, its mounts. A pattern matches this herd's clones only, and the answer "
-                               "says how many it matched. A running instance is refused unless force=true. What does not exist is 66.",
-                .example = "delete name=web-* force=true"},
-                .uses = USES(PATTERN_REQUIRED, {.key = KEY_FORCE}), BARE(KEY_NAME)},
-        [VERB_LOGS] = {{.name = "logs", .summary = "an instance's console", .example = "logs name=vm-1 lines=20"},
-                .uses = USES(NAME_REQUIRED, {.key = KEY_LINES}), BARE(KEY_NAME)},
-        [VERB_USAGE] = {{.name = "usage", .available = true, .summary = "bytes that are an instance's alone, and bytes that it shares",
-                .example = "usage name=vm-1"},
+        [VERB_STATUS] = {
+                .public = {
+                        .name = "status",
+                        .summary = "tell whether the engine is usable here, and what it has",
+                        .description = "For each engine: whether it can be used, and if not why; its version,"
+                                       " the stores that work in this folder with the one that is taken, its "
+                                       "acceleration, and how many bases and clones there are and how many "
+                                       "run.",
+                        .example = "status",
+                        .available = true,
+                },
+        },
+        [VERB_SETUP] = {
+                .public = {
+                        .name = "setup",
+                        .summary = "make the engine ready",
+                        .description = "Makes the root folder and, where a store is named, what it needs: "
+                                       "store=btrfs size=20G makes an embedded pool, a btrfs file system in "
+                                       "one file that is mounted whenever it is needed. On LXD the storage "
+                                       "pool and the profile. Safe to repeat.",
+                        .example = "setup store=btrfs size=20G",
+                        .available = true,
+                },
+                .uses = SETUP_USES,
+        },
+        [VERB_TEARDOWN] = {
+                .public = {
+                        .name = "teardown",
+                        .summary = "undo what setup made",
+                        .description = "Removes the embedded pool, the LXD pool and profile that setup made. "
+                                       "While a base or a clone lies in it the answer is 75 and nothing is "
+                                       "removed.",
+                        .example = "teardown store=btrfs",
+                        .available = true,
+                },
+                .uses = SETUP_USES,
+        },
+        [VERB_REGISTER_BASE] = {
+                .public = {
+                        .name = "register_base",
+                        .summary = "make an immutable base of an image, a folder, an archive or a distribution",
+                        .description = "Exactly one source is given: image, rootfs, tarball, distro or from. "
+                                       "The base is a reflink or a copy of it, so the source may change or go"
+                                       " afterwards; adopt=true takes the file itself. Every base is "
+                                       "read-only and has no identity of its own left: no machine-id, no host"
+                                       " keys. A relative image is looked for in the current folder, then in "
+                                       "the script's.",
+                        .example = "register_base name=vm-base image=debian.qcow2",
+                        .available = true,
+                },
+                .uses = USES({.key = KEY_NAME, .required = true, .help = "Name of the new base."},
+                             {.key = KEY_IMAGE, .aliases = "disk"}, {.key = KEY_ROOTFS}, {.key = KEY_TARBALL},
+                             {.key = KEY_DISTRO}, {.key = KEY_RELEASE}, {.key = KEY_MIRROR}, {.key = KEY_VARIANT},
+                             {.key = KEY_PACKAGES}, {.key = KEY_FROM}, {.key = KEY_ADOPT}, {.key = KEY_FORMAT},
+                             {.key = KEY_STORE},
+                             {.key = KEY_MEMORY, .help = "Memory of its clones, where they do not say."},
+                             {.key = KEY_CPUS, .help = "Processors of its clones, where they do not say."},
+                             {.key = KEY_DURABLE}),
+                BARE(KEY_NAME, KEY_IMAGE),
+        },
+        [VERB_LIST_BASES] = {
+                .public = {
+                        .name = "list_bases",
+                        .summary = "list the bases",
+                        .example = "list_bases",
+                        .available = true,
+                },
                 .uses = USES({.key = KEY_NAME, .type = "pattern",
-                        .help = "The base or the instance, or a pattern such as web-*; without it all of them."}), BARE(KEY_NAME)},
-        [VERB_EXTEND] = {{.name = "extend", .summary = "let instances live longer", .example = "extend name=vm-1 ttl=2h"},
-                .uses = USES(PATTERN_REQUIRED, {.key = KEY_TTL, .required = true}), BARE(KEY_NAME, KEY_TTL)},
-        [VERB_CLEANUP] = {{.name = "cleanup", .available = true, .summary = "remove what expired, and settle what was interrupted",
-                .description = "Finishes or undoes what a killed command left behind, and removes clones whose ttl is over. What another "
-                               "herd or another tool made is never touched.",
-                .example = "cleanup dry_run=true"}, .uses = USES(PATTERN), BARE(KEY_NAME)},
-        [VERB_SECURITY_AUDIT] = {{.name = "security_audit", .summary = "list what was refused, when and why", .example = "security_audit"},
-                .uses = USES(PATTERN), BARE(KEY_NAME)},
-
-        [VERB_RUN] = {{.name = "run", .of_self = true, .available = true, .summary = "run a REXX script",
-                .description = "The script starts in the environment COWHERD; ADDRESS QEMU, ADDRESS LXD and ADDRESS NSPAWN lead to the engines. "
-                               "With --safe it can run no command of the host and write no file. The exit status is the script's.",
-                .example = "run file=examples/seed.rexx"},
-                .uses = USES({.key = KEY_FILE, .required = true}), BARE(KEY_FILE)},
-        [VERB_DOCTOR] = {{.name = "doctor", .of_self = true, .available = true, .summary = "check this host and this herd, and tell what to do",
-                .description = "What each engine and each store needs and lacks here, and whether all bases are still what they were when "
-                               "they were registered.",
-                .example = "doctor"}},
-        [VERB_TREE] = {{.name = "tree", .of_self = true, .summary = "show bases and clones as a tree", .example = "tree"},
-                .uses = USES(PATTERN), BARE(KEY_NAME)},
-        [VERB_COMPARE] = {{.name = "compare", .of_self = true, .summary = "measure the engines and stores of this host side by side",
-                .example = "compare"}},
-        [VERB_ADVISE] = {{.name = "advise", .of_self = true, .summary = "tell which engine and store suits this host best", .example = "advise"}},
-        [VERB_METRICS] = {{.name = "metrics", .of_self = true, .summary = "figures for a monitoring system", .example = "metrics"}},
-        [VERB_COMPLETION] = {{.name = "completion", .of_self = true, .summary = "a completion script for a shell",
-                .example = "completion shell=bash"},
-                .uses = USES({.key = KEY_SHELL, .required = true, .type = "bash|zsh|fish", .help = "The shell."}), BARE(KEY_SHELL)},
-        [VERB_HELP] = {{.name = "help", .of_self = true, .available = true, .summary = "explain a verb or a topic",
-                .example = "help topic=clone_from_base"}, .uses = USES({.key = KEY_TOPIC}), BARE(KEY_TOPIC)},
+                              .help = "The base, or a pattern such as web-*; without it all of them."},
+                             {.key = KEY_ALL}),
+                BARE(KEY_NAME),
+        },
+        [VERB_INFO] = {
+                .public = {
+                        .name = "info",
+                        .summary = "tell all about a base or a clone",
+                        .example = "info name=vm-1",
+                        .available = true,
+                },
+                .uses = USES({.key = KEY_NAME, .required = true, .type = "pattern",
+                              .help = "The base or the instance, or a pattern such as web-* for several."}),
+                BARE(KEY_NAME),
+        },
+        [VERB_REMOVE_BASE] = {
+                .public = {
+                        .name = "remove_base",
+                        .summary = "remove a base",
+                        .description = "Its name is free at once. Where clones still stand on it, its bytes "
+                                       "go with the last of them.",
+                        .example = "remove_base name=vm-base",
+                        .available = true,
+                },
+                .uses = USES({.key = KEY_NAME, .required = true, .help = "Name of the base."}),
+                BARE(KEY_NAME),
+        },
+        [VERB_CLONE_FROM_BASE] = {
+                .public = {
+                        .name = "clone_from_base",
+                        .aliases = "clone copy",
+                        .summary = "make copy-on-write clones of a base",
+                        .description = "A clone shares its base's blocks until it writes. With count=3 and "
+                                       "name=web the clones are web-1, web-2 and web-3: their names are taken"
+                                       " all or none, what fails later fails alone, and atomic=true undoes "
+                                       "all.",
+                        .example = "clone_from_base base=vm-base name=vm-1",
+                        .available = true,
+                },
+                .uses = USES({.key = KEY_BASE, .required = true, .aliases = "source"}, CLONE_KEYS),
+                BARE(KEY_BASE, KEY_NAME),
+        },
+        [VERB_CREATE] = {
+                .public = {
+                        .name = "create",
+                        .summary = "register an image and clone it, in one go",
+                        .example = "create image=debian.qcow2 name=vm-1",
+                },
+                .uses = USES({.key = KEY_IMAGE, .required = true, .aliases = "disk"}, CLONE_KEYS),
+                BARE(KEY_IMAGE, KEY_NAME),
+        },
+        [VERB_LIST] = {
+                .public = {
+                        .name = "list",
+                        .summary = "list the instances with their real state",
+                        .description = "The state is asked of the engine, never remembered. What another herd"
+                                       " or another tool made is left out unless all=true asks for it.",
+                        .example = "list name=web-*",
+                        .available = true,
+                },
+                .uses = USES(PATTERN, {.key = KEY_ALL}),
+                BARE(KEY_NAME),
+        },
+        [VERB_START] = {
+                .public = {
+                        .name = "start",
+                        .summary = "start instances",
+                        .example = "start name=vm-1 wait=true",
+                },
+                .uses = POWER_USES,
+                BARE(KEY_NAME),
+        },
+        [VERB_STOP] = {
+                .public = {
+                        .name = "stop",
+                        .summary = "stop instances in order, or at once with force=true",
+                        .example = "stop name=web-*",
+                },
+                .uses = POWER_USES,
+                BARE(KEY_NAME),
+        },
+        [VERB_RESTART] = {
+                .public = {
+                        .name = "restart",
+                        .summary = "stop and start instances",
+                        .example = "restart name=vm-1",
+                },
+                .uses = POWER_USES,
+                BARE(KEY_NAME),
+        },
+        [VERB_PAUSE] = {
+                .public = {
+                        .name = "pause",
+                        .summary = "freeze running instances",
+                        .example = "pause name=vm-1",
+                },
+                .uses = POWER_USES,
+                BARE(KEY_NAME),
+        },
+        [VERB_RESUME] = {
+                .public = {
+                        .name = "resume",
+                        .summary = "let paused instances go on",
+                        .example = "resume name=vm-1",
+                },
+                .uses = POWER_USES,
+                BARE(KEY_NAME),
+        },
+        [VERB_START_IF_STOPPED] = {
+                .public = {
+                        .name = "start_if_stopped",
+                        .summary = "start instances, skipping those that run",
+                        .example = "start_if_stopped name=vm-1",
+                },
+                .uses = POWER_USES,
+                BARE(KEY_NAME),
+        },
+        [VERB_STOP_IF_RUNNING] = {
+                .public = {
+                        .name = "stop_if_running",
+                        .summary = "stop instances, skipping those that do not run",
+                        .example = "stop_if_running name=vm-1",
+                },
+                .uses = POWER_USES,
+                BARE(KEY_NAME),
+        },
+        [VERB_WAIT] = {
+                .public = {
+                        .name = "wait",
+                        .summary = "wait until instances are what is asked for",
+                        .example = "wait name=vm-1 for=ready timeout=30s",
+                },
+                .uses = USES(PATTERN_REQUIRED, {.key = KEY_FOR}, {.key = KEY_TIMEOUT}),
+                BARE(KEY_NAME),
+        },
+        [VERB_EXECUTE] = {
+                .public = {
+                        .name = "execute",
+                        .aliases = "exec",
+                        .summary = "run a command inside an instance",
+                        .description = "A shell of the guest runs it, never one of the host. The answer has "
+                                       "its stdout, stderr and exit code; the exit code of 'cowherd exec' is "
+                                       "the command's own, and 125 for an error of cowherd itself.",
+                        .example = "execute name=vm-1 command='apt update && apt upgrade -y'",
+                },
+                .uses = USES({.key = KEY_NAME, .required = true, .aliases = "vm container"},
+                             {.key = KEY_COMMAND, .required = true}, {.key = KEY_TIMEOUT}, {.key = KEY_WORKING_DIR},
+                             {.key = KEY_USER}, {.key = KEY_ENV}, {.key = KEY_STDIN}, {.key = KEY_SHELL}),
+                BARE(KEY_NAME, KEY_COMMAND),
+        },
+        [VERB_COPY_TO] = {
+                .public = {
+                        .name = "copy_to",
+                        .summary = "copy a file or a folder into an instance",
+                        .example = "copy_to name=vm-1 local=app.tar remote=/tmp/app.tar",
+                },
+                .uses = USES(NAME_REQUIRED, {.key = KEY_LOCAL, .required = true},
+                             {.key = KEY_REMOTE, .required = true}),
+                BARE(KEY_NAME, KEY_LOCAL, KEY_REMOTE),
+        },
+        [VERB_COPY_FROM] = {
+                .public = {
+                        .name = "copy_from",
+                        .summary = "copy a file or a folder out of an instance",
+                        .example = "copy_from name=vm-1 remote=/var/log/syslog local=syslog",
+                },
+                .uses = USES(NAME_REQUIRED, {.key = KEY_LOCAL, .required = true},
+                             {.key = KEY_REMOTE, .required = true}),
+                BARE(KEY_NAME, KEY_REMOTE, KEY_LOCAL),
+        },
+        [VERB_SNAPSHOT] = {
+                .public = {
+                        .name = "snapshot",
+                        .summary = "keep a named point in time of an instance",
+                        .example = "snapshot name=vm-1 snapshot=clean",
+                },
+                .uses = USES(NAME_REQUIRED,
+                             {.key = KEY_SNAPSHOT, .aliases = "snapshot_name",
+                              .help = "Name of the snapshot; made up where it is not given."}),
+                BARE(KEY_NAME, KEY_SNAPSHOT),
+        },
+        [VERB_RESTORE] = {
+                .public = {
+                        .name = "restore",
+                        .summary = "take an instance back to a snapshot",
+                        .example = "restore name=vm-1 snapshot=clean",
+                },
+                .uses = USES(NAME_REQUIRED,
+                             {.key = KEY_SNAPSHOT, .aliases = "snapshot_name",
+                              .help = "Name of the snapshot; without it the last one."}),
+                BARE(KEY_NAME, KEY_SNAPSHOT),
+        },
+        [VERB_LIST_SNAPSHOTS] = {
+                .public = {
+                        .name = "list_snapshots",
+                        .summary = "list an instance's snapshots",
+                        .example = "list_snapshots name=vm-1",
+                },
+                .uses = USES(NAME_REQUIRED,
+                             {.key = KEY_SNAPSHOT, .aliases = "snapshot_name", .type = "pattern",
+                              .help = "Only those that match a pattern."}),
+                BARE(KEY_NAME, KEY_SNAPSHOT),
+        },
+        [VERB_DELETE_SNAPSHOT] = {
+                .public = {
+                        .name = "delete_snapshot",
+                        .summary = "delete an instance's snapshot",
+                        .example = "delete_snapshot name=vm-1 snapshot=clean",
+                },
+                .uses = USES(NAME_REQUIRED, {.key = KEY_SNAPSHOT, .required = true, .aliases = "snapshot_name"}),
+                BARE(KEY_NAME, KEY_SNAPSHOT),
+        },
+        [VERB_PROMOTE] = {
+                .public = {
+                        .name = "promote",
+                        .summary = "make a base of a clone",
+                        .description = "The clone goes on, as a clone of that new base. live=true keeps its "
+                                       "memory too (QEMU).",
+                        .example = "promote name=vm-1 as=vm-configured",
+                },
+                .uses = USES(NAME_REQUIRED, {.key = KEY_AS, .required = true, .help = "Name of the new base."},
+                             {.key = KEY_LIVE}),
+                BARE(KEY_NAME, KEY_AS),
+        },
+        [VERB_FLATTEN] = {
+                .public = {
+                        .name = "flatten",
+                        .summary = "cut a clone loose from its base",
+                        .example = "flatten name=vm-1",
+                },
+                .uses = USES(NAME_REQUIRED, {.key = KEY_LIVE, .help = "While it runs."}),
+                BARE(KEY_NAME),
+        },
+        [VERB_RENAME] = {
+                .public = {
+                        .name = "rename",
+                        .summary = "give a base or an instance another name",
+                        .example = "rename name=vm-1 as=web-1",
+                        .available = true,
+                },
+                .uses = USES({.key = KEY_NAME, .required = true, .help = "The name it has."}, AS_REQUIRED),
+                BARE(KEY_NAME, KEY_AS),
+        },
+        [VERB_SHELL] = {
+                .public = {
+                        .name = "shell",
+                        .summary = "a terminal inside an instance (from the shell only)",
+                        .example = "shell name=vm-1",
+                },
+                .uses = USES(NAME_REQUIRED, {.key = KEY_USER}),
+                BARE(KEY_NAME),
+        },
+        [VERB_DELETE] = {
+                .public = {
+                        .name = "delete",
+                        .aliases = "remove",
+                        .summary = "delete instances with all that belongs to them",
+                        .description = "The instance, its disk, its sockets, its mounts. A pattern matches "
+                                       "this herd's clones only, and the answer says how many it matched. A "
+                                       "running instance is refused unless force=true. What does not exist is"
+                                       " 66.",
+                        .example = "delete name=web-* force=true",
+                        .available = true,
+                },
+                .uses = USES(PATTERN_REQUIRED, {.key = KEY_FORCE}),
+                BARE(KEY_NAME),
+        },
+        [VERB_LOGS] = {
+                .public = {
+                        .name = "logs",
+                        .summary = "an instance's console",
+                        .example = "logs name=vm-1 lines=20",
+                },
+                .uses = USES(NAME_REQUIRED, {.key = KEY_LINES}),
+                BARE(KEY_NAME),
+        },
+        [VERB_USAGE] = {
+                .public = {
+                        .name = "usage",
+                        .summary = "bytes that are an instance's alone, and bytes that it shares",
+                        .example = "usage name=vm-1",
+                        .available = true,
+                },
+                .uses = USES({.key = KEY_NAME, .type = "pattern",
+                              .help = "The base or the instance, or a pattern such as web-*; without it all of them."}),
+                BARE(KEY_NAME),
+        },
+        [VERB_EXTEND] = {
+                .public = {
+                        .name = "extend",
+                        .summary = "let instances live longer",
+                        .example = "extend name=vm-1 ttl=2h",
+                },
+                .uses = USES(PATTERN_REQUIRED, {.key = KEY_TTL, .required = true}),
+                BARE(KEY_NAME, KEY_TTL),
+        },
+        [VERB_CLEANUP] = {
+                .public = {
+                        .name = "cleanup",
+                        .summary = "remove what expired, and settle what was interrupted",
+                        .description = "Finishes or undoes what a killed command left behind, and removes "
+                                       "clones whose ttl is over. What another herd or another tool made is "
+                                       "never touched.",
+                        .example = "cleanup dry_run=true",
+                        .available = true,
+                },
+                .uses = USES(PATTERN),
+                BARE(KEY_NAME),
+        },
+        [VERB_SECURITY_AUDIT] = {
+                .public = {
+                        .name = "security_audit",
+                        .summary = "list what was refused, when and why",
+                        .example = "security_audit",
+                },
+                .uses = USES(PATTERN),
+                BARE(KEY_NAME),
+        },
+        [VERB_RUN] = {
+                .public = {
+                        .name = "run",
+                        .summary = "run a REXX script",
+                        .description = "The script starts in the environment COWHERD; ADDRESS QEMU, ADDRESS "
+                                       "LXD and ADDRESS NSPAWN lead to the engines. With --safe it can run no"
+                                       " command of the host and write no file. The exit status is the "
+                                       "script's.",
+                        .example = "run file=examples/seed.rexx",
+                        .of_self = true,
+                        .available = true,
+                },
+                .uses = USES({.key = KEY_FILE, .required = true}),
+                BARE(KEY_FILE),
+        },
+        [VERB_DOCTOR] = {
+                .public = {
+                        .name = "doctor",
+                        .summary = "check this host and this herd, and tell what to do",
+                        .description = "What each engine and each store needs and lacks here, and whether all"
+                                       " bases are still what they were when they were registered.",
+                        .example = "doctor",
+                        .of_self = true,
+                        .available = true,
+                },
+        },
+        [VERB_TREE] = {
+                .public = {
+                        .name = "tree",
+                        .summary = "show bases and clones as a tree",
+                        .example = "tree",
+                        .of_self = true,
+                },
+                .uses = USES(PATTERN),
+                BARE(KEY_NAME),
+        },
+        [VERB_COMPARE] = {
+                .public = {
+                        .name = "compare",
+                        .summary = "measure the engines and stores of this host side by side",
+                        .example = "compare",
+                        .of_self = true,
+                },
+        },
+        [VERB_ADVISE] = {
+                .public = {
+                        .name = "advise",
+                        .summary = "tell which engine and store suits this host best",
+                        .example = "advise",
+                        .of_self = true,
+                },
+        },
+        [VERB_METRICS] = {
+                .public = {
+                        .name = "metrics",
+                        .summary = "figures for a monitoring system",
+                        .example = "metrics",
+                        .of_self = true,
+                },
+        },
+        [VERB_COMPLETION] = {
+                .public = {
+                        .name = "completion",
+                        .summary = "a completion script for a shell",
+                        .example = "completion shell=bash",
+                        .of_self = true,
+                },
+                .uses = USES({.key = KEY_SHELL, .required = true, .type = "bash|zsh|fish", .help = "The shell."}),
+                BARE(KEY_SHELL),
+        },
+        [VERB_HELP] = {
+                .public = {
+                        .name = "help",
+                        .summary = "explain a verb or a topic",
+                        .example = "help topic=clone_from_base",
+                        .of_self = true,
+                        .available = true,
+                },
+                .uses = USES({.key = KEY_TOPIC}),
+                BARE(KEY_TOPIC),
+        },
 };
 
 const struct verb_row *verb_row_of(enum verb_id id)

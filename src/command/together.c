@@ -16,9 +16,8 @@ struct companion {
         unsigned of_count;
 };
 static const struct companion companions[] = {
-        {KEY_RELEASE, {KEY_DISTRO}, 1},           {KEY_MIRROR, {KEY_DISTRO}, 1}, {KEY_VARIANT, {KEY_DISTRO}, 1},
-        {KEY_PACKAGES, {KEY_DISTRO}, 1},          {KEY_FORMAT, {KEY_IMAGE}, 1},
-        {KEY_ADOPT, {KEY_IMAGE, KEY_ROOTFS}, 2},
+        {KEY_RELEASE, {KEY_DISTRO}, 1},  {KEY_MIRROR, {KEY_DISTRO}, 1}, {KEY_VARIANT, {KEY_DISTRO}, 1},
+        {KEY_PACKAGES, {KEY_DISTRO}, 1}, {KEY_FORMAT, {KEY_IMAGE}, 1},  {KEY_ADOPT, {KEY_IMAGE, KEY_ROOTFS}, 2},
 };
 
 static const char *name_of(enum key key)
@@ -36,13 +35,15 @@ static int check_sources(const struct request *request, struct cowherd_error *er
                 if (request_text(request, sources[i])[0] == '\0')
                         return fail(err, COWHERD_USAGE, "parameter '%s' is empty", name_of(sources[i]));
                 if (found != NULL) {
-                        (void)fail(err, COWHERD_USAGE, "parameters '%s' and '%s' exclude each other", name_of(*found), name_of(sources[i]));
+                        (void)fail(err, COWHERD_USAGE, "parameters '%s' and '%s' exclude each other", name_of(*found),
+                                   name_of(sources[i]));
                         return fail_hint(err, "give exactly one of image, rootfs, tarball, distro and from");
                 }
                 found = &sources[i];
         }
         if (found == NULL) {
-                (void)fail(err, COWHERD_USAGE, "Missing required parameter 'image', 'rootfs', 'tarball', 'distro' or 'from'");
+                (void)fail(err, COWHERD_USAGE,
+                           "Missing required parameter 'image', 'rootfs', 'tarball', 'distro' or 'from'");
                 return fail_hint(err, "give exactly one of them: it is what the base is made of");
         }
         return 0;
@@ -56,9 +57,11 @@ static int check_companions(const struct request *request, struct cowherd_error 
                 for (unsigned j = 0; j < companion->of_count; j++)
                         there = there || request_has(request, companion->of[j]);
                 if (!there)
-                        return fail(err, COWHERD_USAGE, "parameter '%s' goes with '%s'%s%s%s only", name_of(companion->key),
-                                    name_of(companion->of[0]), companion->of_count > 1 ? " or '" : "",
-                                    companion->of_count > 1 ? name_of(companion->of[1]) : "", companion->of_count > 1 ? "'" : "");
+                        return fail(err, COWHERD_USAGE, "parameter '%s' goes with '%s'%s%s%s only",
+                                    name_of(companion->key), name_of(companion->of[0]),
+                                    companion->of_count > 1 ? " or '" : "",
+                                    companion->of_count > 1 ? name_of(companion->of[1]) : "",
+                                    companion->of_count > 1 ? "'" : "");
         }
         return 0;
 }
@@ -73,7 +76,8 @@ static int check_count(const struct request *request, struct cowherd_error *err)
         if (strlen(longest) <= NAME_LENGTH_MAX)
                 return 0;
         (void)fail(err, COWHERD_USAGE, "name '%.70s' is longer than 63 characters", longest);
-        return fail_hint(err, "with count=%s the clones are named NAME-1, NAME-2 and so on", request_text(request, KEY_COUNT_OF));
+        return fail_hint(err, "with count=%s the clones are named NAME-1, NAME-2 and so on",
+                         request_text(request, KEY_COUNT_OF));
 }
 
 int request_check_together(const struct request *request, struct cowherd_error *err)

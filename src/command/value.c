@@ -53,16 +53,17 @@ static int check_number(const struct numeric *numeric, const struct cowherd_para
         uint64_t value;
 
         if (!numeric->parse(text, &value))
-                return fail(err, COWHERD_USAGE, "'%.60s' is no %s for parameter '%s' (expected %s)", text, numeric->type,
-                            parameter->name, numeric->expected);
+                return fail(err, COWHERD_USAGE, "'%.60s' is no %s for parameter '%s' (expected %s)", text,
+                            numeric->type, parameter->name, numeric->expected);
         if (parameter->range != NULL && !in_range(numeric, parameter->range, value))
-                return fail(err, COWHERD_USAGE, "'%.60s' is out of range for parameter '%s' (expected %s)", text, parameter->name,
-                            parameter->range);
+                return fail(err, COWHERD_USAGE, "'%.60s' is out of range for parameter '%s' (expected %s)", text,
+                            parameter->name, parameter->range);
         *ret_number = value;
         return 0;
 }
 
-static int check_choice(const struct cowherd_parameter *parameter, const char *text, char **ret_text, struct cowherd_error *err)
+static int check_choice(const struct cowherd_parameter *parameter, const char *text, char **ret_text,
+                        struct cowherd_error *err)
 {
         owned_strv struct strv choices = {0};
 
@@ -78,10 +79,11 @@ static int check_choice(const struct cowherd_parameter *parameter, const char *t
                 }
         const char *nearest = str_nearest(text, (const char *const *)choices.items, choices.count);
         if (nearest != NULL)
-                return fail(err, COWHERD_USAGE, "'%.60s' is no value for parameter '%s' (did you mean '%s'?), expected one of %s",
-                            text, parameter->name, nearest, parameter->type);
-        return fail(err, COWHERD_USAGE, "'%.60s' is no value for parameter '%s', expected one of %s", text, parameter->name,
-                    parameter->type);
+                return fail(err, COWHERD_USAGE,
+                            "'%.60s' is no value for parameter '%s' (did you mean '%s'?), expected one of %s", text,
+                            parameter->name, nearest, parameter->type);
+        return fail(err, COWHERD_USAGE, "'%.60s' is no value for parameter '%s', expected one of %s", text,
+                    parameter->name, parameter->type);
 }
 
 /* A REXX stem: a symbol whose only period is its last character. */
@@ -90,8 +92,10 @@ static bool is_stem(const char *text)
         static const char letters[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz_!?";
         size_t length = strlen(text);
 
-        return length >= 2 && length <= STEM_LENGTH_MAX && strchr(letters, text[0]) != NULL && text[length - 1] == '.' &&
-               strspn(text, "0123456789" "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz_!?") == length - 1;
+        return length >= 2 && length <= STEM_LENGTH_MAX && strchr(letters, text[0]) != NULL &&
+               text[length - 1] == '.' &&
+               strspn(text, "0123456789"
+                            "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz_!?") == length - 1;
 }
 
 static int check_text(enum cowherd_target target, const struct cowherd_parameter *parameter, const char *text,
@@ -106,13 +110,14 @@ static int check_text(enum cowherd_target target, const struct cowherd_parameter
         if (str_equal(type, "pattern"))
                 return pattern_check(target, text, err) < 0 ? fail_while(err, "parameter '%s'", parameter->name) : 0;
         if (str_equal(type, "stem") && !is_stem(text))
-                return fail(err, COWHERD_USAGE, "'%.60s' is no stem for parameter '%s' (expected a symbol and a period, such as out.)",
+                return fail(err, COWHERD_USAGE,
+                            "'%.60s' is no stem for parameter '%s' (expected a symbol and a period, such as out.)",
                             text, parameter->name);
         return 0;
 }
 
-int value_check(enum cowherd_target target, const struct cowherd_parameter *parameter, const char *text, char **ret_text,
-                uint64_t *ret_number, struct cowherd_error *err)
+int value_check(enum cowherd_target target, const struct cowherd_parameter *parameter, const char *text,
+                char **ret_text, uint64_t *ret_number, struct cowherd_error *err)
 {
         if (strchr(parameter->type, '|') != NULL)
                 return check_choice(parameter, text, ret_text, err);

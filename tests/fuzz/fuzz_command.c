@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Fuzzes the command language. An input is: the target (1 byte), whether it is a text or a shell's words (1 byte), and the
- * command; words are apart by line feeds. What is taken must keep its promises, what is refused must be told in a line, and
- * any answer about it must be JSON in UTF-8.
+ * Fuzzes the command language. An input is: the target (1 byte), whether it is a text or a shell's words (1 byte), and
+ * the command; words are apart by line feeds. What is taken must keep its promises, what is refused must be told in a
+ * line, and any answer about it must be JSON in UTF-8.
  */
 #include "command/answer.h"
 #include "command/request.h"
@@ -36,7 +36,8 @@ static int parse_words(enum cowherd_target target, char *text, struct request *r
         size_t count = 0;
         char *rest = NULL;
 
-        for (char *word = strtok_r(text, "\n", &rest); word != NULL && count < WORDS_MAX; word = strtok_r(NULL, "\n", &rest))
+        for (char *word = strtok_r(text, "\n", &rest); word != NULL && count < WORDS_MAX;
+             word = strtok_r(NULL, "\n", &rest))
                 words[count++] = word;
         return request_parse_words(target, count, words, ret, err);
 }
@@ -89,8 +90,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
                 return 0;
         enum cowherd_target target = (enum cowherd_target)(data[0] % (COWHERD_ANY + 1));
         char *text = x_strndup((const char *)data + 2, size - 2);
-        int parsed = (data[1] & 1) != 0 ? parse_words(target, text, &request, &err)
-                                        : request_parse(target, text, (data[1] & 2) != 0 ? &resolver : NULL, &request, &err);
+        int parsed = (data[1] & 1) != 0
+                             ? parse_words(target, text, &request, &err)
+                             : request_parse(target, text, (data[1] & 2) != 0 ? &resolver : NULL, &request, &err);
         if (parsed == 0)
                 check_taken(&request);
         else

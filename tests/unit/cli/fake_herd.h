@@ -6,9 +6,9 @@
 #include "command/answer.h"
 
 struct fake {
-        struct cowherd_answer *answer; /* given once; NULL: a plain success */
+        struct cowherd_answer *answer;   /* given once; NULL: a plain success */
         struct cowherd_error open_error; /* code 0: opening works */
-        char asked[1024];              /* "open ROOT; TARGET word word …" or "rexx FILE arguments" */
+        char asked[1024];                /* "open ROOT; TARGET word word …" or "rexx FILE arguments" */
         int script_status;
 };
 extern struct fake fake;

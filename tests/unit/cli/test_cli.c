@@ -33,12 +33,13 @@ static void run_free(struct run *run)
 define_owned(struct run, run_free)
 #define owned_run owned_by(run_free)
 
-static struct run run_in(size_t columns, const char *const *words)
+        static struct run run_in(size_t columns, const char *const *words)
 {
         struct run run = {0};
         size_t out_length, err_length;
-        struct cli_output output = {
-                .out = open_memstream(&run.out, &out_length), .err = open_memstream(&run.err, &err_length), .columns = columns};
+        struct cli_output output = {.out = open_memstream(&run.out, &out_length),
+                                    .err = open_memstream(&run.err, &err_length),
+                                    .columns = columns};
         int argc = 0;
 
         while (words[argc] != NULL)
@@ -94,7 +95,8 @@ static void test_what_reaches_the_herd(void **state)
                 {WORDS("clone", "b", "c", "--json", "--start"), "open -; any [clone] [b] [c] [--start] close"},
                 {WORDS("--dry-run", "delete", "c"), "open -; any [delete] [dry_run=true] [c] close"},
                 {WORDS("delete", "c", "--dry-run"), "open -; any [delete] [dry_run=true] [c] close"},
-                {WORDS("exec", "c", "--", "ls", "--json", "--help"), "open -; any [exec] [c] [--] [ls] [--json] [--help] close"},
+                {WORDS("exec", "c", "--", "ls", "--json", "--help"),
+                 "open -; any [exec] [c] [--] [ls] [--json] [--help] close"},
                 {WORDS("--dry-run", "exec", "c", "--", "ls"), "open -; any [exec] [dry_run=true] [c] [--] [ls] close"},
                 {WORDS("cowherd", "doctor"), "open -; cowherd [doctor] close"},
                 {WORDS("bogus", "x"), "open -; any [bogus] [x] close"},
@@ -233,7 +235,8 @@ static void test_help(void **state)
 static struct cowherd_answer *failure(const char *operation, int code)
 {
         struct cowherd_answer *answer = answer_new(operation);
-        struct cowherd_error err = {.code = code, .text = "base 'vm-bse' not found (did you mean 'vm-base'?)", .hint = "look\x1b here"};
+        struct cowherd_error err = {
+                .code = code, .text = "base 'vm-bse' not found (did you mean 'vm-base'?)", .hint = "look\x1b here"};
 
         answer_failed(answer, &err);
         return answer;
@@ -264,12 +267,14 @@ static void test_json(void **state)
         assert_int_equal(failed.status, 66);
         assert_string_equal(failed.err, "");
 
-        fake.open_error = (struct cowherd_error){.code = COWHERD_CONFIG, .text = "root '/a\"b\\\x01\xff' is bad", .hint = "h"};
+        fake.open_error =
+                (struct cowherd_error){.code = COWHERD_CONFIG, .text = "root '/a\"b\\\x01\xff' is bad", .hint = "h"};
         owned_run struct run closed = run_words(WORDS("list", "--json"));
         json = json_loads(closed.out, 0, &why);
         assert_non_null(json);
         assert_string_equal(json_string_value(json_object_get(json, "operation")), "list");
-        assert_string_equal(json_string_value(json_object_get(json, "error")), "root '/a\"b\\?" "?' is bad");
+        assert_string_equal(json_string_value(json_object_get(json, "error")), "root '/a\"b\\?"
+                                                                               "?' is bad");
         json_decref(json);
         assert_int_equal(closed.status, 78);
         assert_string_equal(closed.err, "");
@@ -330,7 +335,9 @@ static void test_wide_table(void **state)
         (void)state;
         for (size_t columns = 40; columns <= 100; columns += 20) {
                 fake.answer = answer_new("list");
-                add_clone(fake.answer, columns < 80 ? "vm-1" : long_name, long_name, "st\xc3\xb6pp\xc3\xa9" "d\n\x1b[31m");
+                add_clone(fake.answer, columns < 80 ? "vm-1" : long_name, long_name,
+                          "st\xc3\xb6pp\xc3\xa9"
+                          "d\n\x1b[31m");
                 answer_items_end(fake.answer);
                 answer_done(fake.answer, "1 clone");
                 owned_run struct run run = run_in(columns, WORDS("list"));
@@ -360,7 +367,8 @@ static void test_bases_and_status(void **state)
         answer_item(fake.answer);
         answer_text(fake.answer, "engine", "lxd");
         answer_flag(fake.answer, "available", false);
-        answer_text(fake.answer, "reason", "no socket at '/var/lib/lxd/unix.socket', which is where a daemon of this version would be found");
+        answer_text(fake.answer, "reason",
+                    "no socket at '/var/lib/lxd/unix.socket', which is where a daemon of this version would be found");
         answer_text(fake.answer, "advice", "apt install lxd");
         answer_done(fake.answer, "0 of 1 engines are ready");
         owned_run struct run status = run_words(WORDS("status"));
@@ -397,8 +405,9 @@ static void test_info(void **state)
 
 static void test_plan(void **state)
 {
-        static const char *const steps[] = {"take the name 'vm-1'", "write the overlay clones/7/disk.qcow2, which is told at such length that it "
-                                                                    "goes on in a second line"};
+        static const char *const steps[] = {
+                "take the name 'vm-1'", "write the overlay clones/7/disk.qcow2, which is told at such length that it "
+                                        "goes on in a second line"};
 
         (void)state;
         fake.answer = answer_new("clone_from_base");
@@ -410,10 +419,11 @@ static void test_plan(void **state)
         answer_items_end(fake.answer);
         answer_done(fake.answer, "nothing done: this is the plan");
         owned_run struct run run = run_words(WORDS("--dry-run", "clone", "b", "vm-1"));
-        assert_string_equal(run.out, "nothing done: this is the plan\n"
-                                     "  1. take the name 'vm-1'\n"
-                                     "  2. write the overlay clones/7/disk.qcow2, which is told at such length that it\n"
-                                     "     goes on in a second line\n");
+        assert_string_equal(run.out,
+                            "nothing done: this is the plan\n"
+                            "  1. take the name 'vm-1'\n"
+                            "  2. write the overlay clones/7/disk.qcow2, which is told at such length that it\n"
+                            "     goes on in a second line\n");
         check_fits(run.out, 80);
 }
 
@@ -500,7 +510,8 @@ static void test_full_disk(void **state)
 {
         char *err = NULL;
         size_t length;
-        struct cli_output output = {.out = fopen("/dev/full", "w"), .err = open_memstream(&err, &length), .columns = 80};
+        struct cli_output output = {
+                .out = fopen("/dev/full", "w"), .err = open_memstream(&err, &length), .columns = 80};
 
         (void)state;
         assert_non_null(output.out);
@@ -533,13 +544,26 @@ static void test_progress(void **state)
 int main(void)
 {
         const struct CMUnitTest tests[] = {
-                UNIT(test_what_reaches_the_herd), UNIT(test_existing_file_is_a_script), UNIT(test_refused_words),
-                UNIT(test_no_words),              UNIT(test_help),                      UNIT(test_failure),
-                UNIT(test_json),                  UNIT(test_sentence),                  UNIT(test_table),
-                UNIT(test_wide_table),            UNIT(test_bases_and_status),          UNIT(test_empty_list),
-                UNIT(test_info),                  UNIT(test_plan),                      UNIT(test_some_failed),
-                UNIT(test_statuses),              UNIT(test_execute_passes_through),    UNIT(test_full_disk),
-                UNIT(test_progress),              UNIT(test_checklist),
+                UNIT(test_what_reaches_the_herd),
+                UNIT(test_existing_file_is_a_script),
+                UNIT(test_refused_words),
+                UNIT(test_no_words),
+                UNIT(test_help),
+                UNIT(test_failure),
+                UNIT(test_json),
+                UNIT(test_sentence),
+                UNIT(test_table),
+                UNIT(test_wide_table),
+                UNIT(test_bases_and_status),
+                UNIT(test_empty_list),
+                UNIT(test_info),
+                UNIT(test_plan),
+                UNIT(test_some_failed),
+                UNIT(test_statuses),
+                UNIT(test_execute_passes_through),
+                UNIT(test_full_disk),
+                UNIT(test_progress),
+                UNIT(test_checklist),
         };
 
         return cmocka_run_group_tests(tests, NULL, NULL);

@@ -12,8 +12,10 @@
 
 #include <cmocka.h>
 
-/* A command that is refused: with code 64, a sentence that holds `text` and, where it is not NULL, a hint that holds `hint`. */
-static inline void check_refused(const char *command, int failed, const struct cowherd_error *err, const char *text, const char *hint)
+/* A command that is refused: with code 64, a sentence that holds `text` and, where it is not NULL, a hint that holds
+ * `hint`. */
+static inline void check_refused(const char *command, int failed, const struct cowherd_error *err, const char *text,
+                                 const char *hint)
 {
         if (failed != -1)
                 fail_msg("was taken: %s", command);

@@ -79,7 +79,8 @@ static void test_success(void **state)
 static void test_failure(void **state)
 {
         owned_answer struct cowherd_answer *answer = answer_new("info");
-        struct cowherd_error err = {.code = COWHERD_NOT_FOUND, .text = "base 'x' not found", .hint = "list_bases lists them"};
+        struct cowherd_error err = {
+                .code = COWHERD_NOT_FOUND, .text = "base 'x' not found", .hint = "list_bases lists them"};
 
         (void)state;
         answer_text(answer, "name", "x");
@@ -196,7 +197,10 @@ static void test_json_text(void **state)
                 {"\b\f\n\r\t\x01\x1f\x7f", "\b\f\n\r\t\x01\x1f\x7f"},
                 {"\xc3\xa9 \xe2\x82\xac \xf0\x9f\x90\x84", "\xc3\xa9 \xe2\x82\xac \xf0\x9f\x90\x84"},
                 {"\xf4\x8f\xbf\xbf \xed\x9f\xbf \xee\x80\x80", "\xf4\x8f\xbf\xbf \xed\x9f\xbf \xee\x80\x80"},
-                {"a\xff" "b", "a\xef\xbf\xbd" "b"},
+                {"a\xff"
+                 "b",
+                 "a\xef\xbf\xbd"
+                 "b"},
                 {"\xc3", "\xef\xbf\xbd"},
                 {"\xe2\x82", "\xef\xbf\xbd\xef\xbf\xbd"},
                 {"\xf0\x9f\x90", "\xef\xbf\xbd\xef\xbf\xbd\xef\xbf\xbd"},

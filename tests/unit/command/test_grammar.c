@@ -46,8 +46,9 @@ static void test_types(void **state)
 {
         owned_request struct request request = {0};
         struct cowherd_error err = {0};
-        const char *command = "clone base=b name=c count=3 memory=512M cpus=2 disk_size=2GiB ttl=90m start=yes identity=KEEP "
-                              "network= stem=out.";
+        const char *command =
+                "clone base=b name=c count=3 memory=512M cpus=2 disk_size=2GiB ttl=90m start=yes identity=KEEP "
+                "network= stem=out.";
 
         (void)state;
         check_taken(command, request_parse(COWHERD_QEMU, command, NULL, &request, &err), &err);
@@ -94,7 +95,8 @@ static void test_bad_words(void **state)
         } cases[] = {
                 {"", "the command is empty", NULL},
                 {" \t\n", "the command is empty", NULL},
-                {"clone_form_base base=b", "verb 'clone_form_base' is not known (did you mean 'clone_from_base'?)", "help"},
+                {"clone_form_base base=b", "verb 'clone_form_base' is not known (did you mean 'clone_from_base'?)",
+                 "help"},
                 {"lisst", "did you mean 'list'", NULL},
                 {"remov name=x", "did you mean 'remove'?)", NULL},
                 {"xyzzy", "verb 'xyzzy' is not known", NULL},
@@ -138,7 +140,8 @@ static void test_bad_words(void **state)
                 {"clone base=b ttl=0", "out of range", NULL},
                 {"clone base=b start=maybe", "no boolean for parameter 'start' (expected true or false)", NULL},
                 {"clone base=b dry_run=", "no boolean", NULL},
-                {"clone base=b identity=frsh", "'frsh' is no value for parameter 'identity' (did you mean 'fresh'?)", NULL},
+                {"clone base=b identity=frsh", "'frsh' is no value for parameter 'identity' (did you mean 'fresh'?)",
+                 NULL},
                 {"clone base=b store=magic", "expected one of qcow2|reflink", NULL},
                 {"clone base=b stem=out", "no stem", NULL},
                 {"clone base=b stem=out.x", "no stem", NULL},
@@ -161,7 +164,8 @@ static void test_bad_words(void **state)
                 {"info name=a/*", "no name may hold", NULL},
                 {"delete name=*/x", "no name may hold", NULL},
                 {"register_base name=x", "Missing required parameter 'image', 'rootfs'", "exactly one"},
-                {"register_base name=x image=a distro=debian", "parameters 'image' and 'distro' exclude each other", "exactly one"},
+                {"register_base name=x image=a distro=debian", "parameters 'image' and 'distro' exclude each other",
+                 "exactly one"},
                 {"register_base name=x disk=a from=b", "'image' and 'from' exclude", NULL},
                 {"register_base name=x rootfs=/a tarball=/b", "'rootfs' and 'tarball' exclude", NULL},
                 {"register_base name=x image=", "parameter 'image' is empty", NULL},
@@ -206,7 +210,8 @@ static void test_targets(void **state)
         struct cowherd_error err = {0};
 
         (void)state;
-        check_refused("list", request_parse(COWHERD_SELF, "list", NULL, &self, &err), &err, "'list' is spoken to an engine", "ADDRESS QEMU");
+        check_refused("list", request_parse(COWHERD_SELF, "list", NULL, &self, &err), &err,
+                      "'list' is spoken to an engine", "ADDRESS QEMU");
         check_taken("help", request_parse(COWHERD_NSPAWN, "help", NULL, &help, &err), &err);
         check_taken("doctor", request_parse(COWHERD_LXD, "doctor", NULL, &doctor, &err), &err);
         check_taken("run", request_parse(COWHERD_ANY, "run file=x", NULL, &any, &err), &err);
@@ -215,8 +220,8 @@ static void test_targets(void **state)
 /* The stem is known even where the command is not understood, so that the script's own stem hears of it. */
 static void test_stem_of_bad_command(void **state)
 {
-        static const char *const commands[] = {"bogus stem=out.", "clone stem=out. base", "clone stem=out. base='x", "clone frob=1 stem=out.",
-                                               "list stem=out. name=.."};
+        static const char *const commands[] = {"bogus stem=out.", "clone stem=out. base", "clone stem=out. base='x",
+                                               "clone frob=1 stem=out.", "list stem=out. name=.."};
 
         (void)state;
         for (size_t i = 0; i < array_length(commands); i++) {
@@ -291,8 +296,10 @@ static void test_variables_refused(void **state)
         (void)state;
         check_refused("unset", request_parse(COWHERD_QEMU, "clone base={{nobody}}", &resolver, &unset, &err), &err,
                       "parameter 'base': variable 'nobody' is not set", NULL);
-        check_refused("evil", request_parse(COWHERD_QEMU, "clone base=b name={{evil}}", &resolver, &bad, &err), &err, "no name may hold", NULL);
-        check_refused("verb", request_parse(COWHERD_QEMU, "{{name}} base=b", &resolver, &verb, &err), &err, "verb '{{name}}'", NULL);
+        check_refused("evil", request_parse(COWHERD_QEMU, "clone base=b name={{evil}}", &resolver, &bad, &err), &err,
+                      "no name may hold", NULL);
+        check_refused("verb", request_parse(COWHERD_QEMU, "{{name}} base=b", &resolver, &verb, &err), &err,
+                      "verb '{{name}}'", NULL);
         check_taken("none", request_parse(COWHERD_QEMU, "execute name=c command={{{{name}}", NULL, &plain, &err), &err);
         assert_string_equal(request_text(&plain, KEY_COMMAND), "{{{{name}}");
 }
@@ -300,10 +307,14 @@ static void test_variables_refused(void **state)
 int main(void)
 {
         const struct CMUnitTest tests[] = {
-                cmocka_unit_test(test_values),          cmocka_unit_test(test_types),
-                cmocka_unit_test(test_fallbacks),       cmocka_unit_test(test_bad_words),
-                cmocka_unit_test(test_long_words_are_cut), cmocka_unit_test(test_targets),
-                cmocka_unit_test(test_stem_of_bad_command), cmocka_unit_test(test_variables),
+                cmocka_unit_test(test_values),
+                cmocka_unit_test(test_types),
+                cmocka_unit_test(test_fallbacks),
+                cmocka_unit_test(test_bad_words),
+                cmocka_unit_test(test_long_words_are_cut),
+                cmocka_unit_test(test_targets),
+                cmocka_unit_test(test_stem_of_bad_command),
+                cmocka_unit_test(test_variables),
                 cmocka_unit_test(test_variables_refused),
         };
 

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The verb table holds together: names are one verb's alone, fallbacks and examples are what the parser takes, help fits. */
+/* The verb table holds together: names are one verb's alone, fallbacks and examples are what the parser takes, help
+ * fits. */
 #include "command_test.h"
 
 #include <ctype.h>
@@ -13,9 +14,11 @@ static void check_width(const char *topic)
         for (const char *line = text; *line != '\0';) {
                 size_t length = strcspn(line, "\n");
                 if (length > 80)
-                        fail_msg("help on %s: more than 80 columns: %.*s", topic == NULL ? "all" : topic, (int)length, line);
+                        fail_msg("help on %s: more than 80 columns: %.*s", topic == NULL ? "all" : topic, (int)length,
+                                 line);
                 if (length > 0 && line[length - 1] == ' ')
-                        fail_msg("help on %s: blank at the end of: %.*s", topic == NULL ? "all" : topic, (int)length, line);
+                        fail_msg("help on %s: blank at the end of: %.*s", topic == NULL ? "all" : topic, (int)length,
+                                 line);
                 line += length + (line[length] == '\n');
         }
         free(text);
@@ -76,15 +79,19 @@ static void test_examples(void **state)
                 owned_request struct request request = {0};
                 struct cowherd_error err = {0};
                 assert_non_null(verb->example);
-                check_taken(verb->example, request_parse(verb->of_self ? COWHERD_SELF : COWHERD_LXD, verb->example, NULL, &request, &err), &err);
+                check_taken(
+                        verb->example,
+                        request_parse(verb->of_self ? COWHERD_SELF : COWHERD_LXD, verb->example, NULL, &request, &err),
+                        &err);
                 assert_int_equal(request.verb->id, id);
         }
 }
 
 static void test_what_works_now(void **state)
 {
-        static const char works[] = "status setup teardown register_base list_bases info remove_base clone_from_base list usage rename "
-                                    "delete cleanup doctor run help";
+        static const char works[] =
+                "status setup teardown register_base list_bases info remove_base clone_from_base list usage rename "
+                "delete cleanup doctor run help";
 
         (void)state;
         for (size_t i = 0; cowherd_verb_at(i) != NULL; i++)
@@ -115,7 +122,8 @@ static void test_help_names_every_verb(void **state)
 
 static void test_help_fits(void **state)
 {
-        static const char *const topics[] = {"syntax", "types", "targets", "QEMU", "lxd", "nspawn", "stores", "answers", "codes", "rexx"};
+        static const char *const topics[] = {"syntax", "types",  "targets", "QEMU",  "lxd",
+                                             "nspawn", "stores", "answers", "codes", "rexx"};
 
         (void)state;
         check_width(NULL);
@@ -131,7 +139,8 @@ static void test_help_refused(void **state)
         char *text = NULL;
 
         (void)state;
-        check_refused("help", cowherd_help("clone_form_base", &text, &err), &err, "did you mean 'clone_from_base'", "help");
+        check_refused("help", cowherd_help("clone_form_base", &text, &err), &err, "did you mean 'clone_from_base'",
+                      "help");
         check_refused("help", cowherd_help("tpyes", &text, &err), &err, "did you mean 'types'", NULL);
         check_refused("help", cowherd_help("qqqqqqqqqq", &text, &err), &err, "there is no help on", NULL);
         assert_null(text);
@@ -155,8 +164,13 @@ static void test_targets(void **state)
 
 static void test_names_by_target(void **state)
 {
-        static const char *const everywhere[] = {"a", "A-1", "web-1", "x9"}, *const qemu_only[] = {"a_b", "a.b", "vm.1_x"},
-                                 *const nowhere[] = {"", "1a", "-a", "a-", "a b", "a*", "_a", ".a", "a/b", "a\x7f", "\xc3\xa9"};
+        static const char *const everywhere[] = {"a", "A-1", "web-1", "x9"},
+                                 *const qemu_only[] = {"a_b", "a.b", "vm.1_x"}, *const nowhere[] = {"",        "1a",
+                                                                                                    "-a",      "a-",
+                                                                                                    "a b",     "a*",
+                                                                                                    "_a",      ".a",
+                                                                                                    "a/b",     "a\x7f",
+                                                                                                    "\xc3\xa9"};
         struct cowherd_error err = {0};
 
         (void)state;
@@ -166,20 +180,29 @@ static void test_names_by_target(void **state)
         for (size_t i = 0; i < array_length(qemu_only); i++) {
                 check_taken(qemu_only[i], name_check(COWHERD_QEMU, qemu_only[i], &err), &err);
                 check_taken(qemu_only[i], name_check(COWHERD_ANY, qemu_only[i], &err), &err);
-                check_refused(qemu_only[i], name_check(COWHERD_LXD, qemu_only[i], &err), &err, "holds '_' or '.'", "a name is");
-                check_refused(qemu_only[i], name_check(COWHERD_NSPAWN, qemu_only[i], &err), &err, "holds '_' or '.'", NULL);
+                check_refused(qemu_only[i], name_check(COWHERD_LXD, qemu_only[i], &err), &err, "holds '_' or '.'",
+                              "a name is");
+                check_refused(qemu_only[i], name_check(COWHERD_NSPAWN, qemu_only[i], &err), &err, "holds '_' or '.'",
+                              NULL);
         }
         for (size_t i = 0; i < array_length(nowhere); i++)
                 for (unsigned target = 0; target <= COWHERD_ANY; target++)
-                        check_refused(nowhere[i], name_check((enum cowherd_target)target, nowhere[i], &err), &err, "name '", "a name is");
+                        check_refused(nowhere[i], name_check((enum cowherd_target)target, nowhere[i], &err), &err,
+                                      "name '", "a name is");
 }
 
 int main(void)
 {
         const struct CMUnitTest tests[] = {
-                cmocka_unit_test(test_names_are_unique), cmocka_unit_test(test_parameters),     cmocka_unit_test(test_examples),
-                cmocka_unit_test(test_what_works_now),   cmocka_unit_test(test_help_names_every_verb), cmocka_unit_test(test_help_fits),
-                cmocka_unit_test(test_help_refused),     cmocka_unit_test(test_targets),        cmocka_unit_test(test_names_by_target),
+                cmocka_unit_test(test_names_are_unique),
+                cmocka_unit_test(test_parameters),
+                cmocka_unit_test(test_examples),
+                cmocka_unit_test(test_what_works_now),
+                cmocka_unit_test(test_help_names_every_verb),
+                cmocka_unit_test(test_help_fits),
+                cmocka_unit_test(test_help_refused),
+                cmocka_unit_test(test_targets),
+                cmocka_unit_test(test_names_by_target),
         };
 
         return cmocka_run_group_tests(tests, NULL, NULL);

@@ -28,7 +28,9 @@ static const struct {
         {WORDS("clone", "b"), VERB_CLONE_FROM_BASE, {{KEY_BASE, "b"}, {KEY_NAME, NULL}}},
         {WORDS("clone", "c", "base=b"), VERB_CLONE_FROM_BASE, {{KEY_BASE, "b"}, {KEY_NAME, "c"}}},
         {WORDS("clone-from-base", "--base", "b", "--name=c"), VERB_CLONE_FROM_BASE, {{KEY_BASE, "b"}, {KEY_NAME, "c"}}},
-        {WORDS("clone", "b", "c", "--disk-size", "2G", "--start"), VERB_CLONE_FROM_BASE, {{KEY_DISK_SIZE, "2G"}, {KEY_START, "true"}}},
+        {WORDS("clone", "b", "c", "--disk-size", "2G", "--start"),
+         VERB_CLONE_FROM_BASE,
+         {{KEY_DISK_SIZE, "2G"}, {KEY_START, "true"}}},
         {WORDS("clone", "--start", "b", "c"), VERB_CLONE_FROM_BASE, {{KEY_BASE, "b"}, {KEY_START, "true"}}},
         {WORDS("clone", "--start", "no", "b", "c"), VERB_CLONE_FROM_BASE, {{KEY_BASE, "b"}, {KEY_START, "no"}}},
         {WORDS("clone", "b", "disk-size=2G"), VERB_CLONE_FROM_BASE, {{KEY_DISK_SIZE, "2G"}}},
@@ -36,19 +38,26 @@ static const struct {
         {WORDS("rename", "b", "name=a"), VERB_RENAME, {{KEY_NAME, "a"}, {KEY_AS, "b"}}},
         {WORDS("delete", "web-*", "--force"), VERB_DELETE, {{KEY_NAME, "web-*"}, {KEY_FORCE, "true"}}},
         {WORDS("list"), VERB_LIST, {{KEY_NAME, NULL}}},
-        {WORDS("register_base", "b", "image=ubuntu:22.04"), VERB_REGISTER_BASE, {{KEY_NAME, "b"}, {KEY_IMAGE, "ubuntu:22.04"}}},
+        {WORDS("register_base", "b", "image=ubuntu:22.04"),
+         VERB_REGISTER_BASE,
+         {{KEY_NAME, "b"}, {KEY_IMAGE, "ubuntu:22.04"}}},
         {WORDS("register_base", "b", "x.qcow2"), VERB_REGISTER_BASE, {{KEY_NAME, "b"}, {KEY_IMAGE, "x.qcow2"}}},
         {WORDS("exec", "c", "--", "uname", "-a"), VERB_EXECUTE, {{KEY_NAME, "c"}, {KEY_COMMAND, "uname -a"}}},
         {WORDS("exec", "c", "--", "ls | wc"), VERB_EXECUTE, {{KEY_COMMAND, "ls | wc"}}},
-        {WORDS("exec", "c", "--", "sh", "-c", "echo 'a b' $HOME", ""), VERB_EXECUTE,
+        {WORDS("exec", "c", "--", "sh", "-c", "echo 'a b' $HOME", ""),
+         VERB_EXECUTE,
          {{KEY_COMMAND, "sh -c 'echo '\\''a b'\\'' $HOME' ''"}}},
         {WORDS("exec", "c", "--command=-x"), VERB_EXECUTE, {{KEY_COMMAND, "-x"}}},
         {WORDS("exec", "c", "command=-x"), VERB_EXECUTE, {{KEY_COMMAND, "-x"}}},
         {WORDS("exec", "c", "command=two words"), VERB_EXECUTE, {{KEY_COMMAND, "two words"}}},
         {WORDS("exec", "c", "command={{x}}"), VERB_EXECUTE, {{KEY_COMMAND, "{{x}}"}}},
-        {WORDS("exec", "--working-dir", "/tmp", "c", "--", "ls"), VERB_EXECUTE, {{KEY_WORKING_DIR, "/tmp"}, {KEY_NAME, "c"}}},
+        {WORDS("exec", "--working-dir", "/tmp", "c", "--", "ls"),
+         VERB_EXECUTE,
+         {{KEY_WORKING_DIR, "/tmp"}, {KEY_NAME, "c"}}},
         {WORDS("help", "clone"), VERB_HELP, {{KEY_TOPIC, "clone"}}},
-        {WORDS("copy_from", "c", "/etc/hosts", "hosts"), VERB_COPY_FROM, {{KEY_REMOTE, "/etc/hosts"}, {KEY_LOCAL, "hosts"}}},
+        {WORDS("copy_from", "c", "/etc/hosts", "hosts"),
+         VERB_COPY_FROM,
+         {{KEY_REMOTE, "/etc/hosts"}, {KEY_LOCAL, "hosts"}}},
 };
 
 static void test_taken(void **state)
@@ -57,14 +66,17 @@ static void test_taken(void **state)
         for (size_t i = 0; i < array_length(taken); i++) {
                 owned_request struct request request = {0};
                 struct cowherd_error err = {0};
-                int failed = request_parse_words(COWHERD_ANY, length_of(taken[i].words), taken[i].words, &request, &err);
+                int failed =
+                        request_parse_words(COWHERD_ANY, length_of(taken[i].words), taken[i].words, &request, &err);
                 if (failed != 0)
                         fail_msg("case %zu (%s) refused: %s", i, taken[i].words[0], err.text);
                 assert_int_equal(request.verb->id, taken[i].verb);
-                for (size_t j = 0; j < array_length(taken[i].values) && (j == 0 || taken[i].values[j].text != NULL); j++) {
+                for (size_t j = 0; j < array_length(taken[i].values) && (j == 0 || taken[i].values[j].text != NULL);
+                     j++) {
                         const char *text = request_text(&request, taken[i].values[j].key);
                         if (!str_equal(text, taken[i].values[j].text))
-                                fail_msg("case %zu: '%s' instead of '%s'", i, text == NULL ? "(null)" : text, taken[i].values[j].text);
+                                fail_msg("case %zu: '%s' instead of '%s'", i, text == NULL ? "(null)" : text,
+                                         taken[i].values[j].text);
                 }
         }
 }
@@ -101,10 +113,12 @@ static void test_refused(void **state)
         (void)state;
         for (size_t i = 0; i < array_length(refused); i++) {
                 owned_request struct request request = {0};
-                int failed = request_parse_words(COWHERD_ANY, length_of(refused[i].words), refused[i].words, &request, &err);
+                int failed =
+                        request_parse_words(COWHERD_ANY, length_of(refused[i].words), refused[i].words, &request, &err);
                 check_refused(refused[i].words[0], failed, &err, refused[i].text, refused[i].hint);
         }
-        check_refused("no words", request_parse_words(COWHERD_ANY, 0, NULL, &none, &err), &err, "the command is empty", NULL);
+        check_refused("no words", request_parse_words(COWHERD_ANY, 0, NULL, &none, &err), &err, "the command is empty",
+                      NULL);
 }
 
 int main(void)
