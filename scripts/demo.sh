@@ -19,7 +19,7 @@ herd=$place/herd
 cowherd=${COWHERD_PROGRAM:-$top/build/cowherd}
 
 say() {
-        printf '%s\n' "$*"
+        printf '%s\n' "$@"
 }
 
 give_up() {
@@ -27,19 +27,24 @@ give_up() {
         exit "${code:-71}"
 }
 
+# remove_all TARGET LIST-VERB REMOVE-VERB: by name, as there may be none.
+remove_all() {
+        "$cowherd" --json "$1" "$2" | jq -r '.items[]?.name' | while read -r name; do
+                "$cowherd" "$1" "$3" "name=$name" >/dev/null || true
+        done
+}
+
 # Takes all clones and bases out of the demo's herd, then the herd and its LXD. What does not go is told, and left.
 clean() {
         if [ -e "$herd/catalogue.db" ] && [ -x "$cowherd" ]; then
                 for target in qemu lxd nspawn; do
-                        "$cowherd" "$target" delete 'name=*' force=true >/dev/null || true
-                        "$cowherd" --json "$target" list_bases | jq -r '.items[]?.name' | while read -r name; do
-                                "$cowherd" "$target" remove_base "name=$name" >/dev/null || true
-                        done
+                        remove_all "$target" list delete
+                        remove_all "$target" list_bases remove_base
                 done
                 "$cowherd" cleanup >/dev/null || true
         fi
         if [ -d "$place/lxd" ]; then
-                lxd_stop "$place"
+                lxd_stop "$place" || true # it says itself what fails
         fi
         if grep -qs " $place/" /proc/self/mountinfo; then
                 give_up "something is still mounted in '$place'; it is left as it is"
