@@ -75,7 +75,8 @@ define_owned(struct catalogue_rows, catalogue_rows_free)
 
 /*
  * Opens, or makes, the catalogue in a folder (catalogue.db). A schema newer than ours is 78, its file untouched; one that
- * is no catalogue, or damaged, is 78 with its path. With `create` false, no catalogue there is 1 and nothing is made.
+ * is no catalogue, or damaged, is 78 with its path. With `create` false, no catalogue there is 1 and nothing is made. Whoever
+ * copies the file copies catalogue.db-wal with it: what was written last stands there, also after everybody has closed it.
  */
 int catalogue_open(int folder, const char *folder_path, bool create, struct catalogue **ret, struct cowherd_error *err) must_check;
 void catalogue_close(struct catalogue *catalogue);
@@ -98,9 +99,12 @@ typedef int catalogue_reserved_fn(void *context, const struct catalogue_row *row
 int catalogue_reserve(struct catalogue *catalogue, struct catalogue_row *rows, size_t count, const char *operation,
                       catalogue_reserved_fn *reserved, void *context, struct catalogue_row *ret_taken,
                       struct cowherd_error *err) must_check;
-/* Writes all that is in the rows, makes them READY and ends their intents, in one transaction. */
+/*
+ * Writes all that is in the rows (but target and name, which were reserved), makes them READY and ends their intents, in one
+ * transaction. One that is gone is 66. Another base_id than before moves the row to that base.
+ */
 int catalogue_settle(struct catalogue *catalogue, const struct catalogue_row *rows, size_t count, struct cowherd_error *err) must_check;
-/* Marks objects DELETING with an intent, in one transaction; 1 where one of them is not READY (any more). */
+/* Marks objects DELETING with an intent, in one transaction; 1 where one of them is not READY (any more), 75 where others stand on it. */
 int catalogue_mark_deleting(struct catalogue *catalogue, const uint64_t *ids, size_t count, const char *operation,
                             struct cowherd_error *err) must_check;
 /*
@@ -127,7 +131,7 @@ int catalogue_list(struct catalogue *catalogue, enum cowherd_target target, enum
                    struct catalogue_rows *ret, struct cowherd_error *err) must_check;
 /* Rows in phase CREATING or DELETING, of all targets, appended to *ret. */
 int catalogue_unfinished(struct catalogue *catalogue, struct catalogue_rows *ret, struct cowherd_error *err) must_check;
-/* Clones whose expires_ms has passed. */
+/* READY clones whose expires_ms has passed. */
 int catalogue_expired(struct catalogue *catalogue, uint64_t now_ms, struct catalogue_rows *ret, struct cowherd_error *err) must_check;
 /* How many READY bases and clones a target has (COWHERD_ANY: all). */
 int catalogue_count(struct catalogue *catalogue, enum cowherd_target target, uint64_t *ret_bases, uint64_t *ret_clones,

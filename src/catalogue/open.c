@@ -15,6 +15,7 @@
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -135,8 +136,13 @@ static int set_up(struct catalogue *catalogue, struct cowherd_error *err)
 /* Why the file cannot be opened for reading and writing; SQLite does not tell. 1 where there is none. */
 static int explain(int folder, const struct catalogue *catalogue, struct cowherd_error *err)
 {
-        if (faccessat(folder, CATALOGUE_FILE, R_OK | W_OK, AT_EACCESS) == 0)
+        struct stat it;
+
+        if (faccessat(folder, CATALOGUE_FILE, R_OK | W_OK, AT_EACCESS) == 0) {
+                if (fstatat(folder, CATALOGUE_FILE, &it, 0) == 0 && !S_ISREG(it.st_mode))
+                        return fail_not_ours(catalogue, "it is no regular file", err);
                 return catalogue_fail(catalogue, err);
+        }
         return errno == ENOENT ? 1 : fail_errno(err, "cannot open the catalogue '%s'", catalogue->path);
 }
 
