@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * build/bench/clone: what a clone costs, beside the raw tool that would make it, on this machine, now. Run as root. It makes
- * a herd of its own, a btrfs pool, a ZFS pool and an LXD daemon in one temporary folder (bench/fixtures.sh), and takes all
- * of it away again. Each row says what is compared; `--json` prints the rows for machines.
+ * build/bench/clone: what a clone costs, beside the raw tool that would make it, on this machine, now. Run as root. It works
+ * in a herd of its own, a btrfs pool, a ZFS pool and an LXD daemon in one temporary folder (bench/fixtures.sh), all of
+ * which is taken away again. Each row says what is compared; `--json` prints the rows for machines.
  *
  *     build/bench/clone [--json] [--quick] [--only TEXT]
  */
@@ -25,10 +25,10 @@
 #define ROWS_MAX 32
 #define MANY 256
 
-static char folder[64];  /* everything is in it */
-static char herd_root[96], small_root[96];
+static char folder[96];  /* everything is in it */
+static char herd_root[160], small_root[160];
 static struct cowherd_herd *herd, *small_herd; /* the one with 10,000 clones later on, and one with ten */
-static char qemu_base[256], btrfs_base[256], btrfs_pool[256], zfs_base[256];
+static char qemu_base[256], btrfs_base[256], btrfs_pool[256], zfs_base[256], zfs_raw_stem[256];
 static bool quick;
 
 /* ---- speaking to cowherd ---- */
@@ -89,7 +89,7 @@ static double qemu_in_process(unsigned run)
 
 static double qemu_img(unsigned run)
 {
-        char path[128];
+        char path[256];
 
         (void)snprintf(path, sizeof path, "%s/raw-%u.qcow2", folder, run);
         const char *argv[] = {"qemu-img", "create", "-q", "-f", "qcow2", "-b", qemu_base, "-F", "qcow2", path, NULL};
@@ -144,7 +144,7 @@ static double qemu_bytes(unsigned run)
 
 static double qemu_img_bytes(unsigned run)
 {
-        char path[128];
+        char path[256];
 
         (void)snprintf(path, sizeof path, "%s/size-%u.qcow2", folder, run);
         const char *argv[] = {"qemu-img", "create", "-q", "-f", "qcow2", "-b", qemu_base, "-F", "qcow2", path, NULL};
@@ -181,7 +181,7 @@ static double make_folder(const char *path)
 /* The raw way: three folders and mount(2), and nothing remembered. */
 static double overlay_raw(unsigned run)
 {
-        char upper[128], work[128], merged[128], options[640];
+        char upper[256], work[256], merged[256], options[1024];
 
         (void)snprintf(upper, sizeof upper, "%s/upper-%u", folder, run);
         (void)snprintf(work, sizeof work, "%s/work-%u", folder, run);
@@ -274,7 +274,7 @@ static double zfs_in_process(unsigned run)
 
 static double zfs_raw(unsigned run)
 {
-        const char *clone = numbered("cowherdbench/raw-", run);
+        const char *clone = numbered(zfs_raw_stem, run);
         const char *make[] = {"zfs", "clone", "-o", "canmount=noauto", zfs_base, clone, NULL}, *destroy[] = {"zfs", "destroy", clone, NULL};
         double ms = measure_program(make);
 
@@ -401,24 +401,44 @@ static double nspawn_in_small(unsigned run)
 
 /* ---- fixtures ---- */
 
-static void fixtures(const char *what)
+/* The program runs itself inside its fixtures, which outlive it and so can be taken away whatever becomes of it. */
+static int run_in_fixtures(int argc, char **argv)
 {
-        const char *argv[] = {"bash", COWHERD_BENCH_FIXTURES, what, folder, NULL};
+        const char **words = calloc((size_t)argc + 4, sizeof *words);
+        size_t count = 0;
 
-        if (!measure_try(argv) && strcmp(what, "up") == 0)
-                measure_die("the fixtures could not be made; run 'bash bench/fixtures.sh up DIR' to see why");
+        if (words == NULL)
+                measure_die("out of memory");
+        words[count++] = "bash";
+        words[count++] = COWHERD_BENCH_FIXTURES;
+        char self[4096];
+        ssize_t length = readlink("/proc/self/exe", self, sizeof self - 1);
+        if (length < 0)
+                measure_die("cannot find this program");
+        self[length] = '\0';
+        words[count++] = self;
+        for (int i = 1; i < argc; i++)
+                words[count++] = argv[i];
+        (void)execvp(words[0], (char *const *)(uintptr_t)words);
+        measure_die("cannot run bash");
 }
 
+/* Leaves the places that setup made: the pools must be empty and unmounted before the fixtures go. */
 static void tear_down(void)
 {
-        static bool done;
-
-        if (done || folder[0] == '\0')
-                return;
-        done = true;
+        for (int target = 0; target < COWHERD_ENGINES; target++) {
+                cowherd_answer_free(cowherd_execute(herd, (enum cowherd_target)target, "delete name=*", NULL));
+                struct cowherd_answer *bases = cowherd_execute(herd, (enum cowherd_target)target, "list_bases", NULL);
+                for (size_t i = 0; i < cowherd_answer_items(bases); i++) {
+                        char command[128];
+                        (void)snprintf(command, sizeof command, "remove_base name=%s", cowherd_answer_item_get(bases, i, "name"));
+                        cowherd_answer_free(cowherd_execute(herd, (enum cowherd_target)target, command, NULL));
+                }
+                cowherd_answer_free(bases);
+                cowherd_answer_free(cowherd_execute(herd, (enum cowherd_target)target, "teardown", NULL));
+        }
         cowherd_close(herd);
         cowherd_close(small_herd);
-        fixtures("down");
 }
 
 static struct cowherd_herd *open_herd(const char *root)
@@ -464,20 +484,15 @@ static void set_up_btrfs(void)
 
 static void set_up_zfs(void)
 {
-        (void)say(COWHERD_NSPAWN, "setup store=zfs pool=cowherdbench");
+        (void)snprintf(zfs_base, sizeof zfs_base, "%s/raw@base", getenv("FIXTURE_POOL")); /* the fixtures made it */
+        (void)snprintf(zfs_raw_stem, sizeof zfs_raw_stem, "%s/raw-", getenv("FIXTURE_POOL"));
+        (void)say(COWHERD_NSPAWN, "setup store=zfs pool=%s", getenv("FIXTURE_POOL"));
         (void)say(COWHERD_NSPAWN, "register_base name=on-zfs rootfs=%s/tree store=zfs", folder);
-        (void)snprintf(zfs_base, sizeof zfs_base, "cowherdbench/raw@base"); /* the fixtures made it */
 }
 
 static void set_up_lxd(void)
 {
-        char command[512];
-        char path[128];
-
-        (void)snprintf(path, sizeof path, "%s/lxd", folder);
-        (void)setenv("LXD_DIR", path, 1);
-        (void)snprintf(command, sizeof command, "register_base name=ct rootfs=%s/debian", folder);
-        (void)say_to(herd, COWHERD_LXD, command, NULL, NULL, 0);
+        (void)say(COWHERD_LXD, "register_base name=ct rootfs=%s/debian", folder);
 }
 
 static void set_up_large(void)
@@ -561,17 +576,16 @@ int main(int argc, char **argv)
         }
         if (geteuid() != 0)
                 return (void)fprintf(stderr, "bench: needs root: it mounts, and starts LXD\n"), 77;
-        (void)snprintf(folder, sizeof folder, "/var/tmp/cowherd-bench-XXXXXX");
-        if (mkdtemp(folder) == NULL)
-                return (void)fprintf(stderr, "bench: cannot make '%s'\n", folder), 71;
-        (void)atexit(tear_down);
+        if (getenv("COWHERD_BENCH_DIR") == NULL)
+                return run_in_fixtures(argc, argv);
+        (void)snprintf(folder, sizeof folder, "%.95s", getenv("COWHERD_BENCH_DIR"));
         (void)snprintf(herd_root, sizeof herd_root, "%s/herd", folder);
         (void)snprintf(small_root, sizeof small_root, "%s/small", folder);
-        fixtures("up");
         for (size_t i = 0; i < sizeof groups / sizeof groups[0]; i++)
                 count += take_group(&groups[i], only, rows + count);
         if (isatty(STDERR_FILENO))
                 (void)fprintf(stderr, "\r\033[K");
+        tear_down();
         json ? measure_print_json(rows, count) : measure_print_table(rows, count);
         return 0;
 }

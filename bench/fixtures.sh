@@ -1,25 +1,40 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: Apache-2.0
 #
-# What build/bench/clone measures on, in one folder:  bench/fixtures.sh up DIR | down DIR
+# What build/bench/clone measures on: bench/fixtures.sh PROGRAM [ARGUMENT …] makes it, runs the program with
+# COWHERD_BENCH_DIR set, and takes everything away again, however that ends. In the folder:
 #
-#     DIR/disk.qcow2   a 20 GiB disk with 256 MiB written     DIR/tree     a small tree, for figures in microseconds
-#     DIR/debian       a Debian tree with systemd             DIR/lxd      an LXD daemon with a btrfs pool, and in it "raw",
-#     zpool cowherdbench, with cowherdbench/raw@base                       an instance that was never started, with a snapshot
+#     disk.qcow2   a 20 GiB disk with 256 MiB written      tree/    a small tree, for figures in microseconds
+#     debian/      a Debian tree with systemd              x/lxd/   an LXD daemon with a btrfs pool, and in it "raw", an
+#     $FIXTURE_POOL  a ZFS pool, in it raw@base                     instance that was never started, with snapshot "base"
 set -eu
-here=$(cd "$(dirname "$0")" && pwd)
-. "$here/../tests/lib/fixtures.sh"
-. "$here/../tests/lib/lxd.sh"
-. "$here/../tests/lib/images.sh"
+COWHERD_TOP=$(cd "$(dirname "$0")/.." && pwd)
+export COWHERD_TOP
+cd "$COWHERD_TOP"
+. tests/lib/fixtures.sh
+. tests/lib/images.sh
+. tests/lib/lxd.sh
 
-make_disk() {
-        qemu-img create -q -f qcow2 "$1/disk.qcow2" 20G
-        qemu-io -f qcow2 -c 'write -P 7 0 256M' "$1/disk.qcow2" >/dev/null
+clean_up() {
+        local status=$?
+        lxd_stop "$FIXTURE_DIR/x" || true
+        fixture_cleanup || true
+        exit "$status"
 }
 
-make_small_tree() {
-        mkdir -p "$1/tree/etc" "$1/tree/usr/bin" "$1/tree/bin" "$1/tree/var/lib"
-        printf 'ID=bench\nVERSION_ID=1\n' >"$1/tree/etc/os-release"
-        cp /bin/true "$1/tree/usr/bin/true"
-        cp /bin/true "$1/tree/bin/sh"
-}
+images_prepare
+fixture_begin
+trap clean_up EXIT
+qemu-img create -q -f qcow2 "$FIXTURE_DIR/disk.qcow2" 20G
+qemu-io -f qcow2 -c 'write -P 7 0 256M' "$FIXTURE_DIR/disk.qcow2" >/dev/null
+image_tree "$FIXTURE_DIR/tree"
+ln -s "$IMAGES/tree" "$FIXTURE_DIR/debian"
+fixture_zfs 2G
+zfs create -o canmount=noauto "$FIXTURE_POOL/raw"
+zfs snapshot "$FIXTURE_POOL/raw@base"
+mkdir "$FIXTURE_DIR/x"
+lxd_start "$FIXTURE_DIR/x"
+lxc image import "$IMAGES/metadata.tar" "$IMAGES/rootfs.tar" --alias raw >/dev/null
+lxc init raw raw >/dev/null
+lxc snapshot raw base
+COWHERD_BENCH_DIR=$FIXTURE_DIR "$@"

@@ -27,7 +27,7 @@ static void append(char *buffer, const char *text)
         buffer[used + length] = '\0';
 }
 
-static void set_text(struct cowherd_error *err, enum cowherd_code code, int os_errno, const char *format, va_list args)
+format_like(4, 0) static void set_text(struct cowherd_error *err, enum cowherd_code code, int os_errno, const char *format, va_list args)
 {
         char text[COWHERD_ERROR_TEXT_BYTES]; /* apart from *err: an argument may point into it */
 
