@@ -10,15 +10,24 @@ static void fields_of_verb(struct cowherd_answer *answer, const struct cowherd_v
         answer_flag(answer, "available", verb->available);
 }
 
+/* A topic that is no verb: codes, language … as the shell shows it. */
+static int help_of_topic(struct call *call, const char *topic, struct cowherd_error *err)
+{
+        owned_str char *text = NULL;
+
+        if (cowherd_help(topic, &text, err) < 0)
+                return -1;
+        answer_text(call->answer, "text", text);
+        answer_done(call->answer, "help on '%s'", topic);
+        return 0;
+}
+
 static int help_of_one(struct call *call, const char *name, struct cowherd_error *err)
 {
         const struct cowherd_verb *verb = cowherd_verb_find(name);
-        const char *nearest = cowherd_verb_suggest(name);
 
-        if (verb == NULL && nearest != NULL)
-                return fail(err, COWHERD_USAGE, "verb '%s' is not known (did you mean '%s'?)", name, nearest);
         if (verb == NULL)
-                return fail(err, COWHERD_USAGE, "verb '%s' is not known", name);
+                return help_of_topic(call, name, err);
         fields_of_verb(call->answer, verb);
         answer_text(call->answer, "example", verb->example);
         answer_list(call->answer);

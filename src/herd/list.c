@@ -119,8 +119,9 @@ static int info_of_base(struct call *call, const struct catalogue_row *row)
 int verb_info(struct call *call, struct cowherd_error *err)
 {
         struct catalogue_row row owned_by(catalogue_row_free) = {0};
+        if (str_is_pattern(request_text(call->request, KEY_NAME)))
+                return verb_list(call, err);
         int got = open_to_read(call, err);
-
         if (got < 0)
                 return -1;
         if (got > 0)

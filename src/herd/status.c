@@ -146,7 +146,8 @@ int verb_status(struct call *call, struct cowherd_error *err)
 
 struct findings {
         struct cowherd_answer *answer;
-        size_t bad;
+        size_t bad;      /* problems: an engine that nobody uses and that isn't there is none */
+        size_t engines;  /* how many are ready */
 };
 
 static void add_finding(struct findings *findings, const char *check, bool ok, const char *detail, const char *advice)
@@ -157,6 +158,15 @@ static void add_finding(struct findings *findings, const char *check, bool ok, c
         answer_text(findings->answer, "detail", detail);
         answer_text(findings->answer, "advice", ok || str_is_empty(advice) ? NULL : advice);
         findings->bad += !ok;
+}
+
+/* Whether the herd has anything of this engine: only then is it a problem that it can't be used. */
+static bool is_in_use(struct cowherd_herd *herd, enum cowherd_target target)
+{
+        uint64_t bases = 0, clones = 0;
+        struct cowherd_error ignored;
+
+        return herd->catalogue != NULL && catalogue_count(herd->catalogue, target, &bases, &clones, &ignored) == 0 && bases + clones > 0;
 }
 
 static void check_engine(struct cowherd_herd *herd, struct findings *findings, enum cowherd_target target)
@@ -172,8 +182,11 @@ static void check_engine(struct cowherd_herd *herd, struct findings *findings, e
                 return;
         }
         add_finding(findings, check, probe.available, probe.available ? probe.version : probe.reason, probe.hint);
-        if (!probe.available)
+        findings->engines += probe.available;
+        if (!probe.available) {
+                findings->bad -= !is_in_use(herd, target);
                 return;
+        }
         bool found = choice_make(herd, target, kind_of_target(target), NULL, false, &choice, &err) == 0;
         add_finding(findings, store, found, found ? choice.driver->name : err.text, err.hint);
 }
@@ -222,10 +235,12 @@ int verb_doctor(struct call *call, struct cowherd_error *err)
                 return -1;
         answer_items_end(call->answer);
         answer_number(call->answer, "problems", findings.bad);
+        answer_number(call->answer, "engines", findings.engines);
+        if (findings.engines == 0)
+                return fail(err, COWHERD_UNAVAILABLE, "no engine can be used here");
         if (findings.bad == 0) {
-                answer_done(call->answer, "everything is well");
+                answer_done(call->answer, "no problem found; %zu of %d engines are ready", findings.engines, COWHERD_ENGINES);
                 return 0;
         }
-        (void)fail(err, COWHERD_UNAVAILABLE, "%zu problem%s found", findings.bad, findings.bad == 1 ? "" : "s");
-        return fail_hint(err, "each is told with what to do; engines that you don't use need nothing");
+        return fail(err, COWHERD_UNAVAILABLE, "%zu problem%s found: each is told with what to do", findings.bad, findings.bad == 1 ? "" : "s");
 }
