@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * btrfs: a base is a read-only subvolume bases/ID/tree, a clone a writable snapshot of it, clones/ID/tree. The ioctls are
- * made here (linux/btrfs.h), as one snapshot is one call; libbtrfsutil serves where subvolumes are nested.
+ * btrfs: a base is a read-only subvolume bases/ID/tree, a clone a writable snapshot of it, clones/ID/tree. The ioctls
+ * are made here (linux/btrfs.h), as one snapshot is one call; libbtrfsutil serves where subvolumes are nested.
  *
  * A snapshot waits for its transaction, and the folder it is made in stays locked meanwhile. Each clone has a folder of
  * its own, so many threads share one transaction: 256 clones at 128 threads take 0.3 ms each instead of 4.
@@ -59,7 +59,8 @@ static int try_subvolume(const struct store_place *place, struct cowherd_error *
         return 0;
 }
 
-static int btrfs_probe(const struct store_place *place, enum store_kind kind, struct store_probe *ret, struct cowherd_error *err)
+static int btrfs_probe(const struct store_place *place, enum store_kind kind, struct store_probe *ret,
+                       struct cowherd_error *err)
 {
         struct cowherd_error why = {0};
 
@@ -68,7 +69,8 @@ static int btrfs_probe(const struct store_place *place, enum store_kind kind, st
                 return folder_unusable(ret, "btrfs keeps trees only; disks on btrfs are shared by reflink");
         const char *type = file_system_name(place->fd);
         if (!str_equal(type, "btrfs")) {
-                (void)fail(&why, COWHERD_UNAVAILABLE, "'%s' is on %s ('setup store=btrfs' makes a pool)", place->folder, type);
+                (void)fail(&why, COWHERD_UNAVAILABLE, "'%s' is on %s ('setup store=btrfs' makes a pool)", place->folder,
+                           type);
                 return folder_unusable(ret, why.text);
         }
         if (geteuid() != 0)
@@ -79,7 +81,8 @@ static int btrfs_probe(const struct store_place *place, enum store_kind kind, st
         return 0;
 }
 
-static int btrfs_prepare_base(const struct store_place *place, const struct store_object *base, struct cowherd_error *err)
+static int btrfs_prepare_base(const struct store_place *place, const struct store_object *base,
+                              struct cowherd_error *err)
 {
         owned_fd int folder = -1;
 
@@ -103,7 +106,8 @@ static int read_fingerprint(int tree, char **ret_text, struct cowherd_error *err
                 return fail_errno(err, "cannot look at the subvolume of the base");
         for (size_t i = 0; i < BTRFS_UUID_SIZE; i++)
                 (void)snprintf(hex + 2 * i, 3, "%02x", info.uuid[i]);
-        *ret_text = x_asprintf("btrfs:%s:%" PRIu64 "%s", hex, (uint64_t)info.ctransid, (flags & BTRFS_SUBVOL_RDONLY) != 0 ? "" : ":rw");
+        *ret_text = x_asprintf("btrfs:%s:%" PRIu64 "%s", hex, (uint64_t)info.ctransid,
+                               (flags & BTRFS_SUBVOL_RDONLY) != 0 ? "" : ":rw");
         return 0;
 }
 
@@ -120,7 +124,8 @@ static int refuse_nested(int tree, const struct store_object *base, struct cowhe
         return fail_hint(err, "make folders of them (cp -a --reflink), then register it again");
 }
 
-static int btrfs_seal_base(const struct store_place *place, const struct store_object *base, char **ret_fingerprint, struct cowherd_error *err)
+static int btrfs_seal_base(const struct store_place *place, const struct store_object *base, char **ret_fingerprint,
+                           struct cowherd_error *err)
 {
         owned_fd int tree = -1;
         struct file_usage usage;
@@ -154,8 +159,10 @@ static int btrfs_check_base(const struct store_place *place, const struct store_
                 return -1;
         if (str_equal(now, base->fingerprint))
                 return 0;
-        (void)folder_fail(base, COWHERD_DATA, str_ends(now, ":rw") ? "was changed since it was registered: it can be written"
-                                                                   : "was changed since it was registered", err);
+        (void)folder_fail(base, COWHERD_DATA,
+                          str_ends(now, ":rw") ? "was changed since it was registered: it can be written"
+                                               : "was changed since it was registered",
+                          err);
         return fail_hint(err, "remove the base and register it again; its clones go on");
 }
 
@@ -179,7 +186,8 @@ static bool is_subvolume(int folder, const char *name)
 {
         struct stat found;
 
-        return fstatat(folder, name, &found, AT_SYMLINK_NOFOLLOW) == 0 && S_ISDIR(found.st_mode) && found.st_ino == SUBVOLUME_INODE;
+        return fstatat(folder, name, &found, AT_SYMLINK_NOFOLLOW) == 0 && S_ISDIR(found.st_mode) &&
+               found.st_ino == SUBVOLUME_INODE;
 }
 
 /* A subvolume that holds others: they go first, for which those above them must be writable. */
@@ -192,7 +200,8 @@ static int remove_nested(int folder, const char *name, struct cowherd_error *err
                 return fail_errno(err, "cannot open the subvolume '%s'", name);
         if (ioctl(tree, BTRFS_IOC_SUBVOL_SETFLAGS, &flags) < 0)
                 return fail_errno(err, "cannot make the subvolume '%s' writable", name);
-        enum btrfs_util_error failed = btrfs_util_delete_subvolume_fd(folder, name, BTRFS_UTIL_DELETE_SUBVOLUME_RECURSIVE);
+        enum btrfs_util_error failed =
+                btrfs_util_delete_subvolume_fd(folder, name, BTRFS_UTIL_DELETE_SUBVOLUME_RECURSIVE);
         if (failed != BTRFS_UTIL_OK)
                 return fail_errno(err, "cannot remove the subvolumes in '%s' (%s)", name, btrfs_util_strerror(failed));
         return 0;
@@ -215,8 +224,8 @@ static int btrfs_destroy(const struct store_place *place, const struct store_obj
         return folder_destroy(place, object, err);
 }
 
-static int usage_of_clone(const struct store_place *place, const struct store_object *clone, int tree, struct store_usage *ret,
-                          struct cowherd_error *err)
+static int usage_of_clone(const struct store_place *place, const struct store_object *clone, int tree,
+                          struct store_usage *ret, struct cowherd_error *err)
 {
         struct file_usage written, below = {0};
 
@@ -235,8 +244,8 @@ static int usage_of_clone(const struct store_place *place, const struct store_ob
         return 0;
 }
 
-static int usage_of_base(const struct store_place *place, const struct store_object *base, int tree, struct store_usage *ret,
-                         struct cowherd_error *err)
+static int usage_of_base(const struct store_place *place, const struct store_object *base, int tree,
+                         struct store_usage *ret, struct cowherd_error *err)
 {
         struct file_usage size;
 
@@ -248,7 +257,8 @@ static int usage_of_base(const struct store_place *place, const struct store_obj
         return 0;
 }
 
-static int btrfs_usage(const struct store_place *place, const struct store_object *object, struct store_usage *ret, struct cowherd_error *err)
+static int btrfs_usage(const struct store_place *place, const struct store_object *object, struct store_usage *ret,
+                       struct cowherd_error *err)
 {
         owned_fd int folder = -1;
 
@@ -268,7 +278,8 @@ static int btrfs_usage(const struct store_place *place, const struct store_objec
 
 const struct store_driver store_btrfs = {
         .name = "btrfs",
-        .summary = "snapshots of subvolumes; 'setup store=btrfs' makes a pool where the filesystem is another; needs root",
+        .summary =
+                "snapshots of subvolumes; 'setup store=btrfs' makes a pool where the filesystem is another; needs root",
         .kinds = STORE_TREE,
         .parallel = 128,
         .setup = btrfs_pool_setup,

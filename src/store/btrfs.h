@@ -6,8 +6,10 @@
 
 /* The embedded pool, a loop-mounted file under the root folder (btrfs_pool.c). */
 int btrfs_pool_setup(const struct store_setup *setup, struct store_made *ret, struct cowherd_error *err) must_check;
-int btrfs_pool_attach(const struct store_setup *setup, const struct store_made *made, struct cowherd_error *err) must_check;
-int btrfs_pool_teardown(const struct store_setup *setup, const struct store_made *made, struct cowherd_error *err) must_check;
+int btrfs_pool_attach(const struct store_setup *setup, const struct store_made *made,
+                      struct cowherd_error *err) must_check;
+int btrfs_pool_teardown(const struct store_setup *setup, const struct store_made *made,
+                        struct cowherd_error *err) must_check;
 
 /*
  * What was written to a subvolume since it was made (btrfs_usage.c): its metadata, and the data extents of its own that

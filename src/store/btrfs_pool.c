@@ -5,8 +5,8 @@
  *
  * Two loop devices on one file would destroy it, so looking and mounting happen under pools/btrfs.lock. A file is made
  * and formatted beside and renamed into place: what has the final name is whole. Metadata is kept once (-m single), as
- * both copies would lie in the same file, and each clone would take twice the bytes. Deleted blocks are given back to the
- * file's own filesystem (discard=async makes holes in it).
+ * both copies would lie in the same file, and each clone would take twice the bytes. Deleted blocks are given back to
+ * the file's own filesystem (discard=async makes holes in it).
  */
 #include "store/btrfs.h"
 
@@ -22,14 +22,14 @@
 #include <sys/statvfs.h>
 #include <unistd.h>
 
-
 #define POOL_FOLDER "pools/btrfs"
 #define POOL_FILE "pools/btrfs.img"
 #define POOL_NEW "pools/btrfs.img.new"
 #define POOL_LOCK "btrfs.lock"
 #define POOL_OPTIONS "noatime,discard=async"
 #define POOL_DEFAULT_BYTES (20ull << 30)
-#define POOL_LEAST_BYTES (256ull << 20) /* mkfs.btrfs wants 109 MiB; with less than this there is no room for a tree */
+#define POOL_LEAST_BYTES (256ull << 20) /* mkfs.btrfs wants 109 MiB; with less than this there is no room for a tree   \
+                                         */
 #define MKFS_TIMEOUT_MS 120000
 
 /* statx(2) tells it without a look at the mount table. */
@@ -61,7 +61,8 @@ static int choose_size(int root, const struct store_setup *setup, uint64_t *ret_
                             number_format_size(setup->size_bytes, asked));
         if (bytes < POOL_LEAST_BYTES || bytes > free_bytes) {
                 (void)fail(err, COWHERD_IO, "no space for a btrfs pool of %s: '%s' has %s free",
-                           number_format_size(bytes < POOL_LEAST_BYTES ? POOL_LEAST_BYTES : bytes, asked), setup->root, free_text);
+                           number_format_size(bytes < POOL_LEAST_BYTES ? POOL_LEAST_BYTES : bytes, asked), setup->root,
+                           free_text);
                 return fail_hint(err, "give a smaller size=, or free some space");
         }
         *ret_bytes = bytes;
@@ -184,7 +185,8 @@ int btrfs_pool_attach(const struct store_setup *setup, const struct store_made *
         if (is_attached(root))
                 return 0;
         if (geteuid() != 0)
-                return fail(err, COWHERD_DENIED, "the btrfs pool of '%s' is not mounted, and mounting it needs root", setup->root);
+                return fail(err, COWHERD_DENIED, "the btrfs pool of '%s' is not mounted, and mounting it needs root",
+                            setup->root);
         if (take_lock(root, &pools, &lock, err) < 0)
                 return -1;
         return mount_pool(root, setup, err);

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * The bytes of a subvolume's own, without quota groups and without a walk over its files. Every node of a btrfs tree
- * bears the transaction that wrote it, so a search of the subvolume's tree (BTRFS_IOC_TREE_SEARCH_V2) for what is younger
- * than the snapshot passes over all that is still the base's: the cost follows what was written, not what is there. Of
- * the file extents in those leaves, the ones that are themselves younger are the clone's own; an extent that several
- * files of the clone share counts once.
+ * bears the transaction that wrote it, so a search of the subvolume's tree (BTRFS_IOC_TREE_SEARCH_V2) for what is
+ * younger than the snapshot passes over all that is still the base's: the cost follows what was written, not what is
+ * there. Of the file extents in those leaves, the ones that are themselves younger are the clone's own; an extent that
+ * several files of the clone share counts once.
  */
 #include "store/btrfs.h"
 
@@ -35,7 +35,7 @@ static void count_free(struct count *count)
 }
 define_owned(struct count, count_free)
 
-static void count_inode(struct count *count, const char *data, size_t length)
+        static void count_inode(struct count *count, const char *data, size_t length)
 {
         struct btrfs_inode_item inode;
 
@@ -64,7 +64,8 @@ static void count_extent(struct count *count, const char *data, size_t length)
                 count->extent_capacity = count->extent_capacity == 0 ? 64 : 2 * count->extent_capacity;
                 count->extents = x_reallocarray(count->extents, count->extent_capacity, sizeof *count->extents);
         }
-        count->extents[count->extent_count++] = (struct extent){le64toh(item.disk_bytenr), le64toh(item.disk_num_bytes)};
+        count->extents[count->extent_count++] =
+                (struct extent){le64toh(item.disk_bytenr), le64toh(item.disk_num_bytes)};
 }
 
 static int by_start(const void *a, const void *b)
@@ -156,7 +157,8 @@ int btrfs_written_bytes(int subvolume, bool all, struct file_usage *ret, struct 
         struct btrfs_ioctl_fs_info_args filesystem = {0};
         owned_by(count_free) struct count count = {0};
 
-        if (ioctl(subvolume, BTRFS_IOC_GET_SUBVOL_INFO, &info) < 0 || ioctl(subvolume, BTRFS_IOC_FS_INFO, &filesystem) < 0)
+        if (ioctl(subvolume, BTRFS_IOC_GET_SUBVOL_INFO, &info) < 0 ||
+            ioctl(subvolume, BTRFS_IOC_FS_INFO, &filesystem) < 0)
                 return fail_errno(err, "cannot look at a btrfs subvolume");
         count.younger_than = all ? 0 : info.otransid;
         if (count_subvolume(subvolume, &count, err) < 0)

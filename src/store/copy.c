@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * copy: a clone with everything of its own, on any filesystem, only where it was asked for by name. Holes stay holes. As
- * with cp(1), a filesystem that can share blocks shares them: the clone is no less its own for it.
+ * copy: a clone with everything of its own, on any filesystem, only where it was asked for by name. Holes stay holes.
+ * As with cp(1), a filesystem that can share blocks shares them: the clone is no less its own for it.
  */
 #include "store/drivers.h"
 #include "store/folder.h"
@@ -10,7 +10,8 @@
 #include <stdio.h>
 #include <unistd.h>
 
-static int copy_probe(const struct store_place *place, enum store_kind kind, struct store_probe *ret, struct cowherd_error *err)
+static int copy_probe(const struct store_place *place, enum store_kind kind, struct store_probe *ret,
+                      struct cowherd_error *err)
 {
         struct cowherd_error why = {0};
 

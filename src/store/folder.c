@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The common ground of the folder stores. An object is one folder named by its id, so that making it is one mkdir, which
- * also decides who made it, and removing it is the removal of one folder, however far its making had come. Sealing and
- * fingerprints are in folder_seal.c.
+ * The common ground of the folder stores. An object is one folder named by its id, so that making it is one mkdir,
+ * which also decides who made it, and removing it is the removal of one folder, however far its making had come.
+ * Sealing and fingerprints are in folder_seal.c.
  */
 #include "store/folder.h"
 
@@ -20,7 +20,8 @@ static const char *role_folder(enum store_role role)
         return role == STORE_BASE ? "bases" : "clones";
 }
 
-int folder_make(const struct store_place *place, const struct store_object *object, int *ret_fd, struct cowherd_error *err)
+int folder_make(const struct store_place *place, const struct store_object *object, int *ret_fd,
+                struct cowherd_error *err)
 {
         char path[STORE_PATH_BYTES];
         mode_t mode = object->kind == STORE_TREE ? 0700 : 0711;
@@ -50,7 +51,8 @@ static int open_at(const struct store_place *place, const char *path, int *ret_f
         return 0;
 }
 
-int folder_open(const struct store_place *place, const struct store_object *object, int *ret_fd, struct cowherd_error *err)
+int folder_open(const struct store_place *place, const struct store_object *object, int *ret_fd,
+                struct cowherd_error *err)
 {
         char path[STORE_PATH_BYTES];
 
@@ -85,7 +87,8 @@ bool folder_is_mounted(const struct store_place *place, const struct store_objec
         char path[STORE_PATH_BYTES];
         struct statx found;
 
-        if (statx(place->fd, store_object_path(object, path), AT_SYMLINK_NOFOLLOW | AT_NO_AUTOMOUNT, STATX_TYPE, &found) < 0)
+        if (statx(place->fd, store_object_path(object, path), AT_SYMLINK_NOFOLLOW | AT_NO_AUTOMOUNT, STATX_TYPE,
+                  &found) < 0)
                 return errno == ENOTCONN; /* a FUSE mount whose daemon is dead */
         return (found.stx_attributes & STATX_ATTR_MOUNT_ROOT) != 0;
 }
@@ -108,7 +111,8 @@ static int sync_parents(const struct store_place *place, const struct store_obje
         return file_sync(parent, role_folder(object->role), err);
 }
 
-static int sync_disk(const struct store_place *place, const struct store_object *object, int folder, struct cowherd_error *err)
+static int sync_disk(const struct store_place *place, const struct store_object *object, int folder,
+                     struct cowherd_error *err)
 {
         char path[STORE_PATH_BYTES];
 
@@ -129,7 +133,8 @@ int folder_settle(const struct store_place *place, const struct store_object *ob
         if (folder_open(place, object, &folder, err) < 0)
                 return -1;
         if (object->kind == STORE_TREE) {
-                /* A tree has thousands of files: one syncfs is cheaper than as many fsyncs, and takes the folders along. */
+                /* A tree has thousands of files: one syncfs is cheaper than as many fsyncs, and takes the folders
+                 * along. */
                 if (syncfs(folder) < 0)
                         return fail_errno(err, "cannot sync '%s'", place->folder);
                 return 0;
@@ -187,7 +192,8 @@ int folder_destroy(const struct store_place *place, const struct store_object *o
         return sync_parents(place, object, err);
 }
 
-int folder_usage(const struct store_place *place, const struct store_object *object, struct store_usage *ret, struct cowherd_error *err)
+int folder_usage(const struct store_place *place, const struct store_object *object, struct store_usage *ret,
+                 struct cowherd_error *err)
 {
         char path[STORE_PATH_BYTES];
         struct file_usage measured;

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * What the stores that live in folders have in common: bases/ID and clones/ID, their making and removing, sealing and
- * checking of a base, and what is told about bytes. The first group are parts for a driver to call; the second are whole
- * callbacks that a driver can name in its table as they are.
+ * checking of a base, and what is told about bytes. The first group are parts for a driver to call; the second are
+ * whole callbacks that a driver can name in its table as they are.
  */
 #pragma once
 
@@ -14,13 +14,15 @@
 /* ---- Parts ---- */
 
 /*
- * Makes bases/ID or clones/ID (bases/ or clones/ too): 0700 for a tree, whose setuid programs nobody else may reach, 0711
- * for a disk. 73 where it is there already: ids are never used again, so it is somebody's. *ret_fd (may be NULL) is that
- * folder, the caller's.
+ * Makes bases/ID or clones/ID (bases/ or clones/ too): 0700 for a tree, whose setuid programs nobody else may reach,
+ * 0711 for a disk. 73 where it is there already: ids are never used again, so it is somebody's. *ret_fd (may be NULL)
+ * is that folder, the caller's.
  */
-int folder_make(const struct store_place *place, const struct store_object *object, int *ret_fd, struct cowherd_error *err) must_check;
+int folder_make(const struct store_place *place, const struct store_object *object, int *ret_fd,
+                struct cowherd_error *err) must_check;
 /* Opens bases/ID or clones/ID, or the folder `leaf` ("tree") in it. *ret_fd is the caller's. */
-int folder_open(const struct store_place *place, const struct store_object *object, int *ret_fd, struct cowherd_error *err) must_check;
+int folder_open(const struct store_place *place, const struct store_object *object, int *ret_fd,
+                struct cowherd_error *err) must_check;
 int folder_open_leaf(const struct store_place *place, const struct store_object *object, const char *leaf, int *ret_fd,
                      struct cowherd_error *err) must_check;
 /* The absolute path of `leaf` ("tree", "upper", "disk.raw") in the object's folder. To be freed. */
@@ -35,7 +37,8 @@ bool folder_is_mounted(const struct store_place *place, const struct store_objec
 
 /* Gives the folder `to` the owner, mode, extended attributes and times of `from`: a tree's root is part of the tree. */
 int folder_match_root(int from, int to, struct cowherd_error *err) must_check;
-/* A name of its own for something short-lived in the place: ".probe-1f2e3d4c". Returns buffer, of FOLDER_PROBE_BYTES. */
+/* A name of its own for something short-lived in the place: ".probe-1f2e3d4c". Returns buffer, of FOLDER_PROBE_BYTES.
+ */
 #define FOLDER_PROBE_BYTES 32
 const char *folder_probe_name(char *buffer);
 /* Sets *ret to unusable with the sentence of an error. Always 0, as a probe that can tell why has not failed. */
@@ -44,7 +47,8 @@ int folder_unusable(struct store_probe *ret, const char *reason);
 /* After a failure: removes what was made of the object, leaves *err as it is. Always -1. */
 int folder_undo(const struct store_place *place, const struct store_object *object, const struct cowherd_error *err);
 /* Where the place is durable: syncs what was made (a disk and its folders; a tree's whole filesystem). Else nothing. */
-int folder_settle(const struct store_place *place, const struct store_object *object, struct cowherd_error *err) must_check;
+int folder_settle(const struct store_place *place, const struct store_object *object,
+                  struct cowherd_error *err) must_check;
 
 /* Fails with `code` and "base 'NAME' …" (or "base 12 …" where it has no name). Always -1. */
 int folder_fail(const struct store_object *object, enum cowherd_code code, const char *what, struct cowherd_error *err);
@@ -53,15 +57,17 @@ int folder_fail(const struct store_object *object, enum cowherd_code code, const
 int folder_base_is_gone(const struct store_object *base, struct cowherd_error *err);
 
 /*
- * The fingerprint of a tree in O(1): inode and change time of its root and of the folders at its top, told apart so that
- * a check can say which one changed. The device number is left out: it changes with a reboot. To be freed.
+ * The fingerprint of a tree in O(1): inode and change time of its root and of the folders at its top, told apart so
+ * that a check can say which one changed. The device number is left out: it changes with a reboot. To be freed.
  */
 int folder_tree_fingerprint(int tree, char **ret_text, struct cowherd_error *err) must_check;
-/* 0 where the tree in `leaf` ("tree", a layer's "upper") still has the base's fingerprint, else 65 naming what changed. */
-int folder_tree_check(const struct store_place *place, const struct store_object *base, const char *leaf, struct cowherd_error *err) must_check;
+/* 0 where the tree in `leaf` ("tree", a layer's "upper") still has the base's fingerprint, else 65 naming what changed.
+ */
+int folder_tree_check(const struct store_place *place, const struct store_object *base, const char *leaf,
+                      struct cowherd_error *err) must_check;
 /* Keeps the size of the tree in `leaf`, syncs where durable, gives the fingerprint. */
-int folder_tree_seal(const struct store_place *place, const struct store_object *base, const char *leaf, char **ret_fingerprint,
-                     struct cowherd_error *err) must_check;
+int folder_tree_seal(const struct store_place *place, const struct store_object *base, const char *leaf,
+                     char **ret_fingerprint, struct cowherd_error *err) must_check;
 /* As file_fingerprint's text, the device left aside. */
 bool folder_same_file_fingerprint(const char *a, const char *b);
 
@@ -69,7 +75,8 @@ bool folder_same_file_fingerprint(const char *a, const char *b);
 int folder_write_size(const struct store_place *place, const struct store_object *base, const struct file_usage *usage,
                       struct cowherd_error *err) must_check;
 /* 0 bytes where it was never written. */
-int folder_read_size(const struct store_place *place, const struct store_object *base, struct file_usage *ret, struct cowherd_error *err) must_check;
+int folder_read_size(const struct store_place *place, const struct store_object *base, struct file_usage *ret,
+                     struct cowherd_error *err) must_check;
 
 /*
  * Makes clones/ID by bringing the base's disk or tree over as `mode` says (FILE_TREE_SHARE or FILE_TREE_COPY); a disk
@@ -81,18 +88,24 @@ int folder_clone(const struct store_place *place, const struct store_object *clo
 /* ---- Whole callbacks ---- */
 
 /* Makes bases/ID and, for a tree, an empty bases/ID/tree (0755). */
-int folder_prepare_base(const struct store_place *place, const struct store_object *base, struct cowherd_error *err) must_check;
+int folder_prepare_base(const struct store_place *place, const struct store_object *base,
+                        struct cowherd_error *err) must_check;
 /*
- * A disk: read-only mode, the immutable flag where there is one, fingerprint of the file. A tree: its size kept, the O(1)
- * fingerprint.
+ * A disk: read-only mode, the immutable flag where there is one, fingerprint of the file. A tree: its size kept, the
+ * O(1) fingerprint.
  */
-int folder_seal_base(const struct store_place *place, const struct store_object *base, char **ret_fingerprint, struct cowherd_error *err) must_check;
-int folder_check_base(const struct store_place *place, const struct store_object *base, struct cowherd_error *err) must_check;
+int folder_seal_base(const struct store_place *place, const struct store_object *base, char **ret_fingerprint,
+                     struct cowherd_error *err) must_check;
+int folder_check_base(const struct store_place *place, const struct store_object *base,
+                      struct cowherd_error *err) must_check;
 /* Removes the object's folder with all in it; what is not there is success. */
-int folder_destroy(const struct store_place *place, const struct store_object *object, struct cowherd_error *err) must_check;
+int folder_destroy(const struct store_place *place, const struct store_object *object,
+                   struct cowherd_error *err) must_check;
 /*
  * A base holds its bytes alone (they are freed with it, not with its clones). Of a clone: shared are the bytes whose
  * extents others have too, unique is the rest.
  */
-int folder_usage(const struct store_place *place, const struct store_object *object, struct store_usage *ret, struct cowherd_error *err) must_check;
-int folder_list_ids(const struct store_place *place, enum store_role role, struct strv *ret, struct cowherd_error *err) must_check;
+int folder_usage(const struct store_place *place, const struct store_object *object, struct store_usage *ret,
+                 struct cowherd_error *err) must_check;
+int folder_list_ids(const struct store_place *place, enum store_role role, struct strv *ret,
+                    struct cowherd_error *err) must_check;

@@ -50,7 +50,8 @@ int folder_match_root(int from, int to, struct cowherd_error *err)
 
         if (fstat(from, &root) < 0 || fstat(to, &made) < 0)
                 return fail_errno(err, "cannot look at the tree's root");
-        if ((root.st_uid != made.st_uid || root.st_gid != made.st_gid) && fchown(to, root.st_uid, root.st_gid) < 0 && geteuid() == 0)
+        if ((root.st_uid != made.st_uid || root.st_gid != made.st_gid) && fchown(to, root.st_uid, root.st_gid) < 0 &&
+            geteuid() == 0)
                 return fail_errno(err, "cannot set the owner of the tree's root");
         if (match_attributes(from, to, err) < 0)
                 return -1;
@@ -62,7 +63,8 @@ int folder_match_root(int from, int to, struct cowherd_error *err)
         return 0;
 }
 
-static int grow_qcow2(const struct store_place *place, const char *path, uint64_t virtual_bytes, struct cowherd_error *err)
+static int grow_qcow2(const struct store_place *place, const char *path, uint64_t virtual_bytes,
+                      struct cowherd_error *err)
 {
         owned_process struct process resize = {.timeout_ms = 60000};
 
@@ -72,14 +74,16 @@ static int grow_qcow2(const struct store_place *place, const char *path, uint64_
         return process_check(&resize, NULL, err);
 }
 
-static int grow(const struct store_place *place, const struct store_object *clone, int disk, const char *path, struct cowherd_error *err)
+static int grow(const struct store_place *place, const struct store_object *clone, int disk, const char *path,
+                struct cowherd_error *err)
 {
         const struct store_object *base = clone->base;
 
         if (clone->virtual_bytes == 0 || clone->virtual_bytes == base->virtual_bytes)
                 return 0;
         if (clone->virtual_bytes < base->virtual_bytes)
-                return fail(err, COWHERD_USAGE, "a disk of %" PRIu64 " bytes is smaller than its base's, which has %" PRIu64,
+                return fail(err, COWHERD_USAGE,
+                            "a disk of %" PRIu64 " bytes is smaller than its base's, which has %" PRIu64,
                             clone->virtual_bytes, base->virtual_bytes);
         if (!str_equal(clone->format, "raw"))
                 return grow_qcow2(place, path, clone->virtual_bytes, err);
@@ -88,14 +92,17 @@ static int grow(const struct store_place *place, const struct store_object *clon
         return 0;
 }
 
-static int clone_disk(const struct store_place *place, const struct store_object *clone, enum file_tree_mode mode, struct cowherd_error *err)
+static int clone_disk(const struct store_place *place, const struct store_object *clone, enum file_tree_mode mode,
+                      struct cowherd_error *err)
 {
         char from_path[STORE_PATH_BYTES], path[STORE_PATH_BYTES];
 
-        owned_fd int from = openat(place->fd, store_object_path(clone->base, from_path), O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
+        owned_fd int from =
+                openat(place->fd, store_object_path(clone->base, from_path), O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
         if (from < 0)
                 return fail_errno(err, "cannot open '%s/%s'", place->folder, from_path);
-        owned_fd int to = openat(place->fd, store_object_path(clone, path), O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+        owned_fd int to =
+                openat(place->fd, store_object_path(clone, path), O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
         if (to < 0)
                 return fail_errno(err, "cannot make '%s/%s'", place->folder, path);
         int done = mode == FILE_TREE_SHARE ? file_share(from, to, err) : file_copy(from, to, NULL, NULL, err);
@@ -104,8 +111,8 @@ static int clone_disk(const struct store_place *place, const struct store_object
         return grow(place, clone, to, path, err);
 }
 
-static int clone_tree(const struct store_place *place, const struct store_object *clone, int folder, enum file_tree_mode mode,
-                      struct cowherd_error *err)
+static int clone_tree(const struct store_place *place, const struct store_object *clone, int folder,
+                      enum file_tree_mode mode, struct cowherd_error *err)
 {
         owned_fd int from = -1, to = -1;
 
@@ -120,13 +127,15 @@ static int clone_tree(const struct store_place *place, const struct store_object
         return folder_match_root(from, to, err);
 }
 
-int folder_clone(const struct store_place *place, const struct store_object *clone, enum file_tree_mode mode, struct cowherd_error *err)
+int folder_clone(const struct store_place *place, const struct store_object *clone, enum file_tree_mode mode,
+                 struct cowherd_error *err)
 {
         owned_fd int folder = -1;
 
         if (folder_make(place, clone, &folder, err) < 0)
                 return -1;
-        int done = clone->kind == STORE_TREE ? clone_tree(place, clone, folder, mode, err) : clone_disk(place, clone, mode, err);
+        int done = clone->kind == STORE_TREE ? clone_tree(place, clone, folder, mode, err)
+                                             : clone_disk(place, clone, mode, err);
         if (done < 0 || folder_settle(place, clone, err) < 0)
                 return folder_undo(place, clone, err);
         return 0;

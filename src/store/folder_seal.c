@@ -17,9 +17,10 @@
 
 /* Only folders: hard links of another store move the change time of files, never of folders. */
 static const char *const watched[] = {
-        ".",       "bin",     "boot",    "dev",     "etc",     "home",          "lib", "lib64", "media", "mnt", "opt",
-        "proc",    "root",    "run",     "sbin",    "srv",     "sys",           "tmp", "usr",   "var",   "usr/bin",
-        "usr/lib", "usr/sbin", "usr/share", "var/lib", "var/log", "var/lib/dpkg", "etc/ssh", "root/.ssh",
+        ".",       "bin",     "boot",         "dev",     "etc",       "home",    "lib",      "lib64",
+        "media",   "mnt",     "opt",          "proc",    "root",      "run",     "sbin",     "srv",
+        "sys",     "tmp",     "usr",          "var",     "usr/bin",   "usr/lib", "usr/sbin", "usr/share",
+        "var/lib", "var/log", "var/lib/dpkg", "etc/ssh", "root/.ssh",
 };
 
 /* "NAME=INODE:CHANGED" of one watched folder, "NAME=-" where there is none, added to the text after a blank. */
@@ -38,8 +39,8 @@ static int add_watched(struct str *text, int tree, const char *name, struct cowh
         if (!S_ISDIR(found.st_mode))
                 str_addf(text, "%s=%o", name, (unsigned)(found.st_mode & S_IFMT));
         else
-                str_addf(text, "%s=%" PRIx64 ":%" PRIx64 ".%lx", name, (uint64_t)found.st_ino, (uint64_t)found.st_ctim.tv_sec,
-                         found.st_ctim.tv_nsec);
+                str_addf(text, "%s=%" PRIx64 ":%" PRIx64 ".%lx", name, (uint64_t)found.st_ino,
+                         (uint64_t)found.st_ctim.tv_sec, found.st_ctim.tv_nsec);
         return 0;
 }
 
@@ -73,7 +74,8 @@ int folder_base_is_gone(const struct store_object *base, struct cowherd_error *e
         return fail_hint(err, "remove the base and register it again");
 }
 
-int folder_tree_check(const struct store_place *place, const struct store_object *base, const char *leaf, struct cowherd_error *err)
+int folder_tree_check(const struct store_place *place, const struct store_object *base, const char *leaf,
+                      struct cowherd_error *err)
 {
         owned_fd int tree = -1;
         owned_str char *now = NULL;
@@ -85,7 +87,8 @@ int folder_tree_check(const struct store_place *place, const struct store_object
         if (str_equal(now, base->fingerprint))
                 return 0;
         owned_str char *name = first_difference(base->fingerprint == NULL ? "" : base->fingerprint, now);
-        owned_str char *what = x_asprintf("was changed since it was registered, at '/%s'", str_equal(name, ".") ? "" : name);
+        owned_str char *what =
+                x_asprintf("was changed since it was registered, at '/%s'", str_equal(name, ".") ? "" : name);
         (void)folder_fail(base, COWHERD_DATA, what, err);
         return fail_hint(err, "remove the base and register it again; its clones go on");
 }
@@ -119,14 +122,15 @@ int folder_write_size(const struct store_place *place, const struct store_object
                       struct cowherd_error *err)
 {
         char folder[STORE_PATH_BYTES], path[STORE_PATH_BYTES + 8];
-        owned_str char *text = x_asprintf("%" PRIu64 " %" PRIu64 " %" PRIu64 "\n", usage->allocated_bytes, usage->apparent_bytes,
-                                          usage->files);
+        owned_str char *text = x_asprintf("%" PRIu64 " %" PRIu64 " %" PRIu64 "\n", usage->allocated_bytes,
+                                          usage->apparent_bytes, usage->files);
 
         (void)snprintf(path, sizeof path, "%s/size", store_object_folder(base, folder));
         return file_replace(place->fd, path, text, 0600, place->durable, err);
 }
 
-int folder_read_size(const struct store_place *place, const struct store_object *base, struct file_usage *ret, struct cowherd_error *err)
+int folder_read_size(const struct store_place *place, const struct store_object *base, struct file_usage *ret,
+                     struct cowherd_error *err)
 {
         char folder[STORE_PATH_BYTES], path[STORE_PATH_BYTES + 8];
         struct file_usage read = {0};
@@ -139,13 +143,15 @@ int folder_read_size(const struct store_place *place, const struct store_object 
         }
         if (file_read(place->fd, path, SIZE_FILE_BYTES, &text, NULL, err) < 0)
                 return -1;
-        if (sscanf(text, "%" SCNu64 " %" SCNu64 " %" SCNu64, &read.allocated_bytes, &read.apparent_bytes, &read.files) != 3)
+        if (sscanf(text, "%" SCNu64 " %" SCNu64 " %" SCNu64, &read.allocated_bytes, &read.apparent_bytes,
+                   &read.files) != 3)
                 return fail(err, COWHERD_DATA, "'%s/%s' does not hold three numbers", place->folder, path);
         *ret = read;
         return 0;
 }
 
-static int seal_disk(const struct store_place *place, const struct store_object *base, char **ret_fingerprint, struct cowherd_error *err)
+static int seal_disk(const struct store_place *place, const struct store_object *base, char **ret_fingerprint,
+                     struct cowherd_error *err)
 {
         char path[STORE_PATH_BYTES];
 
@@ -161,8 +167,8 @@ static int seal_disk(const struct store_place *place, const struct store_object 
         return file_fingerprint(place->fd, path, ret_fingerprint, err);
 }
 
-int folder_tree_seal(const struct store_place *place, const struct store_object *base, const char *leaf, char **ret_fingerprint,
-                     struct cowherd_error *err)
+int folder_tree_seal(const struct store_place *place, const struct store_object *base, const char *leaf,
+                     char **ret_fingerprint, struct cowherd_error *err)
 {
         struct file_usage usage;
         owned_fd int tree = -1;
@@ -178,7 +184,8 @@ int folder_tree_seal(const struct store_place *place, const struct store_object 
         return folder_tree_fingerprint(tree, ret_fingerprint, err);
 }
 
-int folder_seal_base(const struct store_place *place, const struct store_object *base, char **ret_fingerprint, struct cowherd_error *err)
+int folder_seal_base(const struct store_place *place, const struct store_object *base, char **ret_fingerprint,
+                     struct cowherd_error *err)
 {
         return base->kind == STORE_TREE ? folder_tree_seal(place, base, "tree", ret_fingerprint, err)
                                         : seal_disk(place, base, ret_fingerprint, err);

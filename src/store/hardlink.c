@@ -12,7 +12,8 @@
 #include <fcntl.h>
 #include <unistd.h>
 
-static int hardlink_can_clone(const struct store_place *place, const struct store_object *base, struct cowherd_error *err)
+static int hardlink_can_clone(const struct store_place *place, const struct store_object *base,
+                              struct cowherd_error *err)
 {
         (void)place;
         if (base->base == NULL)
@@ -21,7 +22,8 @@ static int hardlink_can_clone(const struct store_place *place, const struct stor
         return fail_hint(err, "flatten it first");
 }
 
-static int make_farm(const struct store_place *place, const struct store_object *clone, int folder, struct cowherd_error *err)
+static int make_farm(const struct store_place *place, const struct store_object *clone, int folder,
+                     struct cowherd_error *err)
 {
         owned_fd int tree = -1, farm = -1;
 
@@ -51,7 +53,8 @@ static int hardlink_clone(const struct store_place *place, const struct store_ob
         return 0;
 }
 
-static int hardlink_activate(const struct store_place *place, const struct store_object *object, char **ret_path, struct cowherd_error *err)
+static int hardlink_activate(const struct store_place *place, const struct store_object *object, char **ret_path,
+                             struct cowherd_error *err)
 {
         owned_string struct str lowers = {0};
 
@@ -97,7 +100,8 @@ static int add_own(int folder, const char *name, uint64_t *bytes, struct cowherd
         return S_ISDIR(found.st_mode) ? add_folder(folder, name, bytes, err) : 0;
 }
 
-static int hardlink_usage(const struct store_place *place, const struct store_object *object, struct store_usage *ret, struct cowherd_error *err)
+static int hardlink_usage(const struct store_place *place, const struct store_object *object, struct store_usage *ret,
+                          struct cowherd_error *err)
 {
         struct file_usage written, all;
         uint64_t own_bytes = 0;
@@ -111,7 +115,7 @@ static int hardlink_usage(const struct store_place *place, const struct store_ob
                 return folder_usage(place, object, ret, err);
         if (layers_measure(place, object, &written, err) < 0 || folder_open(place, object, &folder, err) < 0)
                 return -1;
-        if (file_measure(folder, "farm", &all, err) < 0 || add_folder(folder, "farm", &own_bytes, err) < 0)
+        if (file_measure(folder, "farm", &all, err) < 0 || add_own(folder, "farm", &own_bytes, err) < 0)
                 return -1;
         *ret = (struct store_usage){
                 .unique_bytes = written.allocated_bytes + own_bytes,

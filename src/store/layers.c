@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Overlays (kernel's Documentation/filesystems/overlayfs.rst). Making a clone is four mkdirs; the mount itself waits until
- * the clone is used, so that a thousand clones at rest cost no mounts.
+ * Overlays (kernel's Documentation/filesystems/overlayfs.rst). Making a clone is four mkdirs; the mount itself waits
+ * until the clone is used, so that a thousand clones at rest cost no mounts.
  */
 #include "store/layers.h"
 
@@ -33,7 +33,8 @@ static char *short_path(const struct store_place *place, const struct store_obje
         return x_asprintf("/proc/self/fd/%d/%s/%s", place->fd, store_object_folder(object, folder), leaf);
 }
 
-void layers_add_lower(struct str *lowers, const struct store_place *place, const struct store_object *object, const char *leaf)
+void layers_add_lower(struct str *lowers, const struct store_place *place, const struct store_object *object,
+                      const char *leaf)
 {
         owned_str char *path = short_path(place, object, leaf);
 
@@ -79,7 +80,8 @@ static int try_writing(const char *path, int folder, struct cowherd_error *err)
         if (written < 0)
                 return fail_errno(err, "cannot write through an overlay");
         if (faccessat(folder, "upper/written", F_OK, 0) < 0)
-                return fail(err, COWHERD_UNAVAILABLE, "what is written through an overlay does not arrive in its upper");
+                return fail(err, COWHERD_UNAVAILABLE,
+                            "what is written through an overlay does not arrive in its upper");
         return 0;
 }
 
@@ -105,7 +107,8 @@ static int try_overlay(const struct store_place *place, const char *name, int fo
         return tried;
 }
 
-int layers_probe(const struct store_place *place, enum store_kind kind, struct store_probe *ret, struct cowherd_error *err)
+int layers_probe(const struct store_place *place, enum store_kind kind, struct store_probe *ret,
+                 struct cowherd_error *err)
 {
         char name[FOLDER_PROBE_BYTES];
         struct cowherd_error why = {0};
@@ -131,7 +134,8 @@ int layers_probe(const struct store_place *place, enum store_kind kind, struct s
         return 0;
 }
 
-int layers_measure(const struct store_place *place, const struct store_object *object, struct file_usage *ret, struct cowherd_error *err)
+int layers_measure(const struct store_place *place, const struct store_object *object, struct file_usage *ret,
+                   struct cowherd_error *err)
 {
         static const char *const names[] = {"upper", "work"};
         owned_fd int folder = -1;

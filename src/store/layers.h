@@ -8,25 +8,30 @@
 int layers_make(int folder, int lower, struct cowherd_error *err) must_check;
 
 /*
- * Adds "/proc/self/fd/N/FOLDER/LEAF" of an object to a list of lowers joined by ':'. That form is short however deep the
- * root folder lies (the mount option has 4096 bytes), needs no change of the working folder (which threads share), and
- * no quoting of ':' and ',' in the root's own name.
+ * Adds "/proc/self/fd/N/FOLDER/LEAF" of an object to a list of lowers joined by ':'. That form is short however deep
+ * the root folder lies (the mount option has 4096 bytes), needs no change of the working folder (which threads share),
+ * and no quoting of ':' and ',' in the root's own name.
  */
-void layers_add_lower(struct str *lowers, const struct store_place *place, const struct store_object *object, const char *leaf);
+void layers_add_lower(struct str *lowers, const struct store_place *place, const struct store_object *object,
+                      const char *leaf);
 
 /*
- * Mounts the object's upper over `lowers` on its tree, or the lowers alone, read-only, where not `writable`; nothing where
- * it is mounted already. *ret_path is the caller's.
+ * Mounts the object's upper over `lowers` on its tree, or the lowers alone, read-only, where not `writable`; nothing
+ * where it is mounted already. *ret_path is the caller's.
  */
 int layers_mount(const struct store_place *place, const struct store_object *object, const char *lowers, bool writable,
                  char **ret_path, struct cowherd_error *err) must_check;
 /* Unmounts the object's tree; what is not mounted is success, in use is 75. */
-int layers_unmount(const struct store_place *place, const struct store_object *object, struct cowherd_error *err) must_check;
+int layers_unmount(const struct store_place *place, const struct store_object *object,
+                   struct cowherd_error *err) must_check;
 /* Unmounts, then removes the object's folder. */
-int layers_destroy(const struct store_place *place, const struct store_object *object, struct cowherd_error *err) must_check;
+int layers_destroy(const struct store_place *place, const struct store_object *object,
+                   struct cowherd_error *err) must_check;
 
 /* Mounts a tiny overlay in a folder of its own in the place, writes through it, and takes it away again. */
-int layers_probe(const struct store_place *place, enum store_kind kind, struct store_probe *ret, struct cowherd_error *err) must_check;
+int layers_probe(const struct store_place *place, enum store_kind kind, struct store_probe *ret,
+                 struct cowherd_error *err) must_check;
 
 /* What lies in the object's `upper` and `work`: all that its clone wrote. */
-int layers_measure(const struct store_place *place, const struct store_object *object, struct file_usage *ret, struct cowherd_error *err) must_check;
+int layers_measure(const struct store_place *place, const struct store_object *object, struct file_usage *ret,
+                   struct cowherd_error *err) must_check;

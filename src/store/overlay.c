@@ -28,20 +28,23 @@ static unsigned chain_length(const struct store_object *base)
         return length;
 }
 
-static int overlay_can_clone(const struct store_place *place, const struct store_object *base, struct cowherd_error *err)
+static int overlay_can_clone(const struct store_place *place, const struct store_object *base,
+                             struct cowherd_error *err)
 {
         unsigned length = chain_length(base);
 
         (void)place;
         if (length <= OVERLAY_LAYERS)
                 return 0;
-        owned_str char *what = x_asprintf("stands on a chain of %u layers, more than the %d that one overlay can hold", length, OVERLAY_LAYERS);
+        owned_str char *what = x_asprintf("stands on a chain of %u layers, more than the %d that one overlay can hold",
+                                          length, OVERLAY_LAYERS);
         (void)folder_fail(base, COWHERD_UNAVAILABLE, what, err);
         return fail_hint(err, "flatten it, or register a base from the tree of a clone");
 }
 
 /* The plain or topmost own files of the first object of a chain, opened. */
-static int open_files(const struct store_place *place, const struct store_object *object, int *ret_fd, struct cowherd_error *err)
+static int open_files(const struct store_place *place, const struct store_object *object, int *ret_fd,
+                      struct cowherd_error *err)
 {
         return folder_open_leaf(place, object, own_files(object), ret_fd, err);
 }
@@ -62,19 +65,22 @@ static int make_layer(const struct store_place *place, const struct store_object
         return 0;
 }
 
-static int overlay_prepare_base(const struct store_place *place, const struct store_object *base, struct cowherd_error *err)
+static int overlay_prepare_base(const struct store_place *place, const struct store_object *base,
+                                struct cowherd_error *err)
 {
         return base->base != NULL ? make_layer(place, base, err) : folder_prepare_base(place, base, err);
 }
 
-static int overlay_seal_base(const struct store_place *place, const struct store_object *base, char **ret_fingerprint, struct cowherd_error *err)
+static int overlay_seal_base(const struct store_place *place, const struct store_object *base, char **ret_fingerprint,
+                             struct cowherd_error *err)
 {
         if (layers_unmount(place, base, err) < 0)
                 return -1;
         return folder_tree_seal(place, base, own_files(base), ret_fingerprint, err);
 }
 
-static int overlay_check_base(const struct store_place *place, const struct store_object *base, struct cowherd_error *err)
+static int overlay_check_base(const struct store_place *place, const struct store_object *base,
+                              struct cowherd_error *err)
 {
         for (; base != NULL; base = base->base)
                 if (folder_tree_check(place, base, own_files(base), err) < 0)
@@ -82,7 +88,8 @@ static int overlay_check_base(const struct store_place *place, const struct stor
         return 0;
 }
 
-static int overlay_activate(const struct store_place *place, const struct store_object *object, char **ret_path, struct cowherd_error *err)
+static int overlay_activate(const struct store_place *place, const struct store_object *object, char **ret_path,
+                            struct cowherd_error *err)
 {
         owned_string struct str lowers = {0};
 
@@ -97,7 +104,8 @@ static int overlay_activate(const struct store_place *place, const struct store_
         return layers_mount(place, object, str_text(&lowers), !sealed, ret_path, err);
 }
 
-static int overlay_usage(const struct store_place *place, const struct store_object *object, struct store_usage *ret, struct cowherd_error *err)
+static int overlay_usage(const struct store_place *place, const struct store_object *object, struct store_usage *ret,
+                         struct cowherd_error *err)
 {
         struct file_usage own, below;
         uint64_t shared_bytes = 0;

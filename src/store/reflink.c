@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * reflink: the clone's files have extents of their own that point at the base's blocks (FICLONE, ioctl_ficlonerange(2)),
- * on XFS, btrfs and bcachefs. One file takes 0.1 ms whatever its size, so it is a good store for disks; a tree costs a
- * system call for each of its files, so the snapshot stores come before it. Needs no privilege.
+ * reflink: the clone's files have extents of their own that point at the base's blocks (FICLONE,
+ * ioctl_ficlonerange(2)), on XFS, btrfs and bcachefs. One file takes 0.1 ms whatever its size, so it is a good store
+ * for disks; a tree costs a system call for each of its files, so the snapshot stores come before it. Needs no
+ * privilege.
  */
 #include "store/drivers.h"
 #include "store/folder.h"
@@ -25,7 +26,8 @@ static int try_sharing(const struct store_place *place, struct cowherd_error *er
         return file_share(from, to, err);
 }
 
-static int reflink_probe(const struct store_place *place, enum store_kind kind, struct store_probe *ret, struct cowherd_error *err)
+static int reflink_probe(const struct store_place *place, enum store_kind kind, struct store_probe *ret,
+                         struct cowherd_error *err)
 {
         struct cowherd_error why = {0};
 

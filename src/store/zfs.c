@@ -4,8 +4,9 @@
  * clone` and nothing else. Neither has a mount point until it is first used: zfs-fuse would mount at once what has one,
  * whatever its canmount says. canmount=noauto keeps `zfs mount -a` away at boot.
  *
- * The snapshot's name has a random part, and is the fingerprint. A snapshot can't change; if it was destroyed and another
- * taken, the name is another, and the `zfs clone` itself fails for want of it: the check costs no command of its own.
+ * The snapshot's name has a random part, and is the fingerprint. A snapshot can't change; if it was destroyed and
+ * another taken, the name is another, and the `zfs clone` itself fails for want of it: the check costs no command of
+ * its own.
  *
  * A dataset that others were cloned from can't be destroyed before they are: that is 75. It is never `zfs promote`d,
  * which would turn the order round and let a base vanish with one of its clones.
@@ -33,20 +34,20 @@ static bool in_kernel(void)
         return access("/sys/module/zfs", F_OK) == 0;
 }
 
-/* "tank/cowherd-1a2b3c4d/bases/12". To be freed. */
-static char *dataset_of(const struct store_place *place, const struct store_object *object)
+char *zfs_dataset(const struct store_place *place, const struct store_object *object)
 {
         char folder[STORE_PATH_BYTES];
 
         return x_asprintf("%s/%s", place->source, store_object_folder(object, folder));
 }
 
-static char *id_mark(const struct store_object *object)
+char *zfs_id_mark(const struct store_object *object)
 {
         return x_asprintf("cowherd:id=%" PRIu64, object->id);
 }
 
-static int zfs_probe(const struct store_place *place, enum store_kind kind, struct store_probe *ret, struct cowherd_error *err)
+static int zfs_probe(const struct store_place *place, enum store_kind kind, struct store_probe *ret,
+                     struct cowherd_error *err)
 {
         struct cowherd_error why = {0};
 
@@ -61,18 +62,20 @@ static int zfs_probe(const struct store_place *place, enum store_kind kind, stru
                 return folder_unusable(ret, "mounting zfs datasets needs root");
         int exists = zfs_exists(place, place->source, &why);
         if (exists == 1)
-                (void)fail(&why, COWHERD_UNAVAILABLE, "the dataset '%s' does not exist, or its pool is not imported", place->source);
+                (void)fail(&why, COWHERD_UNAVAILABLE, "the dataset '%s' does not exist, or its pool is not imported",
+                           place->source);
         if (exists != 0)
                 return folder_unusable(ret, why.text);
         *ret = (struct store_probe){.usable = true};
-        (void)snprintf(ret->detail, sizeof ret->detail, "%s, dataset %.90s", in_kernel() ? "OpenZFS" : "zfs-fuse", place->source);
+        (void)snprintf(ret->detail, sizeof ret->detail, "%s, dataset %.90s", in_kernel() ? "OpenZFS" : "zfs-fuse",
+                       place->source);
         return 0;
 }
 
 /* Gives the dataset its mount point and mounts it there, with a short look first whether that is done. */
 static int mount_dataset(const struct store_place *place, const struct store_object *object, struct cowherd_error *err)
 {
-        owned_str char *dataset = dataset_of(place, object), *tree = folder_absolute(place, object, "tree");
+        owned_str char *dataset = zfs_dataset(place, object), *tree = folder_absolute(place, object, "tree");
         owned_str char *mount_point = x_asprintf("mountpoint=%s", tree);
         char folder[STORE_PATH_BYTES];
 
@@ -87,9 +90,10 @@ static int mount_dataset(const struct store_place *place, const struct store_obj
         return zfs_run(place, NULL, err, "mount", dataset, NULL);
 }
 
-static int unmount_dataset(const struct store_place *place, const struct store_object *object, struct cowherd_error *err)
+static int unmount_dataset(const struct store_place *place, const struct store_object *object,
+                           struct cowherd_error *err)
 {
-        owned_str char *dataset = dataset_of(place, object);
+        owned_str char *dataset = zfs_dataset(place, object);
 
         if (!folder_is_mounted(place, object))
                 return 0;
@@ -102,7 +106,7 @@ static int unmount_dataset(const struct store_place *place, const struct store_o
  */
 static int remove_dataset(const struct store_place *place, const struct store_object *object, struct cowherd_error *err)
 {
-        owned_str char *dataset = dataset_of(place, object);
+        owned_str char *dataset = zfs_dataset(place, object);
         struct cowherd_error why;
 
         for (int tries = 0;; tries++) {
@@ -136,7 +140,7 @@ static int undo(const struct store_place *place, const struct store_object *obje
 
 static int zfs_prepare_base(const struct store_place *place, const struct store_object *base, struct cowherd_error *err)
 {
-        owned_str char *dataset = dataset_of(place, base), *mark = id_mark(base);
+        owned_str char *dataset = zfs_dataset(place, base), *mark = zfs_id_mark(base);
 
         if (zfs_run(place, NULL, err, "create", "-o", "canmount=noauto", "-o", mark, dataset, NULL) < 0)
                 return -1;
@@ -145,18 +149,19 @@ static int zfs_prepare_base(const struct store_place *place, const struct store_
         return 0;
 }
 
-static int zfs_seal_base(const struct store_place *place, const struct store_object *base, char **ret_fingerprint, struct cowherd_error *err)
+static int zfs_seal_base(const struct store_place *place, const struct store_object *base, char **ret_fingerprint,
+                         struct cowherd_error *err)
 {
         char hex[9];
-        owned_str char *dataset = dataset_of(place, base);
+        owned_str char *dataset = zfs_dataset(place, base);
         owned_str char *snapshot = x_asprintf("%s@base-%s", dataset, random_hex(4, hex));
 
         if (unmount_dataset(place, base, err) < 0)
                 return -1;
         /*
-         * Clones come from the snapshot, which can't change; the base itself is made read-only too, but not on zfs-fuse:
-         * on a read-only mount it answers ENOSYS for the attributes of a file that has none, and the kernel never asks for
-         * anybody's attributes again.
+         * Clones come from the snapshot, which can't change; the base itself is made read-only too, but not on
+         * zfs-fuse: on a read-only mount it answers ENOSYS for the attributes of a file that has none, and the kernel
+         * never asks for anybody's attributes again.
          */
         if (in_kernel() && zfs_run(place, NULL, err, "set", "readonly=on", dataset, NULL) < 0)
                 return -1;
@@ -176,7 +181,8 @@ static int zfs_check_base(const struct store_place *place, const struct store_ob
 
 static int zfs_clone(const struct store_place *place, const struct store_object *clone, struct cowherd_error *err)
 {
-        owned_str char *from = dataset_of(place, clone->base), *dataset = dataset_of(place, clone), *mark = id_mark(clone);
+        owned_str char *from = zfs_dataset(place, clone->base), *dataset = zfs_dataset(place, clone),
+                       *mark = zfs_id_mark(clone);
         owned_str char *snapshot = x_asprintf("%s%s", from, clone->base->fingerprint);
         struct cowherd_error why;
 
@@ -191,91 +197,12 @@ static int zfs_clone(const struct store_place *place, const struct store_object 
         return fail_hint(err, "remove the base and register it again");
 }
 
-static int zfs_activate(const struct store_place *place, const struct store_object *object, char **ret_path, struct cowherd_error *err)
+static int zfs_activate(const struct store_place *place, const struct store_object *object, char **ret_path,
+                        struct cowherd_error *err)
 {
         if (mount_dataset(place, object, err) < 0)
                 return -1;
         *ret_path = folder_absolute(place, object, "tree");
-        return 0;
-}
-
-/* Whole numbers from `zfs get -p`; what is not one ("-") is 0. */
-static uint64_t number_at(const struct strv *values, size_t index)
-{
-        return index < values->count ? strtoull(values->items[index], NULL, 10) : 0;
-}
-
-/*
- * The numbers of a dataset follow its transaction groups, which end every 5 to 30 s. Setting a property waits for the
- * end of one; `zpool sync`, made for this, is unknown to zfs-fuse.
- */
-static int settle_numbers(const struct store_place *place, const struct store_object *object, const char *dataset, struct cowherd_error *err)
-{
-        owned_str char *mark = id_mark(object);
-
-        if (!folder_is_mounted(place, object))
-                return 0;
-        return zfs_run(place, NULL, err, "set", mark, dataset, NULL);
-}
-
-static int zfs_usage(const struct store_place *place, const struct store_object *object, struct store_usage *ret, struct cowherd_error *err)
-{
-        owned_str char *dataset = dataset_of(place, object);
-        owned_strv struct strv values = {0};
-
-        int exists = zfs_exists(place, dataset, err);
-        if (exists < 0)
-                return -1;
-        if (exists == 1) {
-                *ret = (struct store_usage){.missing = true};
-                return 0;
-        }
-        if (settle_numbers(place, object, dataset, err) < 0)
-                return -1;
-        if (zfs_get(place, dataset, "used,referenced", &values, err) < 0)
-                return -1;
-        uint64_t used = number_at(&values, 0), referenced = number_at(&values, 1);
-        *ret = (struct store_usage){
-                .unique_bytes = used,
-                .shared_bytes = referenced > used ? referenced - used : 0,
-                .apparent_bytes = used,
-        };
-        return 0;
-}
-
-/* The last part of each line of `zfs list`, where it is a number below `parent`. */
-static void add_ids(const char *output, const char *parent, struct strv *ret)
-{
-        size_t parent_length = strlen(parent);
-
-        for (const char *line = output; *line != '\0';) {
-                size_t length = strcspn(line, "\n");
-                if (length > parent_length + 1 && strncmp(line, parent, parent_length) == 0 && line[parent_length] == '/') {
-                        owned_str char *id = x_strndup(line + parent_length + 1, length - parent_length - 1);
-                        if (folder_is_id(id) && !strv_has(ret, id))
-                                strv_add(ret, id);
-                }
-                line += length + (line[length] == '\n');
-        }
-}
-
-/* Datasets, and the folders of mount points that a dataset lost its own way left behind. */
-static int zfs_list_ids(const struct store_place *place, enum store_role role, struct strv *ret, struct cowherd_error *err)
-{
-        owned_str char *parent = x_asprintf("%s/%s", place->source, role == STORE_BASE ? "bases" : "clones");
-        owned_str char *output = NULL;
-        owned_strv struct strv ids = {0}, folders = {0};
-
-        if (zfs_run(place, &output, err, "list", "-H", "-d", "1", "-o", "name", parent, NULL) < 0)
-                return -1;
-        if (folder_list_ids(place, role, &folders, err) < 0)
-                return -1;
-        add_ids(output, parent, &ids);
-        for (size_t i = 0; i < folders.count; i++)
-                if (!strv_has(&ids, folders.items[i]))
-                        strv_add(&ids, folders.items[i]);
-        for (size_t i = 0; i < ids.count; i++)
-                strv_add(ret, ids.items[i]);
         return 0;
 }
 

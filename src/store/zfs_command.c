@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The `zfs` program, for OpenZFS and for zfs-fuse alike: what both of them have is what is used (zfs-fuse's pool version
- * is 23: no `list -p`, no `zpool sync`, one property a `set`). Its exit status tells success from failure only, so what
- * failed is read from its last line, which LC_ALL=C keeps in one language.
+ * The `zfs` program, for OpenZFS and for zfs-fuse alike: what both of them have is what is used (zfs-fuse's pool
+ * version is 23: no `list -p`, no `zpool sync`, one property a `set`). Its exit status tells success from failure only,
+ * so what failed is read from its last line, which LC_ALL=C keeps in one language.
  */
 #include "store/zfs.h"
 
@@ -14,12 +14,18 @@ static const struct {
         const char *text;
         enum cowherd_code code;
 } meanings[] = {
-        {"does not exist", COWHERD_NOT_FOUND},     {"already exists", COWHERD_EXISTS},
-        {"dependent clones", COWHERD_BUSY},        {"has children", COWHERD_BUSY},
-        {"busy", COWHERD_BUSY},                    {"out of space", COWHERD_IO},
-        {"No space left", COWHERD_IO},             {"I/O error", COWHERD_IO},
-        {"I/O is currently suspended", COWHERD_IO}, {"read-only", COWHERD_IO},
-        {"ermission denied", COWHERD_DENIED},      {"must be root", COWHERD_DENIED},
+        {"does not exist", COWHERD_NOT_FOUND},
+        {"already exists", COWHERD_EXISTS},
+        {"dependent clones", COWHERD_BUSY},
+        {"has children", COWHERD_BUSY},
+        {"busy", COWHERD_BUSY},
+        {"out of space", COWHERD_IO},
+        {"No space left", COWHERD_IO},
+        {"I/O error", COWHERD_IO},
+        {"I/O is currently suspended", COWHERD_IO},
+        {"read-only", COWHERD_IO},
+        {"ermission denied", COWHERD_DENIED},
+        {"must be root", COWHERD_DENIED},
 };
 
 /* The first line that the program wrote to its stderr: what follows are its hints. To be freed. */
@@ -67,7 +73,8 @@ int zfs_run(const struct store_place *place, char **ret_output, struct cowherd_e
         return run(&zfs, ret_output, err);
 }
 
-int zfs_get(const struct store_place *place, const char *dataset, const char *properties, struct strv *ret, struct cowherd_error *err)
+int zfs_get(const struct store_place *place, const char *dataset, const char *properties, struct strv *ret,
+            struct cowherd_error *err)
 {
         owned_str char *output = NULL;
 

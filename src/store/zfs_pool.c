@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Where the zfs store works: POOL/cowherd-UUID8, with `bases` and `clones` in it, all without a mount point; each base
- * and clone gets its own when it is first mounted, under ROOT/pools/zfs. The herd's UUID is a property (cowherd:herd) of
- * the top dataset, which those below inherit.
+ * and clone gets its own when it is first mounted, under ROOT/pools/zfs. The herd's UUID is a property (cowherd:herd)
+ * of the top dataset, which those below inherit.
  */
 #include "store/zfs.h"
 
@@ -62,7 +62,8 @@ static int make_dataset(const char *dataset, const char *herd_uuid, struct cowhe
                 return -1;
         if (exists == 0)
                 return check_mark(dataset, herd_uuid, err);
-        return zfs_run(&no_place, NULL, err, "create", "-o", "mountpoint=none", "-o", "canmount=off", "-o", mark, dataset, NULL);
+        return zfs_run(&no_place, NULL, err, "create", "-o", "mountpoint=none", "-o", "canmount=off", "-o", mark,
+                       dataset, NULL);
 }
 
 static int make_below(const char *dataset, const char *name, struct cowherd_error *err)
@@ -81,7 +82,8 @@ int zfs_pool_setup(const struct store_setup *setup, struct store_made *ret, stru
         owned_fd int root = -1;
 
         if (!process_exists("zfs"))
-                return fail(err, COWHERD_UNAVAILABLE, "there is no 'zfs' program on this machine (package zfsutils-linux or zfs-fuse)");
+                return fail(err, COWHERD_UNAVAILABLE,
+                            "there is no 'zfs' program on this machine (package zfsutils-linux or zfs-fuse)");
         if (geteuid() != 0)
                 return fail(err, COWHERD_DENIED, "making and mounting zfs datasets needs root");
         if (pool == NULL && only_pool(&pool, err) < 0)
@@ -91,7 +93,8 @@ int zfs_pool_setup(const struct store_setup *setup, struct store_made *ret, stru
                 return -1;
         if (make_below(dataset, "bases", err) < 0 || make_below(dataset, "clones", err) < 0)
                 return -1;
-        if (file_open_folder(AT_FDCWD, setup->root, &root, err) < 0 || file_make_folders(root, ZFS_FOLDER, 0711, err) < 0)
+        if (file_open_folder(AT_FDCWD, setup->root, &root, err) < 0 ||
+            file_make_folders(root, ZFS_FOLDER, 0711, err) < 0)
                 return -1;
         *ret = (struct store_made){.folder = x_strdup(ZFS_FOLDER), .source = take(dataset), .ours = true};
         return 0;

@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The one contract test of all stores. Each argument is a subject: STORE,KIND,FOLDER[,SOURCE], with KIND one of tree, raw
- * and qcow2; or full,STORE,KIND,FOLDER for a small filesystem that is filled to the brim first. Every case runs over every
+ * The one contract test of all stores. Each argument is a subject: STORE,KIND,FOLDER[,SOURCE], with KIND one of tree,
+ * raw and qcow2; or full,STORE,KIND,FOLDER for a small filesystem that is filled to the brim first; or
+ * pool,STORE,KIND,FOLDER for a root folder in which the store makes a place of its own. Every case runs over every
  * subject; TAP on stdout. As root, on the filesystems that run.sh makes.
  */
 #include "full.h"
+#include "pool.h"
 #include "subject.h"
 
 #include "sys/file.h"
@@ -29,12 +31,16 @@ static void report(const struct subject *subject, const char *name, const char *
 
 static struct subject parse(char *text)
 {
-        struct subject subject = {.next_id = 1, .place = {.fd = -1, .herd_uuid = "00000000-0000-4000-8000-000000000000"}};
+        struct subject subject = {.next_id = 1,
+                                  .place = {.fd = -1, .herd_uuid = "00000000-0000-4000-8000-000000000000"}};
         struct cowherd_error err;
         char *parts[4] = {0};
 
         if (strncmp(text, "full,", 5) == 0) {
                 subject.full = true;
+                text += 5;
+        } else if (strncmp(text, "pool,", 5) == 0) {
+                subject.pool = true;
                 text += 5;
         }
         for (size_t i = 0; i < array_length(parts) && text != NULL; i++)
@@ -51,9 +57,16 @@ static struct subject parse(char *text)
         if (subject.place.fd < 0)
                 bail("cannot open '%s': %s", parts[2], strerror(errno));
         const char *leaf = strrchr(parts[2], '/');
-        (void)snprintf(subject.label, sizeof subject.label, "%s %s on %s, '%s'", parts[0], parts[1], file_system_name(subject.place.fd),
-                       leaf == NULL ? parts[2] : leaf + 1);
+        (void)snprintf(subject.label, sizeof subject.label, "%s %s on %s, '%s'", parts[0], parts[1],
+                       file_system_name(subject.place.fd), leaf == NULL ? parts[2] : leaf + 1);
         return subject;
+}
+
+static void run_cases(struct subject *subject, const struct contract_case *cases, size_t count)
+{
+        for (size_t i = 0; i < count; i++)
+                if ((cases[i].kinds & subject->kind) != 0 && (!cases[i].mounting || subject->driver->activate != NULL))
+                        report(subject, cases[i].name, cases[i].run(subject));
 }
 
 static void run_subject(struct subject *subject)
@@ -62,10 +75,13 @@ static void run_subject(struct subject *subject)
                 report(subject, "a full disk leaves a whole clone or none", full_disk(subject));
                 return;
         }
-        for (size_t i = 0; i < contract_case_count; i++)
-                report(subject, contract_cases[i].name, contract_cases[i].run(subject));
-        for (size_t i = 0; i < contract_fault_count; i++)
-                report(subject, contract_faults[i].name, contract_faults[i].run(subject));
+        if (subject->pool) {
+                report(subject, "the place it makes is made once, found again, and gone in the end",
+                       pool_life(subject));
+                return;
+        }
+        run_cases(subject, contract_cases, contract_case_count);
+        run_cases(subject, contract_faults, contract_fault_count);
 }
 
 int main(int argc, char **argv)

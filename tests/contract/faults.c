@@ -39,7 +39,8 @@ static void spoil(struct subject *subject, const struct store_object *base)
         owned_str char *file = x_asprintf("%s/etc/spoilt", path);
 
         if (is(subject, "zfs")) {
-                owned_str char *snapshot = x_asprintf("%s/bases/%llu%s", subject->place.source, (unsigned long long)base->id, base->fingerprint);
+                owned_str char *snapshot = x_asprintf("%s/bases/%llu%s", subject->place.source,
+                                                      (unsigned long long)base->id, base->fingerprint);
                 (void)run_tool(false, "zfs", "destroy", snapshot, NULL);
         } else if (subject->kind == STORE_DISK) {
                 spoil_disk(path);
@@ -135,11 +136,13 @@ static const char *case_half_made(struct subject *subject)
         owned_str char *before = list_place(subject);
 
         for (unsigned steps = 1; steps <= 6; steps++) {
-                struct store_object clone = object_of(subject, STORE_CLONE, NULL), base = object_of(subject, STORE_BASE, NULL);
+                struct store_object clone = object_of(subject, STORE_CLONE, NULL),
+                                    base = object_of(subject, STORE_BASE, NULL);
                 struct cowherd_error err;
                 leave_half(subject, &clone, steps);
                 leave_half(subject, &base, steps);
-                if (steps == 3 && subject->driver->prepare_base(&subject->place, &base, &err) == 0 && !is(subject, "zfs"))
+                if (steps == 3 && subject->driver->prepare_base(&subject->place, &base, &err) == 0 &&
+                    !is(subject, "zfs"))
                         return "a base was made where one was lying";
                 destroy_object(subject, &clone);
                 destroy_object(subject, &base);
@@ -159,8 +162,6 @@ static const char *case_half_made(struct subject *subject)
 
 static const char *case_busy(struct subject *subject)
 {
-        if (subject->driver->activate == NULL)
-                return NULL;
         struct store_object base = make_base(subject), clone = make_clone(subject, &base);
         uint64_t golden = hash_object(subject, &clone);
         owned_str char *path = open_object(subject, &clone);
@@ -182,7 +183,8 @@ static const char *case_busy(struct subject *subject)
         return NULL;
 }
 
-/* A base with clones: some stores can't part with it before they are gone, and say 75; others can. No clone is harmed. */
+/* A base with clones: some stores can't part with it before they are gone, and say 75; others can. No clone is harmed.
+ */
 static const char *case_base_in_use(struct subject *subject)
 {
         struct store_object base = make_base(subject), clone = make_clone(subject, &base);
@@ -190,7 +192,9 @@ static const char *case_base_in_use(struct subject *subject)
         uint64_t golden = hash_object(subject, &clone);
 
         if (is(subject, "qcow2") || is(subject, "overlay")) {
-                destroy_object(subject, &clone); /* theirs are read through the base: the catalogue keeps it while it is needed */
+                destroy_object(
+                        subject,
+                        &clone); /* theirs are read through the base: the catalogue keeps it while it is needed */
         } else {
                 if (subject->driver->destroy(&subject->place, &base, &err) < 0 && err.code != COWHERD_BUSY)
                         return "removing a base in use failed with another code than 75";
@@ -204,11 +208,11 @@ static const char *case_base_in_use(struct subject *subject)
 }
 
 const struct contract_case contract_faults[] = {
-        {"a changed base is refused", case_changed_base},
-        {"a base that is gone is refused", case_vanished_base},
-        {"an id is never used twice", case_same_id},
-        {"what was half-made is removed", case_half_made},
-        {"what is in use is not removed", case_busy},
-        {"a base that is removed takes no clone with it", case_base_in_use},
+        {"a changed base is refused", case_changed_base, ANY_KIND},
+        {"a base that is gone is refused", case_vanished_base, ANY_KIND},
+        {"an id is never used twice", case_same_id, ANY_KIND},
+        {"what was half-made is removed", case_half_made, ANY_KIND},
+        {"what is in use is not removed", case_busy, ANY_KIND, .mounting = true},
+        {"a base that is removed takes no clone with it", case_base_in_use, ANY_KIND},
 };
 const size_t contract_fault_count = array_length(contract_faults);

@@ -53,6 +53,8 @@ for filesystem in xfs btrfs; do
 done
 subject btrfs btrfs tree
 subject ext4 zfs tree "$source_dataset"
+mkdir -p "$FIXTURE_DIR/ext4/pool-btrfs" "$FIXTURE_DIR/ext4/pool-zfs"
+subjects+=("pool,btrfs,tree,$FIXTURE_DIR/ext4/pool-btrfs" "pool,zfs,tree,$FIXTURE_DIR/ext4/pool-zfs,$FIXTURE_POOL")
 # The folder's own name may hold what mount options are made of.
 odd="$FIXTURE_DIR/ext4/odd: name=x\\y"
 mkdir -p "$odd"

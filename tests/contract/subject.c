@@ -55,7 +55,9 @@ struct store_object object_of(struct subject *subject, enum store_role role, con
                 .id = subject->next_id++,
                 .role = role,
                 .kind = subject->kind,
-                .format = subject->kind != STORE_DISK ? NULL : role == STORE_CLONE && overlays ? "qcow2" : subject->format,
+                .format = subject->kind != STORE_DISK       ? NULL
+                          : role == STORE_CLONE && overlays ? "qcow2"
+                                                            : subject->format,
                 .virtual_bytes = subject->kind == STORE_DISK ? DISK_BYTES : 0,
                 .base = base,
         };

@@ -11,7 +11,8 @@ struct subject {
         enum store_kind kind;
         const char *format; /* of a disk's base: "raw" or "qcow2" */
         struct store_place place;
-        bool full;          /* the folder is small, and is to be filled to the brim */
+        bool full; /* the folder is small, and is to be filled to the brim */
+        bool pool; /* the folder is a herd's root, and the store is to make a place in it */
         uint64_t next_id;
         char label[512];
 };
@@ -29,7 +30,8 @@ bool run_tool(bool may_fail, const char *first, ...) __attribute__((sentinel));
 
 /* Fills an empty tree with one of everything: links, holes, modes, owners, attributes, a fifo, odd names. */
 void tree_fill(const char *path);
-/* A number for all that is in a tree: names, types, modes, owners, times, contents, link targets, attributes; not link counts. */
+/* A number for all that is in a tree: names, types, modes, owners, times, contents, link targets, attributes; not link
+ * counts. */
 uint64_t tree_hash(const char *path);
 /* Changes a tree in each way there is, files that are hard links too, and leaves "usr/share/kept" alone. */
 void tree_change(const char *path);
@@ -69,6 +71,9 @@ struct contract_case {
         const char *name;
         /* NULL where it holds, else what does not (static). */
         const char *(*run)(struct subject *subject);
+        unsigned kinds; /* enum store_kind: whom it is for */
+        bool mounting;  /* only for stores that activate what they keep */
 };
+#define ANY_KIND (STORE_DISK | STORE_TREE)
 extern const struct contract_case contract_cases[], contract_faults[];
 extern const size_t contract_case_count, contract_fault_count;

@@ -38,7 +38,8 @@ static void put_noise(int root, const char *name, size_t bytes, off_t hole, uint
 
 void tree_fill(const char *path)
 {
-        static const char *const folders[] = {"etc", "usr", "usr/bin", "usr/share", "var", "var/empty", "home", "home/user", "tmp", "dev"};
+        static const char *const folders[] = {"etc",       "usr",  "usr/bin",   "usr/share", "var",
+                                              "var/empty", "home", "home/user", "tmp",       "dev"};
         owned_fd int root = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 
         must(root);

@@ -1,0 +1,243 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The exact commands of the zfs store, and what it makes of the answers, with a runner in place of the program. */
+#include "place.h"
+
+#include "sys/process.h"
+
+struct line {
+        const char *command; /* what must be run next; "*" at its end stands for anything */
+        int status;
+        const char *output, *errors;
+};
+
+struct script {
+        const struct line *lines;
+        size_t count, at;
+        int lock; /* what the last one was to inherit */
+};
+
+static int play(void *context, const struct process *process, struct process_result *ret, struct cowherd_error *err)
+{
+        struct script *script = context;
+        owned_string struct str command = {0};
+
+        (void)err;
+        for (size_t i = 0; i < process->argv.count; i++)
+                str_addf(&command, "%s%s", i == 0 ? "" : " ", process->argv.items[i]);
+        assert_true(script->at < script->count);
+        const struct line *line = &script->lines[script->at++];
+        if (str_ends(line->command, "*"))
+                assert_memory_equal(str_text(&command), line->command, strlen(line->command) - 1);
+        else
+                assert_string_equal(str_text(&command), line->command);
+        script->lock = process->keep_count == 1 ? process->keep[0] : -1;
+        *ret = (struct process_result){
+                .status = line->status,
+                .output = x_strdup(line->output == NULL ? "" : line->output),
+                .errors = x_strdup(line->errors == NULL ? "" : line->errors),
+        };
+        return 0;
+}
+
+/* Plays `lines` while the statement runs; all of them must have been asked for. */
+#define with_zfs(statement, ...)                                                                                       \
+        do {                                                                                                           \
+                const struct line lines_[] = {__VA_ARGS__};                                                            \
+                struct script script_ = {.lines = lines_, .count = array_length(lines_)};                              \
+                const struct process_runner runner_ = {.run = play, .context = &script_};                              \
+                process_set_runner(&runner_);                                                                          \
+                statement;                                                                                             \
+                process_set_runner(NULL);                                                                              \
+                assert_int_equal(script_.at, script_.count);                                                           \
+                last_lock = script_.lock;                                                                              \
+        } while (0)
+
+static int last_lock;
+
+#define OURS "tank/cowherd-12345678"
+
+static void a_clone_is_one_command(void **state)
+{
+        struct ground *ground = *state;
+        struct cowherd_error err;
+
+        ground->base.fingerprint = "@base-1a2b3c4d";
+        ground->place.lock = 5;
+        with_zfs(assert_int_equal(store_zfs.clone(&ground->place, &ground->clone, &err), 0),
+                 {"zfs clone -o canmount=noauto -o cowherd:id=9 " OURS "/bases/7@base-1a2b3c4d " OURS "/clones/9"});
+        assert_int_equal(last_lock, 5); /* who holds the object goes on holding it if we die */
+}
+
+static void a_base_is_made_sealed_and_checked(void **state)
+{
+        struct ground *ground = *state;
+        struct cowherd_error err;
+        owned_str char *point = x_asprintf("zfs set mountpoint=%s/bases/7/tree " OURS "/bases/7", ground->path);
+
+        with_zfs(assert_int_equal(store_zfs.prepare_base(&ground->place, &ground->base, &err), 0),
+                 {"zfs create -o canmount=noauto -o cowherd:id=7 " OURS "/bases/7"}, {point},
+                 {"zfs mount " OURS "/bases/7"});
+        if (access("/sys/module/zfs", F_OK) == 0)
+                return; /* with OpenZFS it is set read-only as well */
+        with_zfs(assert_int_equal(store_zfs.seal_base(&ground->place, &ground->base, &ground->fingerprint, &err), 0),
+                 {"zfs snapshot " OURS "/bases/7@base-*"});
+        assert_int_equal(strlen(ground->fingerprint), strlen("@base-1a2b3c4d"));
+        assert_fails(store_zfs.check_base(&ground->place, &ground->base, &err), COWHERD_DATA, "never sealed");
+        ground->base.fingerprint = ground->fingerprint;
+        assert_int_equal(store_zfs.check_base(&ground->place, &ground->base, &err), 0);
+}
+
+/* A base that can't be mounted is not left lying. */
+static void a_base_that_fails_is_undone(void **state)
+{
+        struct ground *ground = *state;
+        struct cowherd_error err;
+
+        with_zfs(assert_fails(store_zfs.prepare_base(&ground->place, &ground->base, &err), COWHERD_SYSTEM, "no luck"),
+                 {"zfs create *"}, {"zfs set mountpoint=*", 1, NULL, "cannot set property: no luck\n"},
+                 {"zfs destroy -r " OURS "/bases/7"});
+        assert_false(ground_has(ground, "bases/7"));
+}
+
+static void a_lost_snapshot_is_a_changed_base(void **state)
+{
+        struct ground *ground = *state;
+        struct cowherd_error err;
+
+        ground->base.fingerprint = "@base-1a2b3c4d";
+        with_zfs(assert_fails(store_zfs.clone(&ground->place, &ground->clone, &err), COWHERD_DATA,
+                              "base 'gold' was changed"),
+                 {"zfs clone *", 1, NULL, "cannot open 'tank/x@base-1a2b3c4d': dataset does not exist\n"});
+}
+
+static void messages_have_codes(void **state)
+{
+        static const struct {
+                const char *message;
+                int code;
+        } cases[] = {
+                {"cannot create 'tank/x': dataset already exists\n", COWHERD_EXISTS},
+                {"cannot create 'tank/x': out of space\n", COWHERD_IO},
+                {"cannot create 'tank/x': No space left on device\n", COWHERD_IO},
+                {"cannot create 'tank/x': permission denied\n", COWHERD_DENIED},
+                {"cannot open 'tank/x': dataset is busy\n", COWHERD_BUSY},
+                {"internal error: unable to open ZFS device\n", COWHERD_SYSTEM},
+                {"", COWHERD_SYSTEM},
+        };
+        struct ground *ground = *state;
+        struct cowherd_error err;
+
+        ground->base.fingerprint = "@base-1a2b3c4d";
+        for (size_t i = 0; i < array_length(cases); i++) {
+                owned_str char *line = x_strndup(cases[i].message, strcspn(cases[i].message, "\n"));
+                with_zfs(assert_fails(store_zfs.clone(&ground->place, &ground->clone, &err), cases[i].code, line),
+                         {"zfs clone *", 1, NULL, cases[i].message});
+        }
+}
+
+static void destroying_spares_dependents(void **state)
+{
+        struct ground *ground = *state;
+        struct cowherd_error err;
+
+        with_zfs(assert_fails(store_zfs.destroy(&ground->place, &ground->base, &err), COWHERD_BUSY, "still has clones"),
+                 {"zfs destroy -r " OURS "/bases/7", 1, NULL,
+                  "cannot destroy 'tank/x': filesystem has dependent clones\nuse '-R' to destroy the following "
+                  "datasets:\n"});
+        with_zfs(assert_int_equal(store_zfs.destroy(&ground->place, &ground->base, &err), 0),
+                 {"zfs destroy -r " OURS "/bases/7", 1, NULL, "cannot open 'tank/x': dataset does not exist\n"});
+}
+
+static void what_is_busy_is_tried_again(void **state)
+{
+        struct ground *ground = *state;
+        struct cowherd_error err;
+        const char *busy = "cannot destroy 'tank/x': dataset is busy\n";
+
+        with_zfs(assert_int_equal(store_zfs.destroy(&ground->place, &ground->clone, &err), 0),
+                 {"zfs destroy -r " OURS "/clones/9", 1, NULL, busy},
+                 {"zfs destroy -r " OURS "/clones/9", 1, NULL, busy}, {"zfs destroy -r " OURS "/clones/9"});
+}
+
+static void usage_is_zfs_own(void **state)
+{
+        struct ground *ground = *state;
+        struct store_usage usage;
+        struct cowherd_error err;
+
+        with_zfs(assert_int_equal(store_zfs.usage(&ground->place, &ground->clone, &usage, &err), 0),
+                 {"zfs list -H -o name " OURS "/clones/9"},
+                 {"zfs get -Hp -o value used,referenced " OURS "/clones/9", 0, "1048576\n10485760\n", NULL});
+        assert_int_equal(usage.unique_bytes, 1048576);
+        assert_int_equal(usage.shared_bytes, 9437184);
+        with_zfs(assert_int_equal(store_zfs.usage(&ground->place, &ground->clone, &usage, &err), 0),
+                 {"zfs list *", 1, NULL, "cannot open 'x': dataset does not exist\n"});
+        assert_true(usage.missing);
+        with_zfs(assert_fails(store_zfs.usage(&ground->place, &ground->clone, &usage, &err), COWHERD_IO, "suspended"),
+                 {"zfs list *", 1, NULL, "cannot open 'x': pool I/O is currently suspended\n"});
+}
+
+static void lists_datasets_and_lost_folders(void **state)
+{
+        struct ground *ground = *state;
+        owned_strv struct strv ids = {0};
+        struct cowherd_error err;
+
+        assert_int_equal(folder_make(&ground->place, &ground->clone, NULL, &err), 0);
+        with_zfs(assert_int_equal(store_zfs.list_ids(&ground->place, STORE_CLONE, &ids, &err), 0),
+                 {"zfs list -H -d 1 -o name " OURS "/clones", 0,
+                  OURS "/clones\n" OURS "/clones/12\n" OURS "/clones/strange\n" OURS "/clones/3\n", NULL});
+        assert_int_equal(ids.count, 3);
+        assert_true(strv_has(&ids, "12") && strv_has(&ids, "3") && strv_has(&ids, "9"));
+}
+
+static void setting_up_takes_only_what_is_ours(void **state)
+{
+        struct ground *ground = *state;
+        struct store_setup setup = {.root = ground->path, .herd_uuid = "12345678-9abc", .pool = "tank"};
+        struct store_made made = {0};
+        struct cowherd_error err;
+        const char *missing = "cannot open 'x': dataset does not exist\n";
+
+        if (geteuid() != 0 || !process_exists("zfs")) {
+                assert_int_equal(store_zfs.setup(&setup, &made, &err), -1);
+                return;
+        }
+        with_zfs(assert_int_equal(store_zfs.setup(&setup, &made, &err), 0),
+                 {"zfs list -H -o name " OURS, 1, NULL, missing},
+                 {"zfs create -o mountpoint=none -o canmount=off -o cowherd:herd=12345678-9abc " OURS},
+                 {"zfs list -H -o name " OURS "/bases", 1, NULL, missing},
+                 {"zfs create -o canmount=off " OURS "/bases"},
+                 {"zfs list -H -o name " OURS "/clones", 1, NULL, missing},
+                 {"zfs create -o canmount=off " OURS "/clones"});
+        assert_string_equal(made.source, OURS);
+        assert_string_equal(made.folder, "pools/zfs");
+        assert_true(made.ours);
+        free(made.folder);
+        free(made.source);
+        with_zfs(assert_fails(store_zfs.setup(&setup, &made, &err), COWHERD_EXISTS, "not of this herd"),
+                 {"zfs list -H -o name " OURS}, {"zfs get -Hp -o value cowherd:herd " OURS, 0, "-\n", NULL});
+        setup.pool = NULL;
+        with_zfs(assert_fails(store_zfs.setup(&setup, &made, &err), COWHERD_USAGE, "several"),
+                 {"zpool list -H -o name", 0, "tank\nother\n", NULL});
+        with_zfs(assert_fails(store_zfs.setup(&setup, &made, &err), COWHERD_UNAVAILABLE, "no zfs pool"),
+                 {"zpool list -H -o name", 0, "", NULL});
+}
+
+int main(void)
+{
+        const struct CMUnitTest tests[] = {
+                ground_test(a_clone_is_one_command),
+                ground_test(a_base_is_made_sealed_and_checked),
+                ground_test(a_base_that_fails_is_undone),
+                ground_test(a_lost_snapshot_is_a_changed_base),
+                ground_test(messages_have_codes),
+                ground_test(destroying_spares_dependents),
+                ground_test(what_is_busy_is_tried_again),
+                ground_test(usage_is_zfs_own),
+                ground_test(lists_datasets_and_lost_folders),
+                ground_test(setting_up_takes_only_what_is_ours),
+        };
+
+        return cmocka_run_group_tests_name("store: zfs", tests, NULL, NULL);
+}
