@@ -8,8 +8,8 @@
 #define TRIM_EVERY 64
 
 /* What fails here must not fail the work that is told of, and there is nobody else to tell. */
-void catalogue_audit(struct catalogue *catalogue, enum cowherd_target target, const char *operation, const char *name, int code,
-                     const char *text)
+void catalogue_audit(struct catalogue *catalogue, enum cowherd_target target, const char *operation, const char *name,
+                     int code, const char *text)
 {
         struct cowherd_error ignored;
         sqlite3_stmt *add owned_statement = statement_get(catalogue, AUDIT_ADD, &ignored);

@@ -104,7 +104,10 @@ int catalogue_reserve(struct catalogue *catalogue, struct catalogue_row *rows, s
  * transaction. One that is gone is 66. Another base_id than before moves the row to that base.
  */
 int catalogue_settle(struct catalogue *catalogue, const struct catalogue_row *rows, size_t count, struct cowherd_error *err) must_check;
-/* Marks objects DELETING with an intent, in one transaction; 1 where one of them is not READY (any more), 75 where others stand on it. */
+/*
+ * Marks objects DELETING with an intent, in one transaction; 1 where one of them is not READY (any more), 75 where others
+ * stand on it that do not go with it.
+ */
 int catalogue_mark_deleting(struct catalogue *catalogue, const uint64_t *ids, size_t count, const char *operation,
                             struct cowherd_error *err) must_check;
 /*

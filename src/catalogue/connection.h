@@ -70,7 +70,10 @@ struct catalogue {
 /* Sets *err from what SQLite says of its last failure: 74, 75, 77, 78 … as catalogue.h tells. Always -1. */
 int catalogue_fail(const struct catalogue *catalogue, struct cowherd_error *err);
 
-/* A statement, ready to be bound; NULL and *err where it cannot be prepared. Declared owned_statement, it is free for its next use at the end of the scope. */
+/*
+ * A statement, ready to be bound; NULL and *err where it cannot be prepared. Declared owned_statement, it is free for its
+ * next use at the end of the scope.
+ */
 sqlite3_stmt *statement_get(struct catalogue *catalogue, enum statement which, struct cowherd_error *err) must_check;
 void statement_done_at(sqlite3_stmt *const *statement);
 #define owned_statement __attribute__((cleanup(statement_done_at)))
@@ -98,8 +101,8 @@ int transaction_end(struct catalogue *catalogue, int got, struct cowherd_error *
 /* ---- row.c ---- */
 
 /*
- * The columns that are written and read alike, with their types. The rest (id, phase, target, name, base_id, clones) play
- * a part in names, indexes and counts, and are handled one by one.
+ * The columns that are written and read alike, with their types. The rest (id, phase, target, name, base_id, clones)
+ * play a part in names, indexes and counts, and are handled one by one.
  */
 #define ROW_COLUMNS(X)                                                                                                 \
         X(role, INT)                                                                                                   \
@@ -134,7 +137,8 @@ int transaction_end(struct catalogue *catalogue, int got, struct cowherd_error *
 /* Binds those columns from parameter 1 on; gives the number of the next parameter. */
 int row_bind(sqlite3_stmt *statement, const struct catalogue_row *row);
 /* Reads the row that a FIND_… or LIST_… statement stands on; 78 where it cannot be one of ours. */
-int row_read(const struct catalogue *catalogue, sqlite3_stmt *statement, struct catalogue_row *ret, struct cowherd_error *err) must_check;
+int row_read(const struct catalogue *catalogue, sqlite3_stmt *statement, struct catalogue_row *ret,
+             struct cowherd_error *err) must_check;
 /* The name of the row that such a statement stands on. Borrowed until its next step; NULL for a removed base. */
 const char *row_peek_name(sqlite3_stmt *statement);
 /* Steps to the end, appending the rows whose name matches (pattern NULL: all); on failure *ret is as it was. */

@@ -72,9 +72,10 @@ static int fill(const char *path, struct cowherd_error *err)
 {
         struct catalogue catalogue = {.path = x_asprintf("%s.new", path)};
         owned_str char *owned_path = catalogue.path;
-        owned_str char *text = x_asprintf("PRAGMA synchronous = OFF; PRAGMA application_id = %d; PRAGMA user_version = %d; "
-                                          "BEGIN; %s COMMIT; PRAGMA journal_mode = WAL;",
-                                          CATALOGUE_APPLICATION, CATALOGUE_VERSION, catalogue_schema);
+        owned_str char *text =
+                x_asprintf("PRAGMA synchronous = OFF; PRAGMA application_id = %d; PRAGMA user_version = %d; "
+                           "BEGIN; %s COMMIT; PRAGMA journal_mode = WAL;",
+                           CATALOGUE_APPLICATION, CATALOGUE_VERSION, catalogue_schema);
         int flags = SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_EXRESCODE, failed = 0;
 
         if (sqlite3_open_v2(owned_path, &catalogue.db, flags, NULL) != SQLITE_OK ||

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Reading. Lists are read whole before they are given, so that no reader's snapshot stays open while an engine is asked
- * (it would keep the log from being carried over). A pattern's beginning, up to its first `*` or `?`, is looked up in the
- * index of names; the rest is compared.
+ * (it would keep the log from being carried over). A pattern's beginning, up to its first `*` or `?`, is looked up in
+ * the index of names; the rest is compared.
  */
 #include "catalogue/connection.h"
 
@@ -28,7 +28,8 @@ int find_name(struct catalogue *catalogue, enum cowherd_target target, const cha
 /* The room that names targets for everybody lies above this one. */
 static const char *engine_name(enum cowherd_target target)
 {
-        static const char *const names[COWHERD_ENGINES] = {[COWHERD_QEMU] = "qemu", [COWHERD_LXD] = "lxd", [COWHERD_NSPAWN] = "nspawn"};
+        static const char *const names[COWHERD_ENGINES] = {
+                [COWHERD_QEMU] = "qemu", [COWHERD_LXD] = "lxd", [COWHERD_NSPAWN] = "nspawn"};
 
         return (unsigned)target < COWHERD_ENGINES ? names[target] : "any engine";
 }
@@ -44,7 +45,8 @@ static int last_target(enum cowherd_target target)
         return target == COWHERD_ANY ? COWHERD_ENGINES - 1 : (int)target;
 }
 
-static int names_of(struct catalogue *catalogue, enum cowherd_target target, struct strv *names, struct cowherd_error *err)
+static int names_of(struct catalogue *catalogue, enum cowherd_target target, struct strv *names,
+                    struct cowherd_error *err)
 {
         sqlite3_stmt *statement owned_statement = statement_get(catalogue, LIST_NAMES, err);
         int got;
@@ -58,7 +60,8 @@ static int names_of(struct catalogue *catalogue, enum cowherd_target target, str
         return got;
 }
 
-static int fail_not_found(struct catalogue *catalogue, enum cowherd_target target, const char *name, struct cowherd_error *err)
+static int fail_not_found(struct catalogue *catalogue, enum cowherd_target target, const char *name,
+                          struct cowherd_error *err)
 {
         struct strv names owned_strv = {0};
 
@@ -133,8 +136,8 @@ static int list_target(struct catalogue *catalogue, int target, enum catalogue_r
         return rows_read(catalogue, list, pattern, rows, err);
 }
 
-int catalogue_list(struct catalogue *catalogue, enum cowherd_target target, enum catalogue_role role, const char *pattern,
-                   struct catalogue_rows *ret, struct cowherd_error *err)
+int catalogue_list(struct catalogue *catalogue, enum cowherd_target target, enum catalogue_role role,
+                   const char *pattern, struct catalogue_rows *ret, struct cowherd_error *err)
 {
         size_t before = ret->count;
 
@@ -155,7 +158,8 @@ int catalogue_unfinished(struct catalogue *catalogue, struct catalogue_rows *ret
         return list == NULL ? -1 : rows_read(catalogue, list, NULL, ret, err);
 }
 
-int catalogue_expired(struct catalogue *catalogue, uint64_t now_ms, struct catalogue_rows *ret, struct cowherd_error *err)
+int catalogue_expired(struct catalogue *catalogue, uint64_t now_ms, struct catalogue_rows *ret,
+                      struct cowherd_error *err)
 {
         sqlite3_stmt *list owned_statement = statement_get(catalogue, LIST_EXPIRED, err);
 

@@ -4,8 +4,8 @@
  * SQLite's own descriptor (closing another one would drop SQLite's POSIX locks), and only a file that is a catalogue of
  * our version is worked on. WAL mode is a property of the file and is not asked for again.
  *
- * Closing does not checkpoint: the last process out would pay several syncs and a deleted file at each command. The log is
- * carried over into the file when it has grown (SQLite's automatic checkpoint). So catalogue.db-wal is a part of the
+ * Closing does not checkpoint: the last process out would pay several syncs and a deleted file at each command. The log
+ * is carried over into the file when it has grown (SQLite's automatic checkpoint). So catalogue.db-wal is a part of the
  * catalogue, and whoever copies the one copies the other.
  */
 #include "catalogue/connection.h"
@@ -22,7 +22,8 @@
 #define HEADER_BYTES 100 /* https://www.sqlite.org/fileformat2.html, section 1.3 */
 #define HEADER_VERSION_AT 60
 #define HEADER_APPLICATION_AT 68
-#define LOG_PAGES 256 /* the log is read again by whoever opens first: a longer one costs there what it saves in syncs */
+#define LOG_PAGES                                                                                                      \
+        256 /* the log is read again by whoever opens first: a longer one costs there what it saves in syncs */
 
 static uint64_t monotonic_ms(void)
 {
@@ -55,7 +56,8 @@ static int wait_for_lock(void *context, int looks)
 static int fail_not_ours(const struct catalogue *catalogue, const char *why, struct cowherd_error *err)
 {
         (void)fail(err, COWHERD_CONFIG, "'%s' is not a catalogue: %s", catalogue->path, why);
-        return fail_hint(err, "choose another root folder, put a backup of the catalogue in its place, or move it away");
+        return fail_hint(err,
+                         "choose another root folder, put a backup of the catalogue in its place, or move it away");
 }
 
 static int check_version(const struct catalogue *catalogue, uint32_t version, struct cowherd_error *err)

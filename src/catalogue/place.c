@@ -26,7 +26,8 @@ int catalogue_put_place(struct catalogue *catalogue, const struct catalogue_plac
         return statement_step(catalogue, put, err);
 }
 
-int catalogue_get_place(struct catalogue *catalogue, const char *name, struct catalogue_place *ret, struct cowherd_error *err)
+int catalogue_get_place(struct catalogue *catalogue, const char *name, struct catalogue_place *ret,
+                        struct cowherd_error *err)
 {
         sqlite3_stmt *find owned_statement = statement_get(catalogue, PLACE_GET, err);
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * How an object ceases to be: marked DELETING with an intent, its bytes destroyed by the caller, and forgotten. A base that
- * something stands on only loses its name; who forgets its last dependent is told to destroy it.
+ * How an object ceases to be: marked DELETING with an intent, its bytes destroyed by the caller, and forgotten. A base
+ * that something stands on only loses its name; who forgets its last dependent is told to destroy it.
  */
 #include "catalogue/connection.h"
 
@@ -38,11 +38,13 @@ static int check_stands_alone(struct catalogue *catalogue, uint64_t id, struct c
                 return -1;
         bind_number(statement, 1, id);
         int got = statement_step(catalogue, statement, err);
-        return got <= 0 ? got : fail(err, COWHERD_BUSY, "object %llu is in use: others stand on it", (unsigned long long)id);
+        return got <= 0 ? got
+                        : fail(err, COWHERD_BUSY, "object %llu is in use: others stand on it", (unsigned long long)id);
 }
 
 /* 1 where one of them is not READY. */
-static int mark_all(struct catalogue *catalogue, const uint64_t *ids, size_t count, const char *operation, struct cowherd_error *err)
+static int mark_all(struct catalogue *catalogue, const uint64_t *ids, size_t count, const char *operation,
+                    struct cowherd_error *err)
 {
         for (size_t i = 0; i < count; i++) {
                 bool marked = false;
@@ -99,8 +101,8 @@ static int forget_object(struct catalogue *catalogue, uint64_t id, uint64_t *ret
 }
 
 /* Forgets them all, then looks at what they stood on. `bases` has room for `count`. */
-static int forget_all(struct catalogue *catalogue, const uint64_t *ids, size_t count, uint64_t *bases, struct strv *freed_ids,
-                      struct cowherd_error *err)
+static int forget_all(struct catalogue *catalogue, const uint64_t *ids, size_t count, uint64_t *bases,
+                      struct strv *freed_ids, struct cowherd_error *err)
 {
         for (size_t i = 0; i < count; i++)
                 if (forget_object(catalogue, ids[i], &bases[i], err) < 0)
@@ -117,7 +119,8 @@ static int forget_all(struct catalogue *catalogue, const uint64_t *ids, size_t c
         return 0;
 }
 
-int catalogue_forget(struct catalogue *catalogue, const uint64_t *ids, size_t count, struct strv *ret_freed, struct cowherd_error *err)
+int catalogue_forget(struct catalogue *catalogue, const uint64_t *ids, size_t count, struct strv *ret_freed,
+                     struct cowherd_error *err)
 {
         owned_mem uint64_t *bases = x_calloc(count, sizeof *bases);
         struct strv freed owned_strv = {0};
@@ -142,7 +145,9 @@ static int remove_or_unname(struct catalogue *catalogue, uint64_t id, struct cow
                 return intent_begin(catalogue, id, "remove_base", err);
         if (statement_run_id(catalogue, BASE_TAKE_NAME, id, &done, err) < 0)
                 return -1;
-        return done ? 1 : fail(err, COWHERD_NOT_FOUND, "base %llu was not found: it has just been removed", (unsigned long long)id);
+        return done ? 1
+                    : fail(err, COWHERD_NOT_FOUND, "base %llu was not found: it has just been removed",
+                           (unsigned long long)id);
 }
 
 int catalogue_remove_base(struct catalogue *catalogue, uint64_t id, struct cowherd_error *err)

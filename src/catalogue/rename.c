@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Another name for an object: one row, for names live in the catalogue alone. The unique index says whether it is free. */
+/* Another name for an object: one row, for names live in the catalogue alone. The unique index says whether it is free.
+ */
 #include "catalogue/connection.h"
 
 /* Why no row was renamed: it is gone, or another command is at work on it. */
@@ -11,7 +12,8 @@ static int explain(struct catalogue *catalogue, uint64_t id, struct cowherd_erro
         if (got < 0)
                 return -1;
         if (got > 0 || row.name == NULL)
-                return fail(err, COWHERD_NOT_FOUND, "object %llu was not found: it has just been removed", (unsigned long long)id);
+                return fail(err, COWHERD_NOT_FOUND, "object %llu was not found: it has just been removed",
+                            (unsigned long long)id);
         return fail(err, COWHERD_BUSY, "'%s' is being made or removed by another command", row.name);
 }
 

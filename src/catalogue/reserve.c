@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * How an object comes to be: reserved, with its name taken and an intent, and settled when it is whole. Each is one
- * transaction and as few pages as can be: a name is found taken by the unique index, not by a question before; that a base
- * is still there is found by counting the clone on it; and what indexes hold (target, name, base) is not written twice.
+ * transaction and as few pages as can be: a name is found taken by the unique index, not by a question before; that a
+ * base is still there is found by counting the clone on it; and what indexes hold (target, name, base) is not written
+ * twice.
  */
 #include "catalogue/connection.h"
 
@@ -32,7 +33,8 @@ static int insert_row(struct catalogue *catalogue, const struct catalogue_row *r
         return statement_run(catalogue, insert, err);
 }
 
-static int reserve_row(struct catalogue *catalogue, struct catalogue_row *row, const char *operation, struct cowherd_error *err)
+static int reserve_row(struct catalogue *catalogue, struct catalogue_row *row, const char *operation,
+                       struct cowherd_error *err)
 {
         if (row->base_id != 0 && gain_base(catalogue, row->base_id, row->name, err) < 0)
                 return -1;
@@ -45,8 +47,8 @@ static int reserve_row(struct catalogue *catalogue, struct catalogue_row *row, c
 }
 
 /* The row that has the name of rows[at]: another's, or one of those that we have just inserted. */
-static int find_taken(struct catalogue *catalogue, const struct catalogue_row *rows, size_t at, struct catalogue_row *ret,
-                      struct cowherd_error *err)
+static int find_taken(struct catalogue *catalogue, const struct catalogue_row *rows, size_t at,
+                      struct catalogue_row *ret, struct cowherd_error *err)
 {
         struct catalogue_row taken = {0};
 
@@ -56,7 +58,8 @@ static int find_taken(struct catalogue *catalogue, const struct catalogue_row *r
         for (size_t i = 0; i < at; i++) {
                 if (rows[i].id == taken.id) {
                         catalogue_row_free(&taken);
-                        return fail(err, COWHERD_USAGE, "the name '%s' is asked for twice in one command", rows[at].name);
+                        return fail(err, COWHERD_USAGE, "the name '%s' is asked for twice in one command",
+                                    rows[at].name);
                 }
         }
         *ret = taken;
@@ -86,7 +89,8 @@ static int tell_reserved(const struct catalogue_row *rows, size_t count, catalog
 }
 
 int catalogue_reserve(struct catalogue *catalogue, struct catalogue_row *rows, size_t count, const char *operation,
-                      catalogue_reserved_fn *reserved, void *context, struct catalogue_row *ret_taken, struct cowherd_error *err)
+                      catalogue_reserved_fn *reserved, void *context, struct catalogue_row *ret_taken,
+                      struct cowherd_error *err)
 {
         if (transaction_begin(catalogue, err) < 0)
                 return -1;
@@ -100,7 +104,8 @@ int catalogue_reserve(struct catalogue *catalogue, struct catalogue_row *rows, s
 }
 
 /* Writes a row that stands on the base it stood on before; *ret_written tells whether it was there. */
-static int write_row(struct catalogue *catalogue, const struct catalogue_row *row, bool *ret_written, struct cowherd_error *err)
+static int write_row(struct catalogue *catalogue, const struct catalogue_row *row, bool *ret_written,
+                     struct cowherd_error *err)
 {
         sqlite3_stmt *settle owned_statement = statement_get(catalogue, ROW_SETTLE, err);
 
@@ -133,7 +138,8 @@ static int read_base(struct catalogue *catalogue, uint64_t id, uint64_t *ret_bas
 }
 
 /* Puts a row on another base, or on none. */
-static int move_row(struct catalogue *catalogue, const struct catalogue_row *row, uint64_t old_base, struct cowherd_error *err)
+static int move_row(struct catalogue *catalogue, const struct catalogue_row *row, uint64_t old_base,
+                    struct cowherd_error *err)
 {
         if (row->base_id != 0 && gain_base(catalogue, row->base_id, row->name, err) < 0)
                 return -1;
@@ -163,14 +169,16 @@ static int settle_row(struct catalogue *catalogue, const struct catalogue_row *r
                 if (got < 0)
                         return -1;
                 if (got > 0)
-                        return fail(err, COWHERD_NOT_FOUND, "'%s' was not found in the catalogue: it has just been removed", row->name);
+                        return fail(err, COWHERD_NOT_FOUND,
+                                    "'%s' was not found in the catalogue: it has just been removed", row->name);
                 if (move_row(catalogue, row, old_base, err) < 0 || write_row(catalogue, row, &written, err) < 0)
                         return -1;
         }
         return statement_run_id(catalogue, INTENT_END, row->id, NULL, err);
 }
 
-int catalogue_settle(struct catalogue *catalogue, const struct catalogue_row *rows, size_t count, struct cowherd_error *err)
+int catalogue_settle(struct catalogue *catalogue, const struct catalogue_row *rows, size_t count,
+                     struct cowherd_error *err)
 {
         int got = 0;
 

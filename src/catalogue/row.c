@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A row between the struct and SQLite. The columns that are handled alike are told once, in ROW_COLUMNS; here a table made
- * of it says where each lies in the struct and of which type it is.
+ * A row between the struct and SQLite. The columns that are handled alike are told once, in ROW_COLUMNS; here a table
+ * made of it says where each lies in the struct and of which type it is.
  */
 #include "catalogue/connection.h"
 
@@ -106,7 +106,8 @@ static bool row_is_ours(const struct catalogue_row *row)
                (unsigned)row->phase <= CATALOGUE_DELETING;
 }
 
-int row_read(const struct catalogue *catalogue, sqlite3_stmt *statement, struct catalogue_row *ret, struct cowherd_error *err)
+int row_read(const struct catalogue *catalogue, sqlite3_stmt *statement, struct catalogue_row *ret,
+             struct cowherd_error *err)
 {
         struct catalogue_row row = {
                 .id = column_number(statement, AT_ID),
@@ -121,8 +122,8 @@ int row_read(const struct catalogue *catalogue, sqlite3_stmt *statement, struct 
         for (size_t i = 0; i < array_length(columns); i++)
                 read_column(statement, AT_COLUMNS + (int)i, columns[i].type, slot_of(&row, i));
         if (!row_is_ours(&row)) {
-                (void)fail(err, COWHERD_CONFIG, "the catalogue '%s' is damaged: row %llu cannot be understood", catalogue->path,
-                           (unsigned long long)row.id);
+                (void)fail(err, COWHERD_CONFIG, "the catalogue '%s' is damaged: row %llu cannot be understood",
+                           catalogue->path, (unsigned long long)row.id);
                 catalogue_row_free(&row);
                 return -1;
         }
@@ -144,8 +145,8 @@ static void make_room(struct catalogue_rows *rows)
 }
 
 /* Steps to the end, appending; what is there already stays, and what was appended before a failure too. */
-static int append_rows(struct catalogue *catalogue, sqlite3_stmt *statement, const char *pattern, struct catalogue_rows *rows,
-                       struct cowherd_error *err)
+static int append_rows(struct catalogue *catalogue, sqlite3_stmt *statement, const char *pattern,
+                       struct catalogue_rows *rows, struct cowherd_error *err)
 {
         for (;;) {
                 int got = statement_step(catalogue, statement, err);

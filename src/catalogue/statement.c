@@ -12,12 +12,12 @@
 /* 28 parameters come first in both: row_bind. The partial key of settling is told in reserve.c. */
 #define INSERT_ROW                                                                                                     \
         "INSERT INTO object (phase" ROW_COLUMNS(COMMA_NAME) ", target, name, base_id)"                                 \
-        " VALUES (0" ROW_COLUMNS(COMMA_MARK) ", ?, ?, ?)"
+                                                            " VALUES (0" ROW_COLUMNS(COMMA_MARK) ", ?, ?, ?)"
 #define SETTLE_ROW "UPDATE object SET phase = 1" ROW_COLUMNS(COMMA_SET) " WHERE id = ? AND base_id IS ?"
-/* What row_read expects. The base's name by a subquery: a join is twice as dear to prepare, which counts at each start. */
+/* What row_read expects. The base's name by a subquery: a join is twice as dear to prepare, and that at each start. */
+#define BASE_NAME "(SELECT b.name FROM object b WHERE b.id = object.base_id)"
 #define SELECT_ROWS                                                                                                    \
-        "SELECT id, phase, target, name, base_id, clones, (SELECT b.name FROM object b WHERE b.id = object.base_id)"   \
-        ROW_COLUMNS(COMMA_NAME) " FROM object "
+        "SELECT id, phase, target, name, base_id, clones, " BASE_NAME ROW_COLUMNS(COMMA_NAME) " FROM object "
 
 /* SQLite 3.40 has no milliseconds in unixepoch(); a Julian day has. */
 #define NOW_MS "CAST((julianday('now') - 2440587.5) * 86400000 AS INTEGER)"
@@ -39,9 +39,10 @@ static const char *const texts[STATEMENTS] = {
 
         [BASE_GAIN] = "UPDATE object SET clones = clones + 1 WHERE id = ? AND phase = 1 AND name IS NOT NULL",
         [BASE_LOSE] = "UPDATE object SET clones = clones - 1 WHERE id = ?",
-        [BASE_FREE] = "UPDATE object SET phase = 2 WHERE id = ? AND role = 0 AND phase = 1 AND name IS NULL AND " NOTHING_STANDS_ON_IT,
-        [BASE_MARK_DELETING] = "UPDATE object SET phase = 2 WHERE id = ? AND role = 0 AND phase = 1 AND name IS NOT NULL AND "
-                               NOTHING_STANDS_ON_IT,
+        [BASE_FREE] = "UPDATE object SET phase = 2 WHERE id = ? AND role = 0 AND phase = 1 AND name IS NULL"
+                      " AND " NOTHING_STANDS_ON_IT,
+        [BASE_MARK_DELETING] = "UPDATE object SET phase = 2 WHERE id = ? AND role = 0 AND phase = 1 AND name IS NOT NULL"
+                               " AND " NOTHING_STANDS_ON_IT,
         [BASE_TAKE_NAME] = "UPDATE object SET name = NULL WHERE id = ? AND role = 0 AND phase = 1 AND name IS NOT NULL",
 
         [INTENT_BEGIN] = "INSERT OR REPLACE INTO intent VALUES (?, ?, " NOW_MS ")",
@@ -55,8 +56,9 @@ static const char *const texts[STATEMENTS] = {
         [LIST_EXPIRED] = SELECT_ROWS "WHERE expires_ms > 0 AND expires_ms <= ? AND role = 1 AND phase = 1"
                                      " ORDER BY expires_ms",
         [LIST_NAMES] = "SELECT name FROM object WHERE target BETWEEN ? AND ? AND name IS NOT NULL",
-        [COUNT_ROLES] = "SELECT role, count(*) FROM object WHERE phase = 1 AND name IS NOT NULL AND target BETWEEN ? AND ?"
-                        " GROUP BY role",
+        [COUNT_ROLES] =
+                "SELECT role, count(*) FROM object WHERE phase = 1 AND name IS NOT NULL AND target BETWEEN ? AND ?"
+                " GROUP BY role",
 
         [PLACE_IN_USE] = "SELECT 1 FROM object WHERE place = ? LIMIT 1",
         [PLACE_PUT] = "INSERT OR REPLACE INTO place VALUES (?, ?, ?, ?, ?, ?)",
@@ -108,7 +110,8 @@ int catalogue_fail(const struct catalogue *catalogue, struct cowherd_error *err)
                 return fail_hint(err, "try again; `fuser '%s'` tells who has it open", catalogue->path);
         }
         if (code == COWHERD_CONFIG) {
-                (void)fail(err, code, "the catalogue '%s' is damaged: %s", catalogue->path, sqlite3_errmsg(catalogue->db));
+                (void)fail(err, code, "the catalogue '%s' is damaged: %s", catalogue->path,
+                           sqlite3_errmsg(catalogue->db));
                 return fail_hint(err, "put a backup of it in its place, or move it away to begin with an empty one");
         }
         (void)fail(err, code, "cannot use the catalogue '%s': %s", catalogue->path, sqlite3_errmsg(catalogue->db));
@@ -123,8 +126,8 @@ sqlite3_stmt *statement_get(struct catalogue *catalogue, enum statement which, s
 {
         sqlite3_stmt **statement = &catalogue->statements[which];
 
-        if (*statement == NULL &&
-            sqlite3_prepare_v3(catalogue->db, texts[which], -1, SQLITE_PREPARE_PERSISTENT, statement, NULL) != SQLITE_OK) {
+        if (*statement == NULL && sqlite3_prepare_v3(catalogue->db, texts[which], -1, SQLITE_PREPARE_PERSISTENT,
+                                                     statement, NULL) != SQLITE_OK) {
                 (void)catalogue_fail(catalogue, err);
                 return NULL;
         }
@@ -157,7 +160,8 @@ int statement_run(struct catalogue *catalogue, sqlite3_stmt *statement, struct c
         return result == SQLITE_DONE ? 0 : catalogue_fail(catalogue, err);
 }
 
-int statement_run_id(struct catalogue *catalogue, enum statement which, uint64_t id, bool *ret_changed, struct cowherd_error *err)
+int statement_run_id(struct catalogue *catalogue, enum statement which, uint64_t id, bool *ret_changed,
+                     struct cowherd_error *err)
 {
         sqlite3_stmt *statement owned_statement = statement_get(catalogue, which, err);
 

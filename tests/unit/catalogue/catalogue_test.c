@@ -37,7 +37,8 @@ int end(void **state)
         DIR *folder = fdopendir(herd->fd);
         assert_non_null(folder);
         for (struct dirent *entry; (entry = readdir(folder)) != NULL;)
-                if (strcmp(entry->d_name, ".") != 0 && strcmp(entry->d_name, "..") != 0 && unlinkat(herd->fd, entry->d_name, 0) < 0)
+                if (strcmp(entry->d_name, ".") != 0 && strcmp(entry->d_name, "..") != 0 &&
+                    unlinkat(herd->fd, entry->d_name, 0) < 0)
                         (void)unlinkat(herd->fd, entry->d_name, AT_REMOVEDIR);
         (void)closedir(folder);
         assert_int_equal(rmdir(herd->folder), 0);
@@ -177,7 +178,8 @@ uint64_t clones_of(const struct herd *herd, uint64_t id)
 {
         struct catalogue_row row owned_row = {0};
         struct cowherd_error err = {0};
-        owned_str char *question = x_asprintf("SELECT count(*) FROM object WHERE base_id = %llu", (unsigned long long)id);
+        owned_str char *question =
+                x_asprintf("SELECT count(*) FROM object WHERE base_id = %llu", (unsigned long long)id);
 
         assert_int_equal(catalogue_get(herd->catalogue, id, &row, &err), 0);
         assert_int_equal(row.clones, ask(herd, question));

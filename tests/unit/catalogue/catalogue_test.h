@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What the tests of the catalogue share: a catalogue in a temporary folder, rows, and a look past the catalogue's own code. */
+/* What the tests of the catalogue share: a catalogue in a temporary folder, rows, and a look past the catalogue's own
+ * code. */
 #pragma once
 
 #include "catalogue/connection.h"

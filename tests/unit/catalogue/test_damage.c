@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Files that are not ours, newer, damaged, forbidden, full or locked: the right code, a hint, and not a byte changed. */
+/* Files that are not ours, newer, damaged, forbidden, full or locked: the right code, a hint, and not a byte changed.
+ */
 #include "catalogue_test.h"
 
 #include <signal.h>
@@ -158,7 +159,8 @@ static void test_impossible_row(void **state)
 
         uint64_t id = make_base(herd, "b");
         tell(herd, "UPDATE object SET target = 77", true);
-        assert_fails(catalogue_get(herd->catalogue, id, &row, &herd->err), herd, COWHERD_CONFIG, "cannot be understood");
+        assert_fails(catalogue_get(herd->catalogue, id, &row, &herd->err), herd, COWHERD_CONFIG,
+                     "cannot be understood");
 }
 
 /* Runs a test in a child that may not write here; it answers with its exit status, 0 for good. */

@@ -75,7 +75,8 @@ static void test_get(void **state)
 }
 
 /* The names of a list, each followed by a blank. */
-static void check_list(struct herd *herd, enum cowherd_target target, enum catalogue_role role, const char *pattern, const char *expected)
+static void check_list(struct herd *herd, enum cowherd_target target, enum catalogue_role role, const char *pattern,
+                       const char *expected)
 {
         struct catalogue_rows rows owned_by(catalogue_rows_free) = {0};
         struct str names owned_string = {0};
@@ -185,7 +186,8 @@ static void test_expired(void **state)
         assert_string_equal(rows.items[2].name, "late");
 }
 
-static void check_count(struct herd *herd, enum cowherd_target target, uint64_t expected_bases, uint64_t expected_clones)
+static void check_count(struct herd *herd, enum cowherd_target target, uint64_t expected_bases,
+                        uint64_t expected_clones)
 {
         uint64_t bases = 99, clones = 99;
 

@@ -117,7 +117,8 @@ static int64_t synchronous(const struct herd *herd)
 {
         sqlite3_stmt *statement = NULL;
 
-        assert_int_equal(sqlite3_prepare_v2(herd->catalogue->db, "PRAGMA synchronous", -1, &statement, NULL), SQLITE_OK);
+        assert_int_equal(sqlite3_prepare_v2(herd->catalogue->db, "PRAGMA synchronous", -1, &statement, NULL),
+                         SQLITE_OK);
         assert_int_equal(sqlite3_step(statement), SQLITE_ROW);
         int64_t answer = sqlite3_column_int64(statement, 0);
         (void)sqlite3_finalize(statement);

@@ -10,7 +10,8 @@ static char *text(const char *value)
 static void test_place(void **state)
 {
         struct herd *herd = *state;
-        struct catalogue_place place = {text("btrfs"), text("btrfs"), text("pools/btrfs"), text("pools/btrfs.img"), 20ull << 30, true};
+        struct catalogue_place place = {text("btrfs"),           text("btrfs"), text("pools/btrfs"),
+                                        text("pools/btrfs.img"), 20ull << 30,   true};
         struct catalogue_place first owned_place = {0}, second owned_place = {0}, none = {0};
         struct strv names owned_strv = {0};
 
@@ -85,10 +86,14 @@ static void test_audit(void **state)
 {
         struct herd *herd = *state;
 
-        catalogue_audit(herd->catalogue, COWHERD_LXD, "clone_from_base", "vm-1", COWHERD_EXISTS, "'vm-1' already exists");
+        catalogue_audit(herd->catalogue, COWHERD_LXD, "clone_from_base", "vm-1", COWHERD_EXISTS,
+                        "'vm-1' already exists");
         catalogue_audit(herd->catalogue, COWHERD_SELF, "cleanup", NULL, 0, NULL);
-        assert_int_equal(ask(herd, "SELECT count(*) FROM audit WHERE id = 1 AND target = 1 AND operation = 'clone_from_base' AND "
-                                   "name = 'vm-1' AND code = 73 AND text = '''vm-1'' already exists'"), 1);
+        assert_int_equal(
+                ask(herd,
+                    "SELECT count(*) FROM audit WHERE id = 1 AND target = 1 AND operation = 'clone_from_base' AND "
+                    "name = 'vm-1' AND code = 73 AND text = '''vm-1'' already exists'"),
+                1);
         assert_int_equal(ask(herd, "SELECT count(*) FROM audit WHERE id = 2 AND name IS NULL AND text IS NULL"), 1);
         assert_in_range(ask(herd, "SELECT strftime('%s', 'now') - max(at_ms) / 1000 + 1 FROM audit"), 0, 60);
 }

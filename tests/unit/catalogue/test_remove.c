@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Deleting, removing bases in use, forgetting, renaming; and that the kept counts of clones agree with the rows throughout. */
+/* Deleting, removing bases in use, forgetting, renaming; and that the kept counts of clones agree with the rows
+ * throughout. */
 #include "catalogue_test.h"
 
 static int forget(struct herd *herd, uint64_t id, struct strv *freed)
@@ -135,7 +136,8 @@ static void test_remove_only_bases(void **state)
 
         assert_fails(catalogue_remove_base(herd->catalogue, clone, &herd->err), herd, COWHERD_NOT_FOUND, "not found");
         assert_int_equal(reserve(herd, &making), 0);
-        assert_fails(catalogue_remove_base(herd->catalogue, making.id, &herd->err), herd, COWHERD_NOT_FOUND, "not found");
+        assert_fails(catalogue_remove_base(herd->catalogue, making.id, &herd->err), herd, COWHERD_NOT_FOUND,
+                     "not found");
         assert_int_equal(phase_of(herd, clone), CATALOGUE_READY);
 }
 
@@ -167,7 +169,8 @@ static void test_rename(void **state)
         assert_string_equal(row.name, "C");
         assert_fails(catalogue_rename(herd->catalogue, id, "B", &herd->err), herd, COWHERD_EXISTS, "already exists");
         assert_int_equal(reserve(herd, &making), 0);
-        assert_fails(catalogue_rename(herd->catalogue, id, "Making", &herd->err), herd, COWHERD_EXISTS, "already exists");
+        assert_fails(catalogue_rename(herd->catalogue, id, "Making", &herd->err), herd, COWHERD_EXISTS,
+                     "already exists");
         assert_fails(catalogue_rename(herd->catalogue, making.id, "x", &herd->err), herd, COWHERD_BUSY, "'making'");
         assert_fails(catalogue_rename(herd->catalogue, 999, "x", &herd->err), herd, COWHERD_NOT_FOUND, "not found");
         assert_int_equal(catalogue_remove_base(herd->catalogue, base, &herd->err), 1);

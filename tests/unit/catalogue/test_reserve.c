@@ -10,30 +10,58 @@ static char *text(const char *value)
 static struct catalogue_row full_row(uint64_t base_id)
 {
         return (struct catalogue_row){
-                .role = CATALOGUE_CLONE, .target = COWHERD_NSPAWN, .name = text("Web-1"), .store = text("btrfs"), .place = text("btrfs"),
-                .kind = 2, .format = text("raw"), .virtual_bytes = UINT64_C(1) << 40, .base_id = base_id, .created_ms = 1795451984000,
-                .memory_bytes = 512u << 20, .cpus = 3, .extra = text("{\"a\":\"ä\\n\"}"), .image = text("a 'b' \"c\""),
-                .source = text("/x\n;--"), .distro = text("debian"), .release = text("bookworm"), .size_bytes = 7,
-                .fingerprint = text("f"), .clone_ms = 0.25, .expires_ms = 1795451985000, .disk_bytes = 9, .keep_identity = true,
-                .hostname = text("web-1"), .machine_id = text("m"), .mac = text("52:54:00:00:00:01"), .uuid = text("u"),
-                .generation_id = text("g"), .instance_id = text("i"), .random_seed = text("0a"), .identity_applied = true,
+                .role = CATALOGUE_CLONE,
+                .target = COWHERD_NSPAWN,
+                .name = text("Web-1"),
+                .store = text("btrfs"),
+                .place = text("btrfs"),
+                .kind = 2,
+                .format = text("raw"),
+                .virtual_bytes = UINT64_C(1) << 40,
+                .base_id = base_id,
+                .created_ms = 1795451984000,
+                .memory_bytes = 512u << 20,
+                .cpus = 3,
+                .extra = text("{\"a\":\"ä\\n\"}"),
+                .image = text("a 'b' \"c\""),
+                .source = text("/x\n;--"),
+                .distro = text("debian"),
+                .release = text("bookworm"),
+                .size_bytes = 7,
+                .fingerprint = text("f"),
+                .clone_ms = 0.25,
+                .expires_ms = 1795451985000,
+                .disk_bytes = 9,
+                .keep_identity = true,
+                .hostname = text("web-1"),
+                .machine_id = text("m"),
+                .mac = text("52:54:00:00:00:01"),
+                .uuid = text("u"),
+                .generation_id = text("g"),
+                .instance_id = text("i"),
+                .random_seed = text("0a"),
+                .identity_applied = true,
         };
 }
 
 static void check_same(const struct catalogue_row *a, const struct catalogue_row *b)
 {
-        const char *const texts_a[] = {a->name, a->store, a->place, a->format, a->extra, a->image, a->source, a->distro, a->release,
-                                       a->fingerprint, a->hostname, a->machine_id, a->mac, a->uuid, a->generation_id,
+        const char *const texts_a[] = {a->name,        a->store,      a->place,  a->format,  a->extra,
+                                       a->image,       a->source,     a->distro, a->release, a->fingerprint,
+                                       a->hostname,    a->machine_id, a->mac,    a->uuid,    a->generation_id,
                                        a->instance_id, a->random_seed};
-        const char *const texts_b[] = {b->name, b->store, b->place, b->format, b->extra, b->image, b->source, b->distro, b->release,
-                                       b->fingerprint, b->hostname, b->machine_id, b->mac, b->uuid, b->generation_id,
+        const char *const texts_b[] = {b->name,        b->store,      b->place,  b->format,  b->extra,
+                                       b->image,       b->source,     b->distro, b->release, b->fingerprint,
+                                       b->hostname,    b->machine_id, b->mac,    b->uuid,    b->generation_id,
                                        b->instance_id, b->random_seed};
-        const uint64_t numbers_a[] = {a->id, a->role, a->phase, a->target, a->kind, a->virtual_bytes, a->base_id, a->created_ms,
-                                      a->memory_bytes, a->cpus, a->size_bytes, a->expires_ms, a->disk_bytes, a->keep_identity,
-                                      a->identity_applied};
-        const uint64_t numbers_b[] = {b->id, b->role, b->phase, b->target, b->kind, b->virtual_bytes, b->base_id, b->created_ms,
-                                      b->memory_bytes, b->cpus, b->size_bytes, b->expires_ms, b->disk_bytes, b->keep_identity,
-                                      b->identity_applied};
+        const uint64_t numbers_a[] = {a->id,           a->role,          a->phase,           a->target,
+                                      a->kind,         a->virtual_bytes, a->base_id,         a->created_ms,
+                                      a->memory_bytes, a->cpus,          a->size_bytes,      a->expires_ms,
+                                      a->disk_bytes,   a->keep_identity, a->identity_applied};
+        const uint64_t numbers_b[] = {b->id,           b->role,          b->phase,           b->target,
+                                      b->kind,         b->virtual_bytes, b->base_id,         b->created_ms,
+                                      b->memory_bytes, b->cpus,          b->size_bytes,      b->expires_ms,
+                                      b->disk_bytes,   b->keep_identity, b->identity_applied};
 
         for (size_t i = 0; i < array_length(texts_a); i++)
                 assert_true(str_equal(texts_a[i], texts_b[i]));
@@ -82,7 +110,8 @@ static void test_intent(void **state)
         struct catalogue_row row = base_row("b");
 
         assert_int_equal(reserve(herd, &row), 0);
-        assert_int_equal(ask(herd, "SELECT count(*) FROM intent JOIN object ON id = object_id WHERE operation = 'test'"), 1);
+        assert_int_equal(
+                ask(herd, "SELECT count(*) FROM intent JOIN object ON id = object_id WHERE operation = 'test'"), 1);
         int64_t age_s = ask(herd, "SELECT strftime('%s', 'now') - started_ms / 1000 FROM intent");
         assert_in_range(age_s + 1, 0, 60);
         assert_int_equal(catalogue_settle(herd->catalogue, &row, 1, &herd->err), 0);
@@ -139,7 +168,8 @@ static void test_same_name_twice(void **state)
         struct herd *herd = *state;
         struct catalogue_row taken owned_row = {0}, rows[] = {clone_row("a", 0), clone_row("A", 0)};
 
-        assert_fails(catalogue_reserve(herd->catalogue, rows, 2, "t", NULL, NULL, &taken, &herd->err), herd, COWHERD_USAGE, "twice");
+        assert_fails(catalogue_reserve(herd->catalogue, rows, 2, "t", NULL, NULL, &taken, &herd->err), herd,
+                     COWHERD_USAGE, "twice");
         assert_int_equal(ask(herd, "SELECT count(*) FROM object"), 0);
 }
 
@@ -177,8 +207,8 @@ static void test_callback_fails(void **state)
         struct told told = {.herd = herd, .fail_at = 2};
         struct catalogue_row taken owned_row = {0}, rows[] = {base_row("a"), base_row("b"), base_row("c")};
 
-        assert_fails(catalogue_reserve(herd->catalogue, rows, 3, "t", tell_reserved, &told, &taken, &herd->err), herd, COWHERD_SYSTEM,
-                     "no lock for 'b'");
+        assert_fails(catalogue_reserve(herd->catalogue, rows, 3, "t", tell_reserved, &told, &taken, &herd->err), herd,
+                     COWHERD_SYSTEM, "no lock for 'b'");
         assert_int_equal(told.count, 2);
         assert_int_equal(rows[0].id + rows[1].id + rows[2].id, 0);
         assert_int_equal(ask(herd, "SELECT count(*) FROM object"), 0);
@@ -221,11 +251,13 @@ static void test_settle_what_is_gone(void **state)
 
         assert_int_equal(reserve(herd, &rows[0]), 0);
         rows[1].id = rows[0].id + 1;
-        assert_fails(catalogue_settle(herd->catalogue, rows, 2, &herd->err), herd, COWHERD_NOT_FOUND, "'b' was not found");
+        assert_fails(catalogue_settle(herd->catalogue, rows, 2, &herd->err), herd, COWHERD_NOT_FOUND,
+                     "'b' was not found");
         assert_int_equal(phase_of(herd, rows[0].id), CATALOGUE_CREATING);
 }
 
-/* Promoting and flattening put an object on another base, or on none; a removed base left alone is then to be destroyed. */
+/* Promoting and flattening put an object on another base, or on none; a removed base left alone is then to be
+ * destroyed. */
 static void test_settle_on_another_base(void **state)
 {
         struct herd *herd = *state;
