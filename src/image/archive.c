@@ -18,8 +18,8 @@ int archive_unpack(const char *path, int tree, const struct file_progress *progr
         return ((archive_unpack_fn *)unpack)(path, tree, &ARCHIVE_LIMITS, progress, ret_devices, err);
 }
 
-int archive_pack_image(int tree, const char *distro, const char *release, int at, const char *metadata, const char *rootfs,
-                       struct cowherd_error *err)
+int archive_pack_image(int tree, const char *distro, const char *release, int at, const char *metadata,
+                       const char *rootfs, struct cowherd_error *err)
 {
         void *pack;
 

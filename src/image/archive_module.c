@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * What both halves of the archive module stand on: a thread that works inside a folder. libarchive's disk reader and
- * writer take paths alone; a prefix such as /proc/self/fd/N would be a symlink on the way, which its secure flags rightly
- * refuse, and changing the process's current folder would pull it away from under the other threads. So a thread leaves
- * the shared current folder and umask (unshare(2), CLONE_FS, which needs no privilege) and enters the tree alone.
+ * writer take paths alone; a prefix such as /proc/self/fd/N would be a symlink on the way, which its secure flags
+ * rightly refuse, and changing the process's current folder would pull it away from under the other threads. So a
+ * thread leaves the shared current folder and umask (unshare(2), CLONE_FS, which needs no privilege) and enters the
+ * tree alone.
  */
 #include "image/archive_module.h"
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Inside the archive module (cowherd-archive.so): what archive.c calls by name, and what its own files share. Nothing of
- * this is included by another room.
+ * Inside the archive module (cowherd-archive.so): what archive.c calls by name, and what its own files share. Nothing
+ * of this is included by another room.
  */
 #pragma once
 
@@ -15,9 +15,9 @@
 /* Beyond these an archive is a bomb. */
 struct archive_limits {
         uint64_t entries;
-        uint64_t bytes;         /* of all files together, holes included */
-        uint64_t ratio;         /* of bytes unpacked to bytes read … */
-        uint64_t ratio_bytes;   /* … once this many were unpacked */
+        uint64_t bytes;       /* of all files together, holes included */
+        uint64_t ratio;       /* of bytes unpacked to bytes read … */
+        uint64_t ratio_bytes; /* … once this many were unpacked */
 };
 #define ARCHIVE_LIMITS                                                                                                 \
         (struct archive_limits)                                                                                        \
@@ -26,19 +26,20 @@ struct archive_limits {
         }
 
 /* archive_unpack of archive.h, with the limits said. */
-int archive_module_unpack(const char *path, int tree, const struct archive_limits *limits, const struct file_progress *progress,
-                          uint64_t *ret_devices, struct cowherd_error *err) must_check;
+int archive_module_unpack(const char *path, int tree, const struct archive_limits *limits,
+                          const struct file_progress *progress, uint64_t *ret_devices,
+                          struct cowherd_error *err) must_check;
 typedef __typeof__(archive_module_unpack) archive_unpack_fn;
 
 /* archive_pack_image of archive.h. */
-int archive_module_pack(int tree, const char *distro, const char *release, int at, const char *metadata, const char *rootfs,
-                        struct cowherd_error *err) must_check;
+int archive_module_pack(int tree, const char *distro, const char *release, int at, const char *metadata,
+                        const char *rootfs, struct cowherd_error *err) must_check;
 typedef __typeof__(archive_module_pack) archive_pack_fn;
 
 /*
- * Runs `work` on a thread whose current folder is `folder`, whose umask is 0 and whose names are UTF-8, without changing
- * any of that for the process: libarchive knows only paths, and asks the locale how to read names.
- * Returns what `work` returned.
+ * Runs `work` on a thread whose current folder is `folder`, whose umask is 0 and whose names are UTF-8, without
+ * changing any of that for the process: libarchive knows only paths, and asks the locale how to read names. Returns
+ * what `work` returned.
  */
 int archive_in_folder(int folder, int (*work)(void *context, struct cowherd_error *err), void *context,
                       struct cowherd_error *err) must_check;

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Packing a tree as LXD takes images: a tarball with metadata.yaml, and one with the root filesystem. In pax format, as
- * that keeps extended attributes, ACLs, holes and long names; owners by number. Device nodes and sockets are left out, as
- * LXD does itself. What is mounted inside the tree is not part of it.
+ * that keeps extended attributes, ACLs, holes and long names; owners by number. Device nodes and sockets are left out,
+ * as LXD does itself. What is mounted inside the tree is not part of it.
  */
 #include "image/archive_module.h"
 
@@ -43,8 +43,8 @@ static int library_failed(const struct packing *p, struct archive *which, const 
         const char *reason = archive_error_string(which);
         int os_errno = archive_errno(which);
 
-        return fail(err, os_errno > 0 ? error_code_of_errno(os_errno) : COWHERD_SYSTEM, "cannot pack '%s' into '%s': %s", entry, p->name,
-                    reason == NULL ? "no reason given" : reason);
+        return fail(err, os_errno > 0 ? error_code_of_errno(os_errno) : COWHERD_SYSTEM,
+                    "cannot pack '%s' into '%s': %s", entry, p->name, reason == NULL ? "no reason given" : reason);
 }
 
 /* The bytes of the file that the reader has just met, holes kept where the format can. */
@@ -107,7 +107,8 @@ static int pack_tree(void *context, struct cowherd_error *err)
                 return fail(err, COWHERD_INTERNAL, "libarchive gives no reader");
         archive_entry_linkresolver_set_strategy(p->links, archive_format(p->writer));
         if (archive_read_disk_set_symlink_physical(p->reader) != ARCHIVE_OK ||
-            archive_read_disk_set_behavior(p->reader, ARCHIVE_READDISK_NO_TRAVERSE_MOUNTS | ARCHIVE_READDISK_NO_FFLAGS) != ARCHIVE_OK ||
+            archive_read_disk_set_behavior(p->reader, ARCHIVE_READDISK_NO_TRAVERSE_MOUNTS |
+                                                              ARCHIVE_READDISK_NO_FFLAGS) != ARCHIVE_OK ||
             archive_read_disk_open(p->reader, ".") != ARCHIVE_OK)
                 return library_failed(p, p->reader, ".", err);
         for (;;) {
@@ -183,12 +184,14 @@ static int fill_metadata(struct packing *p, struct cowherd_error *err)
         return 0;
 }
 
-static int fill_file(struct packing *p, int file, int (*fill)(struct packing *p, struct cowherd_error *err), struct cowherd_error *err)
+static int fill_file(struct packing *p, int file, int (*fill)(struct packing *p, struct cowherd_error *err),
+                     struct cowherd_error *err)
 {
         p->writer = archive_write_new();
         if (p->writer == NULL)
                 return fail(err, COWHERD_INTERNAL, "libarchive gives no writer");
-        if (archive_write_set_format_pax_restricted(p->writer) != ARCHIVE_OK || archive_write_open_fd(p->writer, file) != ARCHIVE_OK)
+        if (archive_write_set_format_pax_restricted(p->writer) != ARCHIVE_OK ||
+            archive_write_open_fd(p->writer, file) != ARCHIVE_OK)
                 return library_failed(p, p->writer, ".", err);
         if (fill(p, err) < 0)
                 return -1;
@@ -198,7 +201,8 @@ static int fill_file(struct packing *p, int file, int (*fill)(struct packing *p,
 }
 
 /* Makes a tarball, which must be new, or leaves nothing. */
-static int write_tarball(struct packing *p, int at, int (*fill)(struct packing *p, struct cowherd_error *err), struct cowherd_error *err)
+static int write_tarball(struct packing *p, int at, int (*fill)(struct packing *p, struct cowherd_error *err),
+                         struct cowherd_error *err)
 {
         owned_fd int file = openat(at, p->name, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600);
 
@@ -211,11 +215,12 @@ static int write_tarball(struct packing *p, int at, int (*fill)(struct packing *
         return 0;
 }
 
-archive_module_export int archive_module_pack(int tree, const char *distro, const char *release, int at, const char *metadata,
-                                              const char *rootfs, struct cowherd_error *err)
+archive_module_export int archive_module_pack(int tree, const char *distro, const char *release, int at,
+                                              const char *metadata, const char *rootfs, struct cowherd_error *err)
 {
-        struct packing head owned_by(packing_free) = {
-                .name = metadata, .distro = distro == NULL ? "linux" : distro, .release = release == NULL ? "" : release};
+        struct packing head owned_by(packing_free) = {.name = metadata,
+                                                      .distro = distro == NULL ? "linux" : distro,
+                                                      .release = release == NULL ? "" : release};
         struct packing body owned_by(packing_free) = {.name = rootfs, .tree = tree};
 
         if (write_tarball(&head, at, fill_metadata, err) < 0)

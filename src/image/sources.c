@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * sources.conf: which file is asked, and what it says. The whole file is read by sources_parse.c before anything of it is
- * believed, so that a slip in it is told at once and not when its section is needed. What it names becomes the root of
- * machines, so a file that somebody else may write is refused.
+ * sources.conf: which file is asked, and what it says. The whole file is read by sources_parse.c before anything of it
+ * is believed, so that a slip in it is told at once and not when its section is needed. What it names becomes the root
+ * of machines, so a file that somebody else may write is refused.
  */
 #include "image/sources.h"
 
@@ -38,7 +38,8 @@ static int check_trust(int fd, const char *path, size_t *ret_length, struct cowh
         if (!S_ISREG(found.st_mode))
                 return fail(err, COWHERD_CONFIG, "'%s' is not a file", path);
         if (found.st_uid != 0 && found.st_uid != geteuid())
-                return fail(err, COWHERD_DENIED, "'%s' belongs to user %u, so it is not believed", path, (unsigned)found.st_uid);
+                return fail(err, COWHERD_DENIED, "'%s' belongs to user %u, so it is not believed", path,
+                            (unsigned)found.st_uid);
         if ((found.st_mode & S_IWOTH) != 0) {
                 (void)fail(err, COWHERD_CONFIG, "'%s' can be written by everybody, so it is not believed", path);
                 return fail_hint(err, "chmod o-w %s", path);
@@ -74,7 +75,8 @@ static int read_file(const char *path, char **ret_text, size_t *ret_length, stru
         return 0;
 }
 
-static int look_in(const char *path, const struct source_question *question, struct source *ret, struct cowherd_error *err)
+static int look_in(const char *path, const struct source_question *question, struct source *ret,
+                   struct cowherd_error *err)
 {
         owned_str char *text = NULL;
         size_t length = 0;
@@ -98,7 +100,8 @@ static void list_files(const char *root, struct strv *files)
         strv_add(files, COWHERD_SYSCONFDIR "/cowherd/sources.conf");
 }
 
-static int look_everywhere(const char *root, const struct source_question *question, struct source *ret, struct cowherd_error *err)
+static int look_everywhere(const char *root, const struct source_question *question, struct source *ret,
+                           struct cowherd_error *err)
 {
         owned_strv struct strv files = {0};
 
@@ -116,7 +119,9 @@ int source_of_image(const char *root, const char *image, struct source *ret, str
         return look_everywhere(root, &(struct source_question){.kind = "image", .name = image}, ret, err);
 }
 
-int source_of_distro(const char *root, const char *distro, const char *release, struct source *ret, struct cowherd_error *err)
+int source_of_distro(const char *root, const char *distro, const char *release, struct source *ret,
+                     struct cowherd_error *err)
 {
-        return look_everywhere(root, &(struct source_question){.kind = "distro", .name = distro, .release = release}, ret, err);
+        return look_everywhere(root, &(struct source_question){.kind = "distro", .name = distro, .release = release},
+                               ret, err);
 }

@@ -19,13 +19,13 @@
 #include "base/str.h"
 
 struct source {
-        char *file;      /* the sources.conf that said so, and which line, for messages: "/etc/cowherd/sources.conf:3" */
-        char *image;     /* a disk image file, or another LXD image name */
-        char *metadata;  /* LXD image: metadata tarball, or the whole image where rootfs is not given */
-        char *rootfs;    /* a folder, or LXD's rootfs tarball/squashfs */
-        char *tarball;   /* a root filesystem tarball */
-        char *mirror;    /* for mmdebstrap */
-        char *distro;    /* what it really is */
+        char *file;     /* the sources.conf that said so, and which line, for messages: "/etc/cowherd/sources.conf:3" */
+        char *image;    /* a disk image file, or another LXD image name */
+        char *metadata; /* LXD image: metadata tarball, or the whole image where rootfs is not given */
+        char *rootfs;   /* a folder, or LXD's rootfs tarball/squashfs */
+        char *tarball;  /* a root filesystem tarball */
+        char *mirror;   /* for mmdebstrap */
+        char *distro;   /* what it really is */
         char *release;
 };
 void source_free(struct source *source);
@@ -35,4 +35,5 @@ define_owned(struct source, source_free)
 /* What image=NAME means here: 0 and *ret, or 1 where no file says. `root` is the herd's root folder. */
 int source_of_image(const char *root, const char *image, struct source *ret, struct cowherd_error *err) must_check;
 /* What distro=NAME (release may be NULL) means here: 0 and *ret, or 1. */
-int source_of_distro(const char *root, const char *distro, const char *release, struct source *ret, struct cowherd_error *err) must_check;
+int source_of_distro(const char *root, const char *distro, const char *release, struct source *ret,
+                     struct cowherd_error *err) must_check;

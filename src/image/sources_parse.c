@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The text of a sources.conf: `[KIND NAME…]` sections of `key = value` lines. A `#` that begins a line or follows a blank
- * begins a comment; a value may stand in double quotes, inside which nothing is special. Keys of a section are members of
- * struct source, found by one table.
+ * The text of a sources.conf: `[KIND NAME…]` sections of `key = value` lines. A `#` that begins a line or follows a
+ * blank begins a comment; a value may stand in double quotes, inside which nothing is special. Keys of a section are
+ * members of struct source, found by one table.
  */
 #include "image/sources_file.h"
 
@@ -40,7 +40,7 @@ struct parser {
         const char *kind;      /* "image" or "distro" */
         struct source current; /* of the section being read */
         enum fit fit;
-        struct strv seen;      /* sections, so that none is said twice */
+        struct strv seen; /* sections, so that none is said twice */
         struct source best;
         enum fit best_fit;
 };
@@ -92,9 +92,11 @@ static int check_origins(const struct parser *p, struct cowherd_error *err)
 
         if (strcmp(p->kind, "image") == 0) {
                 if (s->image == NULL && s->metadata == NULL && s->rootfs == NULL)
-                        return bad_line(p, err, "section '[%s]' before this says none of image, metadata and rootfs", p->section);
+                        return bad_line(p, err, "section '[%s]' before this says none of image, metadata and rootfs",
+                                        p->section);
                 if (s->image != NULL && (s->metadata != NULL || s->rootfs != NULL))
-                        return bad_line(p, err, "section '[%s]' before this says image and metadata or rootfs as well", p->section);
+                        return bad_line(p, err, "section '[%s]' before this says image and metadata or rootfs as well",
+                                        p->section);
                 return 0;
         }
         if (roots != 1)
@@ -154,7 +156,8 @@ static int begin_section(struct parser *p, char *text, struct cowherd_error *err
                 return bad_line(p, err, "section '[%s]' has %zu names (expected %s)", kind, words.count - 1,
                                 most == 2 ? "one" : "a name and perhaps a release");
         const char *release = words.count == 3 ? words.items[2] : NULL;
-        p->section = x_asprintf("%s %s%s%s", kind, words.items[1], release == NULL ? "" : " ", release == NULL ? "" : release);
+        p->section = x_asprintf("%s %s%s%s", kind, words.items[1], release == NULL ? "" : " ",
+                                release == NULL ? "" : release);
         if (strv_has(&p->seen, p->section))
                 return bad_line(p, err, "section '[%s]' is there twice", p->section);
         strv_add(&p->seen, p->section);
@@ -180,8 +183,9 @@ static int set_value(struct parser *p, const char *name, const char *value, stru
         }
         if (key == NULL) {
                 const char *near = str_nearest(name, candidates, count);
-                return bad_line(p, err, "unknown key '%s' in '[%s]'%s%s%s", name, p->section, near == NULL ? "" : " (did you mean '",
-                                near == NULL ? "" : near, near == NULL ? "" : "'?)");
+                return bad_line(p, err, "unknown key '%s' in '[%s]'%s%s%s", name, p->section,
+                                near == NULL ? "" : " (did you mean '", near == NULL ? "" : near,
+                                near == NULL ? "" : "'?)");
         }
         if (*member_of(&p->current, key) != NULL)
                 return bad_line(p, err, "key '%s' is there twice in '[%s]'", name, p->section);

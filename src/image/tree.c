@@ -27,14 +27,16 @@ static bool has(int tree, const char *path, mode_t type)
 int tree_check(int tree, const char *name, struct cowherd_error *err)
 {
         bool programs = has(tree, "bin", S_IFDIR) || has(tree, "usr/bin", S_IFDIR);
-        bool init = has(tree, "sbin/init", S_IFREG) || has(tree, "usr/sbin/init", S_IFREG) || has(tree, "init", S_IFREG);
+        bool init =
+                has(tree, "sbin/init", S_IFREG) || has(tree, "usr/sbin/init", S_IFREG) || has(tree, "init", S_IFREG);
 
         if (!has(tree, "etc", S_IFDIR)) {
                 (void)fail(err, COWHERD_DATA, "'%s' is not a root filesystem: it has no '/etc'", name);
                 return has(tree, "rootfs/etc", S_IFDIR) ? fail_hint(err, "is it '%s/rootfs'?", name) : -1;
         }
         if (!programs && !init)
-                return fail(err, COWHERD_DATA, "'%s' is not a root filesystem: it has neither '/bin' nor '/usr/bin' nor an init", name);
+                return fail(err, COWHERD_DATA,
+                            "'%s' is not a root filesystem: it has neither '/bin' nor '/usr/bin' nor an init", name);
         return 0;
 }
 
@@ -66,8 +68,8 @@ static int read_in_tree(int tree, const char *path, char **ret_text, struct cowh
 }
 
 /*
- * The value of an assignment as os-release(5) and a shell read it: bare, in '…', or in "…" where a backslash frees one of
- * $ " ` and itself. NULL where it isn't one, or isn't printable.
+ * The value of an assignment as os-release(5) and a shell read it: bare, in '…', or in "…" where a backslash frees one
+ * of $ " ` and itself. NULL where it isn't one, or isn't printable.
  */
 static char *unquote(const char *value)
 {
@@ -79,7 +81,8 @@ static char *unquote(const char *value)
                         quote = *value;
                 else if (quote != '\0' && *value == quote)
                         quote = '\0';
-                else if (*value == '\\' && quote != '\'' && value[1] != '\0' && (quote == '\0' || strchr("$\"`\\", value[1]) != NULL))
+                else if (*value == '\\' && quote != '\'' && value[1] != '\0' &&
+                         (quote == '\0' || strchr("$\"`\\", value[1]) != NULL))
                         str_add_char(&text, *++value);
                 else if (quote == '\0' && (*value == ' ' || *value == '\t'))
                         break;

@@ -17,7 +17,7 @@
 
 struct distribution {
         const char *name;
-        const char *newest;     /* stable release */
+        const char *newest; /* stable release */
         const char *keyring;
         const char *keyring_package;
         const char *components; /* where its own mirror is used; NULL: mmdebstrap's default */
@@ -34,8 +34,8 @@ static const struct {
         const char *number;
         const char *codename;
 } releases[] = {
-        {"debian", "11", "bullseye"},  {"debian", "12", "bookworm"},  {"debian", "13", "trixie"},
-        {"ubuntu", "20.04", "focal"},  {"ubuntu", "22.04", "jammy"},  {"ubuntu", "24.04", "noble"},
+        {"debian", "11", "bullseye"}, {"debian", "12", "bookworm"}, {"debian", "13", "trixie"},
+        {"ubuntu", "20.04", "focal"}, {"ubuntu", "22.04", "jammy"}, {"ubuntu", "24.04", "noble"},
 };
 
 static int find_distribution(const char *name, const struct distribution **ret, struct cowherd_error *err)
@@ -45,8 +45,10 @@ static int find_distribution(const char *name, const struct distribution **ret, 
                         *ret = &distributions[i];
                         return 0;
                 }
-        (void)fail(err, COWHERD_UNAVAILABLE, "no way is known to make a tree of '%s' (expected 'debian' or 'ubuntu')", name);
-        return fail_hint(err, "give a folder by rootfs= or a tarball by tarball=, or name a source for it in sources.conf");
+        (void)fail(err, COWHERD_UNAVAILABLE, "no way is known to make a tree of '%s' (expected 'debian' or 'ubuntu')",
+                   name);
+        return fail_hint(err,
+                         "give a folder by rootfs= or a tarball by tarball=, or name a source for it in sources.conf");
 }
 
 static const char *codename_of(const struct distribution *distribution, const char *release)
@@ -54,7 +56,8 @@ static const char *codename_of(const struct distribution *distribution, const ch
         if (str_is_empty(release))
                 return distribution->newest;
         for (size_t i = 0; i < array_length(releases); i++)
-                if (strcmp(releases[i].distribution, distribution->name) == 0 && strcmp(releases[i].number, release) == 0)
+                if (strcmp(releases[i].distribution, distribution->name) == 0 &&
+                    strcmp(releases[i].number, release) == 0)
                         return releases[i].codename;
         return release;
 }
@@ -75,9 +78,11 @@ static int check_words(const char *release, const char *variant, const char *mir
         static const char *const schemes[] = {"http://", "https://", "file:/", "copy:/"};
 
         if (!is_word(release, ".-_/"))
-                return fail(err, COWHERD_USAGE, "release '%s' is no release's name (expected one like 'bookworm' or '22.04')", release);
+                return fail(err, COWHERD_USAGE,
+                            "release '%s' is no release's name (expected one like 'bookworm' or '22.04')", release);
         if (!is_word(variant, "-"))
-                return fail(err, COWHERD_USAGE, "variant '%s' is no variant's name (expected one like 'minbase')", variant);
+                return fail(err, COWHERD_USAGE, "variant '%s' is no variant's name (expected one like 'minbase')",
+                            variant);
         if (mirror == NULL)
                 return 0;
         for (const char *at = mirror; *at != '\0'; at++)
@@ -110,20 +115,22 @@ static int list_packages(const char *packages, char **ret, struct cowherd_error 
 }
 
 /*
- * Without its keyring a distribution's own mirror can't be believed. (A mirror that was named may be signed by a key which
- * apt knows by other means; there mmdebstrap itself says what is missing.)
+ * Without its keyring a distribution's own mirror can't be believed. (A mirror that was named may be signed by a key
+ * which apt knows by other means; there mmdebstrap itself says what is missing.)
  */
 static int check_keyring(const struct distribution *distribution, const char *mirror, struct cowherd_error *err)
 {
         if (mirror != NULL || access(distribution->keyring, R_OK) == 0)
                 return 0;
-        (void)fail(err, COWHERD_UNAVAILABLE, "the keys of %s are missing ('%s')", distribution->name, distribution->keyring);
+        (void)fail(err, COWHERD_UNAVAILABLE, "the keys of %s are missing ('%s')", distribution->name,
+                   distribution->keyring);
         return fail_hint(err, "apt install %s", distribution->keyring_package);
 }
 
 static void add_mode(struct process *process)
 {
-        process_add(process, "mmdebstrap", geteuid() == 0 ? "--mode=root" : "--mode=unshare", "--format=directory", NULL);
+        process_add(process, "mmdebstrap", geteuid() == 0 ? "--mode=root" : "--mode=unshare", "--format=directory",
+                    NULL);
 }
 
 /* mmdebstrap's first line of what went wrong, the caller's. */

@@ -62,8 +62,8 @@ struct neutralising {
 };
 
 /*
- * Opens a folder of the tree for reading; 1 where there is none. One of which everything is taken is not reached through
- * a symlink in its own place: planted to "/", it would empty the tree.
+ * Opens a folder of the tree for reading; 1 where there is none. One of which everything is taken is not reached
+ * through a symlink in its own place: planted to "/", it would empty the tree.
  */
 static int open_folder(int tree, const struct identity *what, int *ret_fd, struct cowherd_error *err)
 {
@@ -82,7 +82,8 @@ static int open_folder(int tree, const struct identity *what, int *ret_fd, struc
 }
 
 /* The names in a folder that match; collected first, as removing while reading may skip some. */
-static int list_matches(int folder, const char *path, const char *pattern, struct strv *names, struct cowherd_error *err)
+static int list_matches(int folder, const char *path, const char *pattern, struct strv *names,
+                        struct cowherd_error *err)
 {
         int copy = fcntl(folder, F_DUPFD_CLOEXEC, 3);
         DIR *stream = copy < 0 ? NULL : fdopendir(copy);
@@ -91,13 +92,21 @@ static int list_matches(int folder, const char *path, const char *pattern, struc
                 return fail_errno(err, "cannot read '/%s' of the tree", path);
         rewinddir(stream);
         unsigned seen = 0;
-        for (struct dirent *entry = readdir(stream); entry != NULL && seen < ENTRIES_MAX; entry = readdir(stream), seen++)
-                if (strcmp(entry->d_name, ".") != 0 && strcmp(entry->d_name, "..") != 0 && str_matches(pattern, entry->d_name))
+        for (; seen < ENTRIES_MAX; seen++) {
+                errno = 0;
+                struct dirent *entry = readdir(stream);
+                if (entry == NULL)
+                        break;
+                if (strcmp(entry->d_name, ".") != 0 && strcmp(entry->d_name, "..") != 0 &&
+                    str_matches(pattern, entry->d_name))
                         strv_add(names, entry->d_name);
+        }
+        int os_errno = errno;
         (void)closedir(stream);
+        errno = os_errno;
         if (seen >= ENTRIES_MAX)
                 return fail(err, COWHERD_DATA, "'/%s' of the tree holds more than %u entries", path, ENTRIES_MAX);
-        return 0;
+        return errno != 0 ? fail_errno(err, "cannot read '/%s' of the tree", path) : 0;
 }
 
 static int keep_link(int from, const char *name, int to, struct cowherd_error *err)
@@ -145,8 +154,8 @@ static int keep_folder(int from, const char *name, int to, const struct stat *fo
 }
 
 /* Copies what lies at folder/name to aside; a fifo, socket or device there is nobody's identity and is not kept. */
-static int keep(const struct neutralising *n, int folder, const struct identity *what, const char *name, const struct stat *found,
-                struct cowherd_error *err)
+static int keep(const struct neutralising *n, int folder, const struct identity *what, const char *name,
+                const struct stat *found, struct cowherd_error *err)
 {
         owned_str char *path = x_asprintf("%s/%s", n->aside, what->folder);
         owned_fd int to = -1;
@@ -166,7 +175,8 @@ static int keep(const struct neutralising *n, int folder, const struct identity 
         return keep_file(folder, name, to, err);
 }
 
-static int take_out(struct neutralising *n, int folder, const struct identity *what, const char *name, struct cowherd_error *err)
+static int take_out(struct neutralising *n, int folder, const struct identity *what, const char *name,
+                    struct cowherd_error *err)
 {
         struct stat found;
 

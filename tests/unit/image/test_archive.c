@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Tarballs, hostile ones above all. They are written by libarchive itself, entry by entry, as no tar program would. What
- * must never happen is seen from outside the tree: a file beside it that appears or changes.
+ * Tarballs, hostile ones above all. They are written by libarchive itself, entry by entry, as no tar program would.
+ * What must never happen is seen from outside the tree: a file beside it that appears or changes.
  */
 #include "image/archive_module.h"
 
@@ -18,8 +18,8 @@ struct entry {
         const char *text; /* of a file */
         const char *link; /* a symlink's target, or with `hard` a hard link's */
         bool hard;
-        mode_t mode;      /* 0: as usual for its type */
-        int64_t size;     /* said instead of the text's, the rest being a hole */
+        mode_t mode;  /* 0: as usual for its type */
+        int64_t size; /* said instead of the text's, the rest being a hole */
 };
 
 static void write_entry(struct archive *a, const struct entry *entry)
@@ -66,7 +66,8 @@ static void write_tarball(const struct scratch *s, const struct entry *entries)
         freelocale(names);
 }
 
-static int unpack_within(const struct scratch *s, const struct archive_limits *limits, uint64_t *ret_devices, struct cowherd_error *err)
+static int unpack_within(const struct scratch *s, const struct archive_limits *limits, uint64_t *ret_devices,
+                         struct cowherd_error *err)
 {
         owned_str char *path = scratch_path(s, "t.tar");
 
@@ -76,7 +77,8 @@ static int unpack_within(const struct scratch *s, const struct archive_limits *l
         return archive_module_unpack(path, tree, limits, NULL, ret_devices, err);
 }
 
-static int unpack(const struct scratch *s, const struct entry *entries, uint64_t *ret_devices, struct cowherd_error *err)
+static int unpack(const struct scratch *s, const struct entry *entries, uint64_t *ret_devices,
+                  struct cowherd_error *err)
 {
         write_tarball(s, entries);
         return unpack_within(s, &ARCHIVE_LIMITS, ret_devices, err);
@@ -138,7 +140,8 @@ static void names_that_go_up_are_refused(void **state)
         const struct scratch *s = *state;
 
         refused(s, (struct entry[]){{"../evil", AE_IFREG, .text = "x"}, {NULL}}, "'../evil'", "goes up by '..'");
-        refused(s, (struct entry[]){{"a/../../evil", AE_IFREG, .text = "x"}, {NULL}}, "'a/../../evil'", "goes up by '..'");
+        refused(s, (struct entry[]){{"a/../../evil", AE_IFREG, .text = "x"}, {NULL}}, "'a/../../evil'",
+                "goes up by '..'");
         refused(s, (struct entry[]){{"a/..", AE_IFDIR}, {NULL}}, "'a/..", "goes up by '..'");
         assert_false(scratch_has(s, "evil"));
 }
@@ -164,13 +167,17 @@ static void a_file_through_a_planted_symlink_is_refused(void **state)
 {
         const struct scratch *s = *state;
 
-        refused(s, (struct entry[]){{"out", AE_IFLNK, .link = ".."}, {"out/evil", AE_IFREG, .text = "x"}, {NULL}}, "'out/evil'",
-                "behind a symlink");
-        refused(s, (struct entry[]){{"abs", AE_IFLNK, .link = s->path}, {"abs/sub/evil", AE_IFREG, .text = "x"}, {NULL}},
+        refused(s, (struct entry[]){{"out", AE_IFLNK, .link = ".."}, {"out/evil", AE_IFREG, .text = "x"}, {NULL}},
+                "'out/evil'", "behind a symlink");
+        refused(s,
+                (struct entry[]){{"abs", AE_IFLNK, .link = s->path}, {"abs/sub/evil", AE_IFREG, .text = "x"}, {NULL}},
                 "'abs/sub/evil'", "behind a symlink");
-        refused(s, (struct entry[]){{"d", AE_IFDIR}, {"in", AE_IFLNK, .link = "d"}, {"in/f", AE_IFREG, .text = "x"}, {NULL}},
+        refused(s,
+                (struct entry[]){
+                        {"d", AE_IFDIR}, {"in", AE_IFLNK, .link = "d"}, {"in/f", AE_IFREG, .text = "x"}, {NULL}},
                 "'in/f'", "behind a symlink");
-        refused(s, (struct entry[]){{"up", AE_IFLNK, .link = ".."}, {"up/evil/", AE_IFDIR}, {NULL}}, "'up/evil/'", "behind a symlink");
+        refused(s, (struct entry[]){{"up", AE_IFLNK, .link = ".."}, {"up/evil/", AE_IFDIR}, {NULL}}, "'up/evil/'",
+                "behind a symlink");
         assert_false(scratch_has(s, "evil"));
         assert_false(scratch_has(s, "sub"));
 }
@@ -181,8 +188,11 @@ static void a_file_over_a_planted_symlink_replaces_it(void **state)
         struct cowherd_error err = {0};
 
         scratch_write(s, "victim", "untouched");
-        assert_int_equal(unpack(s, (struct entry[]){{"f", AE_IFLNK, .link = "../victim"}, {"f", AE_IFREG, .text = "new"}, {NULL}}, NULL,
-                                &err), 0);
+        assert_int_equal(
+                unpack(s,
+                       (struct entry[]){{"f", AE_IFLNK, .link = "../victim"}, {"f", AE_IFREG, .text = "new"}, {NULL}},
+                       NULL, &err),
+                0);
         assert_text(s, "tree/f", "new");
         assert_text(s, "victim", "untouched");
 }
@@ -195,7 +205,8 @@ static void a_folder_over_a_planted_symlink_leaves_the_outside_alone(void **stat
 
         scratch_write(s, "victim/f", "x");
         assert_int_equal(fchmodat(s->fd, "victim", 0700, 0), 0);
-        (void)unpack(s, (struct entry[]){{"d", AE_IFLNK, .link = "../victim"}, {"d/", AE_IFDIR, .mode = 0777}, {NULL}}, NULL, &err);
+        (void)unpack(s, (struct entry[]){{"d", AE_IFLNK, .link = "../victim"}, {"d/", AE_IFDIR, .mode = 0777}, {NULL}},
+                     NULL, &err);
         assert_int_equal(fstatat(s->fd, "victim", &found, 0), 0);
         assert_int_equal(found.st_mode & 07777, 0700);
         assert_text(s, "victim/f", "x");
@@ -209,7 +220,9 @@ static void hard_links_out_of_the_tree_are_refused(void **state)
         scratch_write(s, "victim", "secret");
         refused(s, (struct entry[]){{"h", AE_IFREG, .link = victim, .hard = true}, {NULL}}, "'h'", "hard link");
         refused(s, (struct entry[]){{"h", AE_IFREG, .link = "../victim", .hard = true}, {NULL}}, "'h'", "hard link");
-        refused(s, (struct entry[]){{"o", AE_IFLNK, .link = ".."}, {"h", AE_IFREG, .link = "o/victim", .hard = true}, {NULL}},
+        refused(s,
+                (struct entry[]){
+                        {"o", AE_IFLNK, .link = ".."}, {"h", AE_IFREG, .link = "o/victim", .hard = true}, {NULL}},
                 "'o/victim'", "behind a symlink");
         assert_false(scratch_has(s, "tree/h"));
 }
@@ -251,7 +264,8 @@ static void a_giant_that_is_only_said_is_refused_before_it_is_made(void **state)
 {
         const struct scratch *s = *state;
 
-        refused(s, (struct entry[]){{"giant", AE_IFREG, .text = "x", .size = INT64_C(1) << 50}, {NULL}}, "t.tar", "unpacks to more than");
+        refused(s, (struct entry[]){{"giant", AE_IFREG, .text = "x", .size = INT64_C(1) << 50}, {NULL}}, "t.tar",
+                "unpacks to more than");
         assert_false(scratch_has(s, "tree/giant"));
 }
 

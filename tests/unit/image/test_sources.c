@@ -5,8 +5,8 @@
 
 #include "scratch.h"
 
-static int ask(const struct scratch *s, const char *text, const char *kind, const char *name, const char *release, struct source *ret,
-               struct cowherd_error *err)
+static int ask(const struct scratch *s, const char *text, const char *kind, const char *name, const char *release,
+               struct source *ret, struct cowherd_error *err)
 {
         owned_str char *path = scratch_path(s, "sources.conf");
         const struct source_question question = {.kind = kind, .name = name, .release = release};
@@ -57,7 +57,8 @@ static void an_image_is_found_with_paths_beside_the_file(void **state)
 
 static void a_release_of_its_own_wins_over_all_releases(void **state)
 {
-        struct source all owned_by(source_free) = {0}, jammy owned_by(source_free) = {0}, noble owned_by(source_free) = {0};
+        struct source all owned_by(source_free) = {0}, jammy owned_by(source_free) = {0},
+                          noble owned_by(source_free) = {0};
         struct cowherd_error err = {0};
 
         assert_int_equal(ask(*state, both, "distro", "Ubuntu", NULL, &all, &err), 0);
@@ -103,7 +104,9 @@ static void quotes_keep_what_they_hold(void **state)
         struct source source owned_by(source_free) = {0};
         struct cowherd_error err = {0};
 
-        assert_int_equal(ask(*state, "[distro x]\ntarball = \"/srv/a # b = c\" # not this\n", "distro", "x", NULL, &source, &err), 0);
+        assert_int_equal(ask(*state, "[distro x]\ntarball = \"/srv/a # b = c\" # not this\n", "distro", "x", NULL,
+                             &source, &err),
+                         0);
         assert_string_equal(source.tarball, "/srv/a # b = c");
 }
 

@@ -173,7 +173,8 @@ static void a_tree_says_what_it_is(void **state)
         identified(s, NULL, NULL, NULL);
         scratch_write(s, "tree/usr/lib/os-release", "ID=arch\n");
         identified(s, NULL, "arch", NULL);
-        identified(s, "PRETTY_NAME=\"Debian\"\nID=debian\nVERSION_ID=\"12\"\nVERSION_CODENAME=bookworm\n", "debian", "12");
+        identified(s, "PRETTY_NAME=\"Debian\"\nID=debian\nVERSION_ID=\"12\"\nVERSION_CODENAME=bookworm\n", "debian",
+                   "12");
         identified(s, "ID=debian\nVERSION_CODENAME=sid\n", "debian", "sid");
         identified(s, "# ID=no\nXID=no\n  ID='a b'\r\nID_LIKE=x\nVERSION_ID=\"1\\\"\\$2\"\n", "a b", "1\"$2");
         identified(s, "ID=one\nID=two\nVERSION_ID=\n", "two", NULL);
@@ -231,7 +232,8 @@ static int record(void *context, const struct process *process, struct process_r
                 str_addf(&recorder->line, "%s%s", i > 0 ? " " : "", process->argv.items[i]);
         if (recorder->absent)
                 return fail(err, COWHERD_UNAVAILABLE, "'mmdebstrap' is not installed");
-        *ret = (struct process_result){.status = recorder->status, .output = x_strdup(""),
+        *ret = (struct process_result){.status = recorder->status,
+                                       .output = x_strdup(""),
                                        .errors = x_strdup(recorder->errors == NULL ? "" : recorder->errors)};
         return 0;
 }
@@ -250,7 +252,8 @@ static void runs(const struct tree_bootstrap wanted, const char *rest)
 {
         struct recorder recorder = {0};
         struct cowherd_error err = {0};
-        owned_str char *line = x_asprintf("mmdebstrap --mode=%s --format=directory %s", geteuid() == 0 ? "root" : "unshare", rest);
+        owned_str char *line =
+                x_asprintf("mmdebstrap --mode=%s --format=directory %s", geteuid() == 0 ? "root" : "unshare", rest);
 
         assert_int_equal(bootstrap(&recorder, &wanted, &err), 0);
         assert_string_equal(str_text(&recorder.line), line);
@@ -262,13 +265,19 @@ static void a_bootstrap_s_command_line_is_exact(void **state)
         (void)state;
         runs((struct tree_bootstrap){.distro = "debian", .mirror = "http://m/debian"},
              "--variant=minbase --include=systemd,systemd-sysv,dbus bookworm /herd/bases/7/tree http://m/debian");
-        runs((struct tree_bootstrap){.distro = "Debian", .release = "13", .variant = "essential", .packages = "nginx, dbus g++ curl",
+        runs((struct tree_bootstrap){.distro = "Debian",
+                                     .release = "13",
+                                     .variant = "essential",
+                                     .packages = "nginx, dbus g++ curl",
                                      .mirror = "file:/srv/m"},
-             "--variant=essential --include=systemd,systemd-sysv,dbus,nginx,g++,curl trixie /herd/bases/7/tree file:/srv/m");
+             "--variant=essential --include=systemd,systemd-sysv,dbus,nginx,g++,curl trixie /herd/bases/7/tree "
+             "file:/srv/m");
         runs((struct tree_bootstrap){.distro = "ubuntu", .mirror = "https://m/ubuntu"},
              "--variant=minbase --include=systemd,systemd-sysv,dbus jammy /herd/bases/7/tree https://m/ubuntu");
-        runs((struct tree_bootstrap){.distro = "ubuntu", .release = "24.04", .mirror = "https://m/ubuntu", .packages = ""},
-             "--variant=minbase --include=systemd,systemd-sysv,dbus noble /herd/bases/7/tree https://m/ubuntu");
+        runs(
+                (struct tree_bootstrap){
+                        .distro = "ubuntu", .release = "24.04", .mirror = "https://m/ubuntu", .packages = ""},
+                "--variant=minbase --include=systemd,systemd-sysv,dbus noble /herd/bases/7/tree https://m/ubuntu");
 }
 
 static void not_run(const struct tree_bootstrap wanted, int code, const char *words)
@@ -289,11 +298,13 @@ static void words_that_would_mean_something_else_are_refused(void **state)
         not_run((struct tree_bootstrap){.distro = "debian", .release = "--help"}, COWHERD_USAGE, "release '--help'");
         not_run((struct tree_bootstrap){.distro = "debian", .release = "a b"}, COWHERD_USAGE, "release 'a b'");
         not_run((struct tree_bootstrap){.distro = "debian", .variant = "-x"}, COWHERD_USAGE, "variant '-x'");
-        not_run((struct tree_bootstrap){.distro = "debian", .packages = "nginx ?essential"}, COWHERD_USAGE, "'?essential'");
+        not_run((struct tree_bootstrap){.distro = "debian", .packages = "nginx ?essential"}, COWHERD_USAGE,
+                "'?essential'");
         not_run((struct tree_bootstrap){.distro = "debian", .packages = "./evil.deb"}, COWHERD_USAGE, "'./evil.deb'");
         not_run((struct tree_bootstrap){.distro = "debian", .mirror = "/etc/passwd"}, COWHERD_USAGE, "is no URL");
         not_run((struct tree_bootstrap){.distro = "debian", .mirror = "--setup-hook=id"}, COWHERD_USAGE, "is no URL");
-        not_run((struct tree_bootstrap){.distro = "debian", .mirror = "http://m/debian bookworm main"}, COWHERD_USAGE, "a blank");
+        not_run((struct tree_bootstrap){.distro = "debian", .mirror = "http://m/debian bookworm main"}, COWHERD_USAGE,
+                "a blank");
         not_run((struct tree_bootstrap){.distro = "debian", .mirror = "http://m/\n"}, COWHERD_USAGE, "a blank");
 }
 
@@ -318,9 +329,10 @@ static void ubuntu_without_its_keys_says_what_to_install(void **state)
 static void a_bootstrap_that_fails_tells_the_first_complaint(void **state)
 {
         const struct tree_bootstrap wanted = {.distro = "debian", .mirror = "http://m/debian"};
-        struct recorder recorder = {.status = 25,
-                                    .errors = "I: running apt-get update...\nE: Failed to fetch http://m/debian  Could not connect\n"
-                                              "E: apt-get update failed\nE: mmdebstrap failed to run\n"};
+        struct recorder recorder = {
+                .status = 25,
+                .errors = "I: running apt-get update...\nE: Failed to fetch http://m/debian  Could not connect\n"
+                          "E: apt-get update failed\nE: mmdebstrap failed to run\n"};
         struct recorder absent = {.absent = true};
         struct cowherd_error err = {0};
 
