@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Files and folders, dirfd first and path second. A path from outside is never opened by name inside a tree that a guest
- * wrote: file_open_in_root resolves every symlink as the tree's own root would (openat2(2), RESOLVE_IN_ROOT).
+ * Files and folders, dirfd first and path second. A path from outside is never opened by name inside a tree that a
+ * guest wrote: file_open_in_root resolves every symlink as the tree's own root would (openat2(2), RESOLVE_IN_ROOT).
  */
 #pragma once
 
@@ -18,23 +18,26 @@ int file_open_folder(int at, const char *path, int *ret_fd, struct cowherd_error
 int file_make_folders(int at, const char *path, mode_t mode, struct cowherd_error *err) must_check;
 
 /* Opens a path as if `root` were "/": symlinks, "..", magic links never lead out. *ret_fd is the caller's. */
-int file_open_in_root(int root, const char *path, int flags, mode_t mode, int *ret_fd, struct cowherd_error *err) must_check;
+int file_open_in_root(int root, const char *path, int flags, mode_t mode, int *ret_fd,
+                      struct cowherd_error *err) must_check;
 /* Replaces a file inside a foreign tree by text, its folders made; a symlink in its place is replaced, not followed. */
 int file_write_in_root(int root, const char *path, const char *text, mode_t mode, struct cowherd_error *err) must_check;
 /* Removes one file or link inside a foreign tree; what does not exist is success. *ret_removed (may be NULL) tells. */
 int file_remove_in_root(int root, const char *path, bool *ret_removed, struct cowherd_error *err) must_check;
 
-/* Reads a whole file of at most `limit_bytes` (more is 65). *ret_text is the caller's, NUL added; length may be NULL. */
+/* Reads a whole file of at most `limit_bytes` (more is 65). *ret_text is the caller's, NUL added. */
 int file_read(int at, const char *path, size_t limit_bytes, char **ret_text, size_t *ret_length,
               struct cowherd_error *err) must_check;
 /* Writes a file beside and renames it into place; synced where `durable`. */
-int file_replace(int at, const char *path, const char *text, mode_t mode, bool durable, struct cowherd_error *err) must_check;
+int file_replace(int at, const char *path, const char *text, mode_t mode, bool durable,
+                 struct cowherd_error *err) must_check;
 /* Syncs a file or folder to its disk. */
 int file_sync(int fd, const char *what, struct cowherd_error *err) must_check;
 
 /*
- * Removes a file or a whole folder: never follows a symlink, never crosses into another mounted filesystem (that is 75),
- * takes the immutable flag off what is in its way, deletes btrfs subvolumes it meets. What does not exist is success.
+ * Removes a file or a whole folder: never follows a symlink, never crosses into another mounted filesystem (that is
+ * 75), takes the immutable flag off what is in its way, deletes btrfs subvolumes it meets. What does not exist is
+ * success.
  */
 int file_remove_tree(int at, const char *path, struct cowherd_error *err) must_check;
 
@@ -44,10 +47,11 @@ struct file_progress {
         void *context;
 };
 
-/* Shares the blocks of `from` with the empty file `to` (FICLONE). 69 where the filesystem can't: nothing was copied then. */
+/* Shares the blocks of `from` with the empty file `to` (FICLONE). 69 where the filesystem can't: nothing is copied. */
 int file_share(int from, int to, struct cowherd_error *err) must_check;
-/* Shares where the filesystem can, else copies, holes kept. *ret_shared (may be NULL) tells which. `progress` may be NULL. */
-int file_copy(int from, int to, bool *ret_shared, const struct file_progress *progress, struct cowherd_error *err) must_check;
+/* Shares where the filesystem can, else copies, holes kept. *ret_shared tells which. It and `progress` may be NULL. */
+int file_copy(int from, int to, bool *ret_shared, const struct file_progress *progress,
+              struct cowherd_error *err) must_check;
 
 enum file_tree_mode {
         FILE_TREE_COPY,  /* data copied (or shared where it costs nothing: FICLONE tried first) */
@@ -56,8 +60,8 @@ enum file_tree_mode {
 };
 /*
  * Fills the existing folder `to` with all that is in `from`: owners, modes (setuid too), times, extended attributes and
- * ACLs, hard links among themselves, symlinks as they are, devices and fifos (device nodes are left out where not root),
- * sockets left out. Stays on `from`'s filesystem. `progress` may be NULL.
+ * ACLs, hard links among themselves, symlinks as they are, devices and fifos (device nodes are left out where not
+ * root), sockets left out. Stays on `from`'s filesystem. `progress` may be NULL.
  */
 int file_copy_tree(int from, int to, enum file_tree_mode mode, const struct file_progress *progress,
                    struct cowherd_error *err) must_check;

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Owner, extended attributes (ACLs are two of them), mode and times, in the one order that keeps them all: a change of
- * owner drops the setuid bits and the capability attribute, an ACL changes the mode, and everything changes the times. An
- * attribute that this user or that filesystem cannot have is an error where it carries meaning (user.*, ACLs and,
+ * owner drops the setuid bits and the capability attribute, an ACL changes the mode, and everything changes the times.
+ * An attribute that this user or that filesystem cannot have is an error where it carries meaning (user.*, ACLs and,
  * for root, capabilities), else it is left out, as cp(1) does.
  */
 #include "sys/file_copy.h"
@@ -32,12 +32,14 @@ static ssize_t list_names(const struct place *place, char *names, size_t size)
 
 static ssize_t get_value(const struct place *place, const char *name, void *value, size_t size)
 {
-        return place->path == NULL ? fgetxattr(place->fd, name, value, size) : lgetxattr(place->path, name, value, size);
+        return place->path == NULL ? fgetxattr(place->fd, name, value, size)
+                                   : lgetxattr(place->path, name, value, size);
 }
 
 static int set_value(const struct place *place, const char *name, const void *value, size_t size)
 {
-        return place->path == NULL ? fsetxattr(place->fd, name, value, size, 0) : lsetxattr(place->path, name, value, size, 0);
+        return place->path == NULL ? fsetxattr(place->fd, name, value, size, 0)
+                                   : lsetxattr(place->path, name, value, size, 0);
 }
 
 static bool may_be_left_out(const char *name, int os_errno)
@@ -49,7 +51,8 @@ static bool may_be_left_out(const char *name, int os_errno)
         return refused && !(geteuid() == 0 && strcmp(name, "security.capability") == 0);
 }
 
-static int copy_value(const struct place *from, const struct place *to, const char *name, char *buffer, struct cowherd_error *err)
+static int copy_value(const struct place *from, const struct place *to, const char *name, char *buffer,
+                      struct cowherd_error *err)
 {
         ssize_t length = get_value(from, name, buffer, XATTR_BYTES);
 

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Copying one file: its blocks shared (FICLONE, ioctl_ficlonerange(2)) where that is possible, else its data copied inside
- * the kernel (copy_file_range(2)), range by range as SEEK_DATA and SEEK_HOLE find them, so that holes stay holes.
+ * Copying one file: its blocks shared (FICLONE, ioctl_ficlonerange(2)) where that is possible, else its data copied
+ * inside the kernel (copy_file_range(2)), range by range as SEEK_DATA and SEEK_HOLE find them, so that holes stay
+ * holes.
  */
 #include "sys/file_copy.h"
 
@@ -17,7 +18,8 @@
 
 bool file_cannot_share(int os_errno)
 {
-        return os_errno == EOPNOTSUPP || os_errno == EXDEV || os_errno == EINVAL || os_errno == ENOTTY || os_errno == ENOSYS;
+        return os_errno == EOPNOTSUPP || os_errno == EXDEV || os_errno == EINVAL || os_errno == ENOTTY ||
+               os_errno == ENOSYS;
 }
 
 int file_share(int from, int to, struct cowherd_error *err)
@@ -58,7 +60,8 @@ static ssize_t copy_some(struct copying *copying, off_t at, size_t bytes)
         if (!copying->by_hand) {
                 off_t in = at, out = at;
                 ssize_t got = copy_file_range(copying->from, &in, copying->to, &out, bytes, 0);
-                if (got > 0 || (got < 0 && (errno == EINTR || errno == ENOSPC || errno == EIO || errno == EDQUOT || errno == EFBIG)))
+                if (got > 0 || (got < 0 && (errno == EINTR || errno == ENOSPC || errno == EIO || errno == EDQUOT ||
+                                            errno == EFBIG)))
                         return got;
                 copying->by_hand = true; /* refused, or a filesystem that says 0 without being at the end */
         }
@@ -103,8 +106,8 @@ static int copy_ranges(struct copying *copying, off_t length, struct cowherd_err
         return 0;
 }
 
-int file_copy_data(int from, int to, const struct stat *found, const struct file_progress *progress, uint64_t done_before,
-                   uint64_t total, struct cowherd_error *err)
+int file_copy_data(int from, int to, const struct stat *found, const struct file_progress *progress,
+                   uint64_t done_before, uint64_t total, struct cowherd_error *err)
 {
         struct copying copying = {.from = from, .to = to, .progress = progress, .done = done_before, .total = total};
 

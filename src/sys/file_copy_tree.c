@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Copying a tree in one walk, with a second stack of folders for the copy. A folder gets its attributes when all in it is
- * made: a read-only one could not be filled, and its times would not last. Inodes with several names are remembered with
- * the first name of their copy. What is mounted in the tree is left out; a folder that it is mounted on is made, empty.
+ * Copying a tree in one walk, with a second stack of folders for the copy. A folder gets its attributes when all in it
+ * is made: a read-only one could not be filled, and its times would not last. Inodes with several names are remembered
+ * with the first name of their copy. What is mounted in the tree is left out; a folder that it is mounted on is made,
+ * empty.
  */
 #include "sys/file.h"
 
@@ -27,7 +28,7 @@ struct copier {
         enum file_tree_mode mode;
         const struct file_progress *progress;
         uint64_t done, reported;
-        bool cannot_share; /* known after the first try */
+        bool cannot_share;  /* known after the first try */
         int root;           /* the copy's, the caller's descriptor */
         struct stat target; /* the copy's root: left out where it lies in the tree itself */
         struct walk from;
@@ -46,7 +47,8 @@ define_owned(struct copier, copier_free)
 static void report(struct copier *copier, uint64_t bytes)
 {
         copier->done += bytes;
-        if (copier->progress == NULL || copier->progress->report == NULL || copier->done - copier->reported < REPORT_BYTES)
+        if (copier->progress == NULL || copier->progress->report == NULL ||
+            copier->done - copier->reported < REPORT_BYTES)
                 return;
         copier->reported = copier->done;
         copier->progress->report(copier->progress->context, copier->done, 0);
@@ -72,7 +74,8 @@ static int open_above(int root, char *path, const char **name)
 }
 
 /* Makes a name for an inode that was copied already (0), or remembers this as its first name (1). */
-static int link_or_remember(struct copier *copier, const char *name, const struct stat *found, struct cowherd_error *err)
+static int link_or_remember(struct copier *copier, const char *name, const struct stat *found,
+                            struct cowherd_error *err)
 {
         if (found->st_nlink < 2)
                 return 1;
@@ -131,7 +134,8 @@ static int copy_file(struct copier *copier, const struct walk_entry *entry, stru
         int is_new = link_or_remember(copier, entry->name, &found, err);
         if (is_new <= 0)
                 return is_new;
-        owned_fd int to = openat(folder_top(&copier->to), entry->name, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
+        owned_fd int to = openat(folder_top(&copier->to), entry->name,
+                                 O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
         if (to < 0)
                 return fail_errno(err, "cannot make its copy");
         return fill_file(copier, from, to, &found, err);
@@ -142,9 +146,11 @@ static int link_file(struct copier *copier, const struct walk_entry *entry, stru
         if (linkat(entry->folder, entry->name, folder_top(&copier->to), entry->name, 0) == 0)
                 return 0;
         if (errno == EXDEV)
-                return fail(err, COWHERD_UNAVAILABLE, "cannot hard-link it: the two folders lie on different filesystems");
+                return fail(err, COWHERD_UNAVAILABLE,
+                            "cannot hard-link it: the two folders lie on different filesystems");
         if (errno == EMLINK)
-                return fail(err, COWHERD_UNAVAILABLE, "cannot hard-link it: it has as many names as the filesystem allows");
+                return fail(err, COWHERD_UNAVAILABLE,
+                            "cannot hard-link it: it has as many names as the filesystem allows");
         return fail_errno(err, "cannot hard-link it");
 }
 
@@ -162,7 +168,8 @@ static int make_symlink(int from, int to, const char *name, struct cowherd_error
 }
 
 /* A symlink, fifo or device node. */
-static int copy_special(struct copier *copier, const struct walk_entry *entry, const struct stat *found, struct cowherd_error *err)
+static int copy_special(struct copier *copier, const struct walk_entry *entry, const struct stat *found,
+                        struct cowherd_error *err)
 {
         int to = folder_top(&copier->to);
         int is_new = link_or_remember(copier, entry->name, found, err);
@@ -259,7 +266,8 @@ static int open_again(int fd, int *ret_fd, struct cowherd_error *err)
         return 0;
 }
 
-int file_copy_tree(int from, int to, enum file_tree_mode mode, const struct file_progress *progress, struct cowherd_error *err)
+int file_copy_tree(int from, int to, enum file_tree_mode mode, const struct file_progress *progress,
+                   struct cowherd_error *err)
 {
         owned_by(copier_free) struct copier copier = {.mode = mode, .progress = progress, .root = to};
         int source = -1, target = -1;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Opening and making our own folders, and the small facts about a file: its flags, its fingerprint, its filesystem. What
- * lies in a tree that a guest wrote is opened by file_root.c instead.
+ * Opening and making our own folders, and the small facts about a file: its flags, its fingerprint, its filesystem.
+ * What lies in a tree that a guest wrote is opened by file_root.c instead.
  */
 #include "sys/file.h"
 
@@ -88,8 +88,8 @@ int file_fingerprint(int at, const char *path, char **ret_text, struct cowherd_e
 
         if (fstatat(at, path, &found, 0) < 0)
                 return fail_errno(err, "cannot look at '%s'", path);
-        *ret_text = x_asprintf("%" PRIx64 ":%" PRIu64 ":%" PRIu64 ":%" PRIu64, (uint64_t)found.st_dev, (uint64_t)found.st_ino,
-                               (uint64_t)found.st_size,
+        *ret_text = x_asprintf("%" PRIx64 ":%" PRIu64 ":%" PRIu64 ":%" PRIu64, (uint64_t)found.st_dev,
+                               (uint64_t)found.st_ino, (uint64_t)found.st_size,
                                (uint64_t)found.st_ctim.tv_sec * UINT64_C(1000000000) + (uint64_t)found.st_ctim.tv_nsec);
         return 0;
 }
@@ -102,8 +102,8 @@ const char *file_system_name(int fd)
                 uint32_t magic;
                 const char *name;
         } known[] = {
-                {EXT4_SUPER_MAGIC, "ext4"}, {XFS_SUPER_MAGIC, "xfs"},     {BTRFS_SUPER_MAGIC, "btrfs"},
-                {ZFS_MAGIC, "zfs"},         {TMPFS_MAGIC, "tmpfs"},       {OVERLAYFS_SUPER_MAGIC, "overlay"},
+                {EXT4_SUPER_MAGIC, "ext4"}, {XFS_SUPER_MAGIC, "xfs"}, {BTRFS_SUPER_MAGIC, "btrfs"},
+                {ZFS_MAGIC, "zfs"},         {TMPFS_MAGIC, "tmpfs"},   {OVERLAYFS_SUPER_MAGIC, "overlay"},
         };
         struct statfs found;
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Whole small files: read within a limit, and replaced so that a reader sees the old text or the new one, never half. */
+/* Whole small files: read within a limit, and replaced so that a reader sees the old text or the new, never half. */
 #include "sys/file.h"
 
 #include "base/mem.h"
@@ -13,7 +13,8 @@
 #include <string.h>
 #include <unistd.h>
 
-int file_read(int at, const char *path, size_t limit_bytes, char **ret_text, size_t *ret_length, struct cowherd_error *err)
+int file_read(int at, const char *path, size_t limit_bytes, char **ret_text, size_t *ret_length,
+              struct cowherd_error *err)
 {
         owned_string struct str text = {0};
         owned_fd int fd = openat(at, path, O_RDONLY | O_CLOEXEC | O_NOCTTY);
@@ -30,7 +31,8 @@ int file_read(int at, const char *path, size_t limit_bytes, char **ret_text, siz
                 if (got == 0)
                         break;
                 if ((size_t)got > limit_bytes - text.length)
-                        return fail(err, COWHERD_DATA, "'%s' is longer than the %zu bytes it may have", path, limit_bytes);
+                        return fail(err, COWHERD_DATA, "'%s' is longer than the %zu bytes it may have", path,
+                                    limit_bytes);
                 str_add_bytes(&text, buffer, (size_t)got);
         }
         if (ret_length != NULL)
@@ -83,7 +85,8 @@ int file_sync(int fd, const char *what, struct cowherd_error *err)
         return 0;
 }
 
-static int put_in_place(int folder, const char *beside, int fd, const char *name, bool durable, struct cowherd_error *err)
+static int put_in_place(int folder, const char *beside, int fd, const char *name, bool durable,
+                        struct cowherd_error *err)
 {
         if (durable && file_sync(fd, name, err) < 0)
                 return -1;

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Removing a whole tree, whatever is in it. Refused before anything is touched where another filesystem is mounted inside
- * (the mount table is asked, because removing a btrfs subvolume would detach mounts in it without a word); a mount that
- * comes later stops the walk (openat2 with RESOLVE_NO_XDEV). What stands in the way, the immutable flag, a read-only
- * subvolume, a folder without permissions, is put aside and the removal tried once more.
+ * Removing a whole tree, whatever is in it. Refused before anything is touched where another filesystem is mounted
+ * inside (the mount table is asked, because removing a btrfs subvolume would detach mounts in it without a word); a
+ * mount that comes later stops the walk (openat2 with RESOLVE_NO_XDEV). What stands in the way, the immutable flag, a
+ * read-only subvolume, a folder without permissions, is put aside and the removal tried once more.
  */
 #include "sys/file.h"
 
@@ -38,7 +38,8 @@ static void loosen_entry(int folder, const char *name)
         struct stat found;
 
         loosen(folder);
-        if (fstatat(folder, name, &found, AT_SYMLINK_NOFOLLOW) < 0 || !(S_ISREG(found.st_mode) || S_ISDIR(found.st_mode)))
+        if (fstatat(folder, name, &found, AT_SYMLINK_NOFOLLOW) < 0 ||
+            !(S_ISREG(found.st_mode) || S_ISDIR(found.st_mode)))
                 return;
         owned_fd int fd = openat2_entry(folder, name, O_RDONLY);
         if (fd >= 0)
@@ -108,7 +109,8 @@ static int remove_walked(struct walk *walk, int parent, const char *name, struct
                         if (walk_leave(walk, &entry, err) < 0)
                                 return -1;
                         bool is_root = entry.folder < 0;
-                        if (unlink_firmly(is_root ? parent : entry.folder, is_root ? name : entry.name, AT_REMOVEDIR) < 0)
+                        if (unlink_firmly(is_root ? parent : entry.folder, is_root ? name : entry.name,
+                                          AT_REMOVEDIR) < 0)
                                 return fail_removal(entry.name, err);
                         continue;
                 }

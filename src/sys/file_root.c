@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Files inside a tree that a guest wrote. Every path is resolved by the kernel as the guest's own root would resolve it
- * (openat2(2), RESOLVE_IN_ROOT, no magic links), so neither a planted symlink nor ".." leads out, and there is no moment
- * between the look and the open. A planted fifo or device is not opened either: opening one can hang or act, so the
- * place is opened with O_PATH first, and the very file that was looked at is opened again through /proc/self/fd.
+ * (openat2(2), RESOLVE_IN_ROOT, no magic links), so neither a planted symlink nor ".." leads out, and there is no
+ * moment between the look and the open. A planted fifo or device is not opened either: opening one can hang or act, so
+ * the place is opened with O_PATH first, and the very file that was looked at is opened again through /proc/self/fd.
  */
 #include "sys/file.h"
 
@@ -72,7 +72,7 @@ int file_open_in_root(int root, const char *path, int flags, mode_t mode, int *r
         return 0;
 }
 
-/* New files and folders in a tree belong to whom the folder around them belongs to (a tree may be shifted by a user map). */
+/* What is new in a tree belongs to whom the folder around it belongs to: a tree may be shifted by a user map. */
 static int give_to_owner_of(int folder, int fd, struct cowherd_error *err)
 {
         struct stat outside, inside;
@@ -86,7 +86,8 @@ static int give_to_owner_of(int folder, int fd, struct cowherd_error *err)
         return 0;
 }
 
-static int make_folder_in_root(int root, int above, const char *path, const char *name, int *ret_fd, struct cowherd_error *err)
+static int make_folder_in_root(int root, int above, const char *path, const char *name, int *ret_fd,
+                               struct cowherd_error *err)
 {
         if (mkdirat(above, name, 0755) < 0 && errno != EEXIST)
                 return fail_errno(err, "cannot make the folder '%s' in the tree", path);
@@ -168,7 +169,8 @@ int file_remove_in_root(int root, const char *path, bool *ret_removed, struct co
 
         if (name == NULL)
                 return fail(err, COWHERD_INTERNAL, "'%s' does not name a file in the tree", path);
-        owned_str char *above = x_asprintf("./%.*s", (int)(name - path), path); /* "./" + "/etc/" is still /etc of the tree */
+        owned_str char *above =
+                x_asprintf("./%.*s", (int)(name - path), path); /* "./" + "/etc/" is still /etc of the tree */
         owned_fd int folder = open_resolved(root, above, O_PATH | O_DIRECTORY, 0);
         if (folder < 0 || unlinkat(folder, name, 0) < 0) {
                 if (errno != ENOENT && errno != ENOTDIR)

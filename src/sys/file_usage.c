@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What a tree takes on its disk. Folders that are mounted on it are not counted. Which extents are shared is asked of the
- * filesystem by FIEMAP, file by file; what lies in memory still is not shared with anybody.
+ * What a tree takes on its disk. Folders that are mounted on it are not counted. Which extents are shared is asked of
+ * the filesystem by FIEMAP, file by file; what lies in memory still is not shared with anybody.
  */
 #include "sys/file.h"
 
@@ -24,7 +24,8 @@ struct visitor {
         struct inode_map seen;
 };
 
-static int visit_once(struct visitor *visitor, int folder, const char *name, const struct stat *found, struct cowherd_error *err)
+static int visit_once(struct visitor *visitor, int folder, const char *name, const struct stat *found,
+                      struct cowherd_error *err)
 {
         if (found->st_nlink > 1 && !S_ISDIR(found->st_mode)) {
                 if (inode_map_get(&visitor->seen, found->st_dev, found->st_ino) != NULL)
@@ -34,7 +35,8 @@ static int visit_once(struct visitor *visitor, int folder, const char *name, con
         return visitor->visit(visitor->context, folder, name, found, err);
 }
 
-static int visit_entry(struct visitor *visitor, struct walk *walk, const struct walk_entry *entry, struct cowherd_error *err)
+static int visit_entry(struct visitor *visitor, struct walk *walk, const struct walk_entry *entry,
+                       struct cowherd_error *err)
 {
         struct stat found;
 
@@ -44,7 +46,8 @@ static int visit_entry(struct visitor *visitor, struct walk *walk, const struct 
                 return visit_once(visitor, entry->folder, entry->name, &found, err);
         owned_fd int fd = openat2_entry(entry->folder, entry->name, O_RDONLY | O_DIRECTORY);
         if (fd < 0)
-                return errno == ENOENT || errno == EXDEV ? 0 : fail_errno(err, "cannot open the folder '%s'", entry->name);
+                return errno == ENOENT || errno == EXDEV ? 0
+                                                         : fail_errno(err, "cannot open the folder '%s'", entry->name);
         if (visit_once(visitor, entry->folder, entry->name, &found, err) < 0)
                 return -1;
         return walk_enter(walk, take_fd(fd), err);

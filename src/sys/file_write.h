@@ -9,7 +9,8 @@
 #define FILE_BESIDE_BYTES 32
 
 /*
- * Makes a new file with this text under a name of its own in a folder, for the caller to rename into place or to remove.
- * The name goes into beside[FILE_BESIDE_BYTES]; *ret_fd is the caller's. Nothing is left on failure.
+ * Makes a new file with this text under a name of its own in a folder, for the caller to rename into place or to
+ * remove. The name goes into beside[FILE_BESIDE_BYTES]; *ret_fd is the caller's. Nothing is left on failure.
  */
-int file_write_beside(int folder, const char *text, mode_t mode, char *beside, int *ret_fd, struct cowherd_error *err) must_check;
+int file_write_beside(int folder, const char *text, mode_t mode, char *beside, int *ret_fd,
+                      struct cowherd_error *err) must_check;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Locks on files by flock(2): they belong to the open file, so that a tool which inherits the descriptor goes on holding
- * them, and they vanish with the last descriptor, however it is lost.
+ * Locks on files by flock(2): they belong to the open file, so that a tool which inherits the descriptor goes on
+ * holding them, and they vanish with the last descriptor, however it is lost.
  */
 #include "sys/lock.h"
 

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Ownership by flock(2). Whoever holds an object's lock file owns the object; a tool that is to keep working after us is
- * handed the descriptor. A lock file may be removed by its holder, so taking one means: open, lock, and see that it is
- * still the file of that name.
+ * Ownership by flock(2). Whoever holds an object's lock file owns the object; a tool that is to keep working after us
+ * is handed the descriptor. A lock file may be removed by its holder, so taking one means: open, lock, and see that it
+ * is still the file of that name.
  */
 #pragma once
 
@@ -13,8 +13,8 @@
 #include <sys/types.h>
 
 /*
- * Takes the exclusive lock of `name` in the folder `at`, made if absent. With `wait` it blocks until it is free; without,
- * a lock held by another is 1 and nothing is taken. *ret_fd is the caller's: closing it gives the lock back.
+ * Takes the exclusive lock of `name` in the folder `at`, made if absent. With `wait` it blocks until it is free;
+ * without, a lock held by another is 1 and nothing is taken. *ret_fd is the caller's: closing it gives the lock back.
  */
 int lock_take(int at, const char *name, bool wait, int *ret_fd, struct cowherd_error *err) must_check;
 /* Removes the lock file while it is held, then gives it back and sets *fd to -1. */

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Who is locked, from /proc/locks (proc(5)), so that thousands of lock files are asked about in one read. The kernel names
- * a file there by its *superblock's* device and its inode. On btrfs stat(2) shows each subvolume with a device number of
- * its own that no superblock has; the table of mounts tells which superblocks are btrfs, and there the inode decides.
+ * Who is locked, from /proc/locks (proc(5)), so that thousands of lock files are asked about in one read. The kernel
+ * names a file there by its *superblock's* device and its inode. On btrfs stat(2) shows each subvolume with a device
+ * number of its own that no superblock has; the table of mounts tells which superblocks are btrfs, and there the inode
+ * decides.
  */
 #include "sys/lock.h"
 
@@ -63,7 +64,8 @@ static void add_lock(struct lock_table *table, const char *line)
         if (!parse_lock(line, &found))
                 return;
         if ((table->count & (table->count - 1)) == 0) /* full at each power of two */
-                table->items = x_reallocarray(table->items, table->count == 0 ? 1 : table->count * 2, sizeof *table->items);
+                table->items =
+                        x_reallocarray(table->items, table->count == 0 ? 1 : table->count * 2, sizeof *table->items);
         table->items[table->count++] = found;
 }
 

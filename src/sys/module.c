@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Driver modules by dlopen(3). A module is code that runs with our rights, so where it may lie is compiled in, and both
- * the file and its folder must be such that nobody but root and ourselves can have put it there. Opened modules stay open.
+ * the file and its folder must be such that nobody but root and ourselves can have put it there. Opened modules stay
+ * open.
  */
 #include "sys/module.h"
 
@@ -71,7 +72,8 @@ static int check_safe(const char *folder, const char *path, const char *name, st
         if (stat(folder, &found) < 0)
                 return fail_errno(err, "cannot look at the folder '%s'", folder);
         if (!is_ours(&found))
-                return fail(err, COWHERD_DENIED, "the module folder '%s' can be changed by others than root and you", folder);
+                return fail(err, COWHERD_DENIED, "the module folder '%s' can be changed by others than root and you",
+                            folder);
         return 0;
 }
 

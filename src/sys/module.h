@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Heavy libraries (libcurl, libarchive) cost 12 ms at start, ten times a clone. What needs them lives in modules that are
- * opened when first asked for: from the compiled-in library folder, or the build folder while not installed, never from
- * an environment variable or the current folder, and only where the file belongs to root or to whoever runs this and
- * nobody else can write it.
+ * Heavy libraries (libcurl, libarchive) cost 12 ms at start, ten times a clone. What needs them lives in modules that
+ * are opened when first asked for: from the compiled-in library folder, or the build folder while not installed, never
+ * from an environment variable or the current folder, and only where the file belongs to root or to whoever runs this
+ * and nobody else can write it.
  */
 #pragma once
 
 #include "base/error.h"
 
-/* The address of `symbol` in the module `name` ("lxd" → cowherd-lxd.so). 69 where the module is not installed, 77 where it is not safe. */
+/* The address of `symbol` in the module `name` ("lxd" is cowherd-lxd.so). 69 where it is not installed, 77 if unsafe. */
 int module_symbol(const char *name, const char *symbol, void **ret, struct cowherd_error *err) must_check;

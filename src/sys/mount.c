@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Mounts by mount(2) and umount2(2). Whether something is mounted is asked of the file itself (statx(2)), which costs the
- * same however many mounts there are; what is mounted there is in libmount's table.
+ * Mounts by mount(2) and umount2(2). Whether something is mounted is asked of the file itself (statx(2)), which costs
+ * the same however many mounts there are; what is mounted there is in libmount's table.
  */
 #include "sys/mount.h"
 
@@ -29,7 +29,8 @@ static void release_table(struct libmnt_table **table)
 }
 
 /* Finds the topmost mount at exactly this target: 0, 1 where there is none. The row belongs to the table. */
-static int find_row(const char *target, struct libmnt_table **ret_table, struct libmnt_fs **ret_row, struct cowherd_error *err)
+static int find_row(const char *target, struct libmnt_table **ret_table, struct libmnt_fs **ret_row,
+                    struct cowherd_error *err)
 {
         __attribute__((cleanup(release_table))) struct libmnt_table *table = mnt_new_table_from_file(MOUNTINFO);
         owned_str char *canonical = realpath(target, NULL);
@@ -117,7 +118,8 @@ int mount_find_under(const char *folder, char **ret_target, struct cowherd_error
         size_t length = strcmp(canonical, "/") == 0 ? 0 : strlen(canonical);
         for (char *line = strtok_r(text, "\n", &rest); line != NULL; line = strtok_r(NULL, "\n", &rest)) {
                 const char *point = mount_point_of(line);
-                if (point == NULL || strncmp(point, canonical, length) != 0 || (point[length] != '/' && point[length] != '\0'))
+                if (point == NULL || strncmp(point, canonical, length) != 0 ||
+                    (point[length] != '/' && point[length] != '\0'))
                         continue;
                 *ret_target = x_strdup(point);
                 return 0;
@@ -140,7 +142,8 @@ static void add_folder_option(struct str *options, const char *name, const char 
         }
 }
 
-int mount_overlay(const char *lowers, const char *upper, const char *work, const char *target, struct cowherd_error *err)
+int mount_overlay(const char *lowers, const char *upper, const char *work, const char *target,
+                  struct cowherd_error *err)
 {
         owned_string struct str options = {0};
 
@@ -150,12 +153,14 @@ int mount_overlay(const char *lowers, const char *upper, const char *work, const
                 add_folder_option(&options, "workdir", work, ",\\");
         }
         if (options.length > MOUNT_DATA_BYTES)
-                return fail(err, COWHERD_UNAVAILABLE, "cannot mount an overlay at '%s': its folders' names take %zu bytes, the kernel takes %u",
+                return fail(err, COWHERD_UNAVAILABLE,
+                            "cannot mount an overlay at '%s': its folders' names take %zu bytes, the kernel takes %u",
                             target, options.length, MOUNT_DATA_BYTES);
         if (mount("overlay", target, "overlay", 0, options.data) == 0)
                 return 0;
         if (errno == ENODEV)
-                return fail(err, COWHERD_UNAVAILABLE, "cannot mount an overlay at '%s': this kernel has no overlay filesystem", target);
+                return fail(err, COWHERD_UNAVAILABLE,
+                            "cannot mount an overlay at '%s': this kernel has no overlay filesystem", target);
         return fail_errno(err, "cannot mount an overlay at '%s'", target);
 }
 

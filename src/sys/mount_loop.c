@@ -35,7 +35,8 @@ static bool is_backed_by(const char *device, const char *name, const struct stat
         owned_fd int fd = open(device, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
 
         if (fd >= 0)
-                return ioctl(fd, LOOP_GET_STATUS64, &info) == 0 && info.lo_device == file->st_dev && info.lo_inode == file->st_ino;
+                return ioctl(fd, LOOP_GET_STATUS64, &info) == 0 && info.lo_device == file->st_dev &&
+                       info.lo_inode == file->st_ino;
         owned_str char *link = x_asprintf("/sys/block/%s/loop/backing_file", name);
         char path[4096];
         struct stat found;
@@ -79,7 +80,8 @@ int mount_find_loop(const char *file, char **ret_device, struct cowherd_error *e
 #define TRIES 64 /* another process may take the free device first */
 
 /* Binds a free loop device to an open file: its descriptor, and its name to be freed. */
-static int bind_loop(int backing, const char *file, bool read_only, int *ret_fd, char **ret_device, struct cowherd_error *err)
+static int bind_loop(int backing, const char *file, bool read_only, int *ret_fd, char **ret_device,
+                     struct cowherd_error *err)
 {
         owned_fd int control = open("/dev/loop-control", O_RDWR | O_CLOEXEC);
 
@@ -87,7 +89,8 @@ static int bind_loop(int backing, const char *file, bool read_only, int *ret_fd,
                 return fail_errno(err, "cannot open '/dev/loop-control'");
         for (int i = 0; i < TRIES; i++) {
                 struct loop_config config = {.fd = (uint32_t)backing,
-                                             .info.lo_flags = LO_FLAGS_AUTOCLEAR | (read_only ? (unsigned)LO_FLAGS_READ_ONLY : 0)};
+                                             .info.lo_flags = LO_FLAGS_AUTOCLEAR |
+                                                              (read_only ? (unsigned)LO_FLAGS_READ_ONLY : 0)};
                 (void)snprintf((char *)config.info.lo_file_name, sizeof config.info.lo_file_name, "%s", file);
                 int number = ioctl(control, LOOP_CTL_GET_FREE);
                 if (number < 0)
@@ -104,7 +107,8 @@ static int bind_loop(int backing, const char *file, bool read_only, int *ret_fd,
                 if (errno != EBUSY)
                         return fail_errno(err, "cannot bind '%s' to '%s'", device, file);
         }
-        return fail(err, COWHERD_BUSY, "cannot get a loop device for '%s': others take them as fast as they become free", file);
+        return fail(err, COWHERD_BUSY,
+                    "cannot get a loop device for '%s': others take them as fast as they become free", file);
 }
 
 /* Parts "noatime,compress=zstd" into mount(2)'s flags and the filesystem's own options (to be freed). */
@@ -126,10 +130,12 @@ static int split_options(const char *options, unsigned long *ret_flags, char **r
 static int fail_mount(const char *file, const char *target, const char *type, struct cowherd_error *err)
 {
         if (errno == EINVAL || errno == EUCLEAN)
-                return fail(err, COWHERD_DATA, "cannot mount '%s' at '%s': it holds no sound %s filesystem, or the options do not suit it",
+                return fail(err, COWHERD_DATA,
+                            "cannot mount '%s' at '%s': it holds no sound %s filesystem, or the options do not suit it",
                             file, target, type);
         if (errno == ENODEV)
-                return fail(err, COWHERD_UNAVAILABLE, "cannot mount '%s': this kernel has no %s filesystem", file, type);
+                return fail(err, COWHERD_UNAVAILABLE, "cannot mount '%s': this kernel has no %s filesystem", file,
+                            type);
         return fail_errno(err, "cannot mount '%s' at '%s'", file, target);
 }
 

@@ -10,8 +10,8 @@
 #include <unistd.h>
 
 /*
- * `resolve` is RESOLVE_… or-ed. O_CLOEXEC is added, and without O_PATH, which openat2 allows no others with, the flags
- * that keep an open from waiting for a fifo's other end or taking a controlling terminal. As openat(2): a descriptor, or -1 and errno.
+ * `resolve` is RESOLVE_… or-ed. O_CLOEXEC is added, and without O_PATH, which openat2 allows no others with, the flags that
+ * keep an open from waiting for a fifo's other end or taking a terminal. As openat(2): a descriptor, or -1 and errno.
  */
 static inline int openat2_call(int at, const char *path, int flags, mode_t mode, uint64_t resolve)
 {

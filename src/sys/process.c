@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What a caller says of a program to be run, and the ways to run it: for its result, for its success, or by another runner. */
+/* A program to be run, as a caller describes it, and the ways to run it: for its result, or for its success. */
 #include "sys/process.h"
 
 #include "base/mem.h"
@@ -80,10 +80,12 @@ static int fail_status(const struct process *process, const struct process_resul
         program = program == NULL ? process->argv.items[0] : program + 1;
         if (line == NULL)
                 line = last_line(result->output);
-        enum cowherd_code code = line != NULL && strstr(line, "No space left on device") != NULL ? COWHERD_IO : COWHERD_SYSTEM;
+        enum cowherd_code code =
+                line != NULL && strstr(line, "No space left on device") != NULL ? COWHERD_IO : COWHERD_SYSTEM;
         const char *what = result->status > 128 ? "was ended by signal" : "failed with status";
         int number = result->status > 128 ? result->status - 128 : result->status;
-        return fail(err, code, "'%s' %s %d%s%s", program, what, number, line == NULL ? "" : ": ", line == NULL ? "" : line);
+        return fail(err, code, "'%s' %s %d%s%s", program, what, number, line == NULL ? "" : ": ",
+                    line == NULL ? "" : line);
 }
 
 int process_check(const struct process *process, char **ret_output, struct cowherd_error *err)

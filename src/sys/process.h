@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * The one place that starts other programs: never a shell, an argv array, a fixed PATH, LC_ALL=C, close-on-exec for all
- * but what is named, a time and an output limit. The error of a tool that fails carries its name, its status and its last
- * line. The runner can be replaced, so that golden tests record the exact command line instead of running it.
+ * but what is named, a time and an output limit. The error of a tool that fails carries its name, its status and its
+ * last line. The runner can be replaced, so that golden tests record the exact command line instead of running it.
  */
 #pragma once
 
@@ -16,12 +16,12 @@
 #define PROCESS_DESCRIPTORS 4
 
 struct process {
-        struct strv argv;           /* argv.items[0] is looked for in /usr/sbin:/usr/bin:/sbin:/bin (and /usr/local of both) */
-        struct strv environment;    /* NAME=value, besides PATH, LC_ALL, HOME, TERM and the proxies' */
-        uint64_t timeout_ms;        /* 0: none. After it TERM, then KILL to its whole group, and 75 */
+        struct strv argv;              /* argv.items[0]: absolute, or looked for in {/usr/local,/usr,}/{sbin,bin} */
+        struct strv environment;       /* NAME=value, besides PATH, LC_ALL, HOME, TERM and the proxies' */
+        uint64_t timeout_ms;           /* 0: none. After it TERM, then KILL to its whole group, and 75 */
         int keep[PROCESS_DESCRIPTORS]; /* descriptors it inherits under their own numbers (a lock, say) */
         unsigned keep_count;
-        bool lines_to_progress;     /* its stderr lines go to `on_line` as they come */
+        bool lines_to_progress; /* its stderr lines go to `on_line` as they come */
         void (*on_line)(void *context, const char *line);
         void *on_line_context;
 };
@@ -30,10 +30,10 @@ define_owned(struct process, process_free)
 #define owned_process owned_by(process_free)
 
 struct process_result {
-        int status;          /* its exit status, or 128 + the signal that ended it */
-        char *output;        /* its stdout, NUL added; the caller's */
+        int status;   /* its exit status, or 128 + the signal that ended it */
+        char *output; /* its stdout, NUL added; the caller's */
         size_t output_length;
-        char *errors;        /* its stderr, the last 8 KiB */
+        char *errors; /* its stderr, the last 8 KiB */
 };
 void process_result_free(struct process_result *result);
 define_owned(struct process_result, process_result_free)

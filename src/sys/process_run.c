@@ -2,11 +2,11 @@
 /*
  * Waiting for a program in one poll(2) on its stdout, its stderr, its end (a pidfd) and the clock.
  *
- * A program without a time limit stays in our process group: a Ctrl-C reaches it as it reaches us. One with a limit gets
- * a group of its own, so that all it started can be ended with it; the signals that a terminal or a user would have sent
- * to the whole group are then read here (signalfd), passed on, and raised again for ourselves once it has ended.
- * When the program itself has ended, what it wrote is read to the end of what is there, and not to the end of the pipe:
- * a daemon that it left behind may keep that open.
+ * A program without a time limit stays in our process group: a Ctrl-C reaches it as it reaches us. One with a limit
+ * gets a group of its own, so that all it started can be ended with it; the signals that a terminal or a user would
+ * have sent to the whole group are then read here (signalfd), passed on, and raised again for ourselves once it has
+ * ended. When the program itself has ended, what it wrote is read to the end of what is there, and not to the end of
+ * the pipe: a daemon that it left behind may keep that open.
  */
 #include "sys/process_run.h"
 
@@ -26,16 +26,18 @@
 #define ERRORS_BYTES 8192u     /* of stderr are kept */
 #define LINE_BYTES 4096u       /* a longer line is given in parts */
 #define GRACE_MS 2000.0        /* between TERM and KILL */
+#define INTERRUPTED_MS 10000.0 /* to clean up in, after an interrupt */
+#define PIPE_READS 80          /* at most at once: more than a pipe can hold */
 
 struct run {
         const struct process *process;
         struct child child;
         bool grouped;
-        int signals;           /* signalfd, or -1 */
+        int signals; /* signalfd, or -1 */
         sigset_t passed_on;
-        double deadline;       /* clock_ms, 0: none */
-        bool ending;           /* TERM was sent; the deadline is KILL's */
-        bool timed_out, too_much, ended;
+        double deadline; /* clock_ms, 0: none */
+        bool ending;     /* TERM was sent; the deadline is KILL's */
+        bool timed_out, too_much, interrupted, ended;
         struct str output, errors, line;
 };
 
@@ -104,18 +106,15 @@ static void add_output(struct run *run, const char *bytes, size_t count)
         str_add_bytes(&run->output, bytes, count < room ? count : room);
 }
 
-/* Reads what a pipe holds now; closes it at its end. */
+/* Reads what a pipe holds now; closes it at its end. A daemon left behind must not keep us reading for ever. */
 static void drain(struct run *run, int *fd, void (*add)(struct run *, const char *, size_t))
 {
         char buffer[16384];
 
-        while (*fd >= 0) {
+        for (int i = 0; *fd >= 0 && i < PIPE_READS; i++) {
                 ssize_t got = read(*fd, buffer, sizeof buffer);
-                if (got > 0)
+                if (got > 0) {
                         add(run, buffer, (size_t)got);
-                if (got > 0 && (!run->ended || !run->too_much)) {
-                        if ((size_t)got < sizeof buffer && !run->ended)
-                                return;
                         continue;
                 }
                 if (got < 0 && errno == EINTR)
@@ -135,6 +134,11 @@ static void pass_on(struct run *run)
                 return;
         (void)sigaddset(&run->passed_on, (int)info.ssi_signo);
         send(run, (int)info.ssi_signo);
+        double latest = clock_ms() + INTERRUPTED_MS;
+        if (!run->ending && run->deadline > latest) {
+                run->deadline = latest; /* whoever pressed Ctrl-C does not want to wait for the limit */
+                run->interrupted = true;
+        }
 }
 
 static int timeout_of(const struct run *run)
@@ -233,11 +237,14 @@ static int give_result(struct run *run, int status, struct process_result *ret, 
 
         if (run->line.length > 0)
                 give_line(run);
+        if (run->timed_out && run->interrupted)
+                return fail(err, COWHERD_BUSY, "'%s' was interrupted", program);
         if (run->timed_out)
                 return fail(err, COWHERD_BUSY, "'%s' did not end within %llu ms", program,
                             (unsigned long long)run->process->timeout_ms);
         if (run->too_much)
-                return fail(err, COWHERD_SYSTEM, "'%s' printed more than the %u bytes it may", program, PROCESS_OUTPUT_BYTES);
+                return fail(err, COWHERD_SYSTEM, "'%s' printed more than the %u bytes it may", program,
+                            PROCESS_OUTPUT_BYTES);
         if (run->errors.length > ERRORS_BYTES)
                 memmove(run->errors.data, run->errors.data + run->errors.length - ERRORS_BYTES, ERRORS_BYTES + 1);
         *ret = (struct process_result){.status = status, .output_length = run->output.length};

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * posix_spawn(3): a vfork underneath, so that the cost does not grow with our memory. The child has an environment of its
- * own, default signals, /dev/null as stdin, and of our descriptors only those that `keep` names: every other is closed,
- * not trusting that whoever embeds this library opened all of his with O_CLOEXEC.
+ * posix_spawn(3): a vfork underneath, so that the cost does not grow with our memory. The child has an environment of
+ * its own, default signals, /dev/null as stdin, and of our descriptors only those that `keep` names: every other is
+ * closed, not trusting that whoever embeds this library opened all of his with O_CLOEXEC.
  */
 #include "sys/process_spawn.h"
 
@@ -43,9 +43,9 @@ char *process_find(const char *program)
 
 static void make_environment(const struct process *process, struct strv *environment)
 {
-        static const char *const inherited[] = {"HOME",       "TERM",       "http_proxy",  "https_proxy",
-                                                "ftp_proxy",  "no_proxy",   "HTTP_PROXY",  "HTTPS_PROXY",
-                                                "FTP_PROXY",  "NO_PROXY",   "all_proxy",   "ALL_PROXY"};
+        static const char *const inherited[] = {"HOME",      "TERM",     "http_proxy", "https_proxy",
+                                                "ftp_proxy", "no_proxy", "HTTP_PROXY", "HTTPS_PROXY",
+                                                "FTP_PROXY", "NO_PROXY", "all_proxy",  "ALL_PROXY"};
 
         for (size_t i = 0; i < process->environment.count; i++)
                 strv_add(environment, process->environment.items[i]); /* first: the first of a name counts */
@@ -100,9 +100,9 @@ static int add_descriptors(posix_spawn_file_actions_t *actions, const struct pro
         for (unsigned i = 0; i < process->keep_count && failed == 0; i++) {
                 if (process->keep[i] <= 2)
                         return EBADF;
-                failed = posix_spawn_file_actions_adddup2(actions, process->keep[i], process->keep[i]); /* clears close-on-exec */
-                if (process->keep[i] > highest)
-                        highest = process->keep[i];
+                int fd = process->keep[i];
+                failed = posix_spawn_file_actions_adddup2(actions, fd, fd); /* clears close-on-exec */
+                highest = fd > highest ? fd : highest;
         }
         for (int fd = 3; fd < highest && failed == 0; fd++)
                 if (!is_kept(process, fd))

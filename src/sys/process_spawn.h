@@ -4,6 +4,8 @@
 
 #include "sys/process.h"
 
+#include <sys/types.h>
+
 struct child {
         pid_t pid;
         int pidfd;  /* readable when it has ended */

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A walk reads each folder's names wholly when it goes in (getdents64(2)), so that what the caller adds or removes on the
- * way cannot confuse it, and so that no directory stream has to stay open farther up.
+ * A walk reads each folder's names wholly when it goes in (getdents64(2)), so that what the caller adds or removes on
+ * the way cannot confuse it, and so that no directory stream has to stay open farther up.
  */
 #include "sys/walk.h"
 

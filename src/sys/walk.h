@@ -60,9 +60,9 @@ struct walk {
 
 /* Goes into a folder: first the root of the walk, later the one that was just given. Takes the descriptor over. */
 int walk_enter(struct walk *walk, int fd, struct cowherd_error *err) must_check;
-/* Gives the next entry; false after the root was left. A folder is given again, with `leaving`, when all in it was given. */
+/* Gives the next entry; false after the root was left. When all in a folder was given, it is given with `leaving`. */
 bool walk_next(struct walk *walk, struct walk_entry *ret) must_check;
-/* Must follow an entry with `leaving`: goes up; ret->folder is then the folder above (-1 above the root), name the same. */
+/* Must follow an entry with `leaving`: goes up. ret->folder is then the folder above, -1 above the root. */
 int walk_leave(struct walk *walk, struct walk_entry *ret, struct cowherd_error *err) must_check;
 /* "a/b/c", the path of the entry given last, below the root: for messages. To be freed. */
 char *walk_path(const struct walk *walk);

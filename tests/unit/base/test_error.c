@@ -81,9 +81,10 @@ static void test_errno(void **state)
                 int os_errno;
                 enum cowherd_code code;
         } cases[] = {
-                {ENOSPC, COWHERD_IO},     {EDQUOT, COWHERD_IO},      {EIO, COWHERD_IO},       {EROFS, COWHERD_IO},
-                {EACCES, COWHERD_DENIED}, {EPERM, COWHERD_DENIED},   {EBUSY, COWHERD_BUSY},   {EAGAIN, COWHERD_BUSY},
-                {ETXTBSY, COWHERD_BUSY},  {ENOENT, COWHERD_NOT_FOUND}, {EEXIST, COWHERD_EXISTS}, {EINVAL, COWHERD_SYSTEM},
+                {ENOSPC, COWHERD_IO},        {EDQUOT, COWHERD_IO},     {EIO, COWHERD_IO},
+                {EROFS, COWHERD_IO},         {EACCES, COWHERD_DENIED}, {EPERM, COWHERD_DENIED},
+                {EBUSY, COWHERD_BUSY},       {EAGAIN, COWHERD_BUSY},   {ETXTBSY, COWHERD_BUSY},
+                {ENOENT, COWHERD_NOT_FOUND}, {EEXIST, COWHERD_EXISTS}, {EINVAL, COWHERD_SYSTEM},
                 {EMFILE, COWHERD_SYSTEM},
         };
 

@@ -76,9 +76,10 @@ static void test_size(void **state)
 static void test_duration(void **state)
 {
         static const struct number_case cases[] = {
-                {"500ms", 500, true},  {"30s", 30000, true},   {"30", 30000, true},   {"10m", 600000, true},
-                {"2h", 7200000, true}, {"1d", 86400000, true}, {"2H", 7200000, true}, {"0", 0, true},
-                {"2w", 0, false},      {"s", 0, false},        {"1h30m", 0, false},   {"18446744073709551615s", 0, false},
+                {"500ms", 500, true},  {"30s", 30000, true},  {"30", 30000, true},
+                {"10m", 600000, true}, {"2h", 7200000, true}, {"1d", 86400000, true},
+                {"2H", 7200000, true}, {"0", 0, true},        {"2w", 0, false},
+                {"s", 0, false},       {"1h30m", 0, false},   {"18446744073709551615s", 0, false},
                 {"1 s", 0, false},
         };
 

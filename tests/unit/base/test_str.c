@@ -60,10 +60,22 @@ static void test_patterns(void **state)
                 const char *pattern, *name;
                 bool matches;
         } cases[] = {
-                {"web-*", "web-1", true},   {"web-*", "web-", true},     {"web-*", "webb", false},   {"*", "", true},
-                {"?", "", false},           {"?", "a", true},            {"w?b", "WEB", true},       {"*b*d", "abcd", true},
-                {"*b*d", "abdc", false},    {"a*b*c", "aXbYbZc", true},  {"", "", true},             {"", "a", false},
-                {"***", "abc", true},       {"a", "ab", false},          {"*a", "aaaaaaab", false},  {"[a]", "a", false},
+                {"web-*", "web-1", true},
+                {"web-*", "web-", true},
+                {"web-*", "webb", false},
+                {"*", "", true},
+                {"?", "", false},
+                {"?", "a", true},
+                {"w?b", "WEB", true},
+                {"*b*d", "abcd", true},
+                {"*b*d", "abdc", false},
+                {"a*b*c", "aXbYbZc", true},
+                {"", "", true},
+                {"", "a", false},
+                {"***", "abc", true},
+                {"a", "ab", false},
+                {"*a", "aaaaaaab", false},
+                {"[a]", "a", false},
         };
 
         (void)state;
@@ -77,8 +89,8 @@ static void test_utf8(void **state)
 {
         static const char *const good[] = {"", "plain", "ä€𝄞", "\xf4\x8f\xbf\xbf", "\xed\x9f\xbf"};
         static const char *const bad[] = {
-                "\x80", "\xc0\xaf",         "\xc1\xbf",         "\xe0\x80\xaf",     "\xed\xa0\x80", "\xf0\x80\x80\xaf",
-                "\xff", "\xf4\x90\x80\x80", "\xf5\x80\x80\x80", "\xe2\x82", "\xe2\x28\xa1",  "a\xc3",
+                "\x80", "\xc0\xaf",         "\xc1\xbf",         "\xe0\x80\xaf", "\xed\xa0\x80", "\xf0\x80\x80\xaf",
+                "\xff", "\xf4\x90\x80\x80", "\xf5\x80\x80\x80", "\xe2\x82",     "\xe2\x28\xa1", "a\xc3",
         };
 
         (void)state;
@@ -110,7 +122,8 @@ static void test_distance(void **state)
 
 static void test_nearest(void **state)
 {
-        static const char *const verbs[] = {"clone_from_base", "register_base", "list_bases", "list", "status", "delete"};
+        static const char *const verbs[] = {"clone_from_base", "register_base", "list_bases", "list",
+                                            "status",          "delete"};
         const size_t count = sizeof verbs / sizeof verbs[0];
 
         (void)state;
@@ -126,7 +139,7 @@ static void test_nearest(void **state)
 int main(void)
 {
         const struct CMUnitTest tests[] = {
-                cmocka_unit_test(test_grows), cmocka_unit_test(test_list),     cmocka_unit_test(test_questions),
+                cmocka_unit_test(test_grows),    cmocka_unit_test(test_list), cmocka_unit_test(test_questions),
                 cmocka_unit_test(test_patterns), cmocka_unit_test(test_utf8), cmocka_unit_test(test_distance),
                 cmocka_unit_test(test_nearest),
         };

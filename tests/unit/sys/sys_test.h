@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What this room's tests share: the scratch folder, a check that something failed as it should, a tree to be worked on. */
+/* What this room's tests share: the scratch folder, and checks that something worked or failed as it should. */
 #pragma once
 
 #include "../image/scratch.h"

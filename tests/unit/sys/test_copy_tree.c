@@ -10,13 +10,15 @@
 
 static void set_times(int at, const char *name)
 {
-        const struct timespec times[2] = {{.tv_sec = 1000000000, .tv_nsec = 123456789}, {.tv_sec = 1100000000, .tv_nsec = 987654321}};
+        const struct timespec times[2] = {{.tv_sec = 1000000000, .tv_nsec = 123456789},
+                                          {.tv_sec = 1100000000, .tv_nsec = 987654321}};
 
         assert_int_equal(utimensat(at, name, times, AT_SYMLINK_NOFOLLOW), 0);
 }
 
 /* Whether this filesystem takes attributes of this kind, of which a file is given one. */
-static bool give_xattr(const struct scratch *scratch, const char *name, const char *attribute, const void *value, size_t size)
+static bool give_xattr(const struct scratch *scratch, const char *name, const char *attribute, const void *value,
+                       size_t size)
 {
         owned_str char *path = scratch_path(scratch, name);
 
@@ -68,7 +70,8 @@ static int copy(const struct scratch *scratch, enum file_tree_mode mode, struct 
 
 static void assert_all_same(const struct scratch *scratch)
 {
-        static const char *const names[] = {"file", "sub/suid", "second", "link", "sub/link-again", "fifo", "read-only", "read-only/file", "sub", ".", "sparse"};
+        static const char *const names[] = {"file",      "sub/suid",       "second", "link", "sub/link-again", "fifo",
+                                            "read-only", "read-only/file", "sub",    ".",    "sparse"};
 
         for (size_t i = 0; i < array_length(names); i++)
                 assert_same(scratch, names[i]);
@@ -113,7 +116,7 @@ static void test_link(void **state)
         struct cowherd_error err;
 
         make_source(scratch);
-        if (copy(scratch, FILE_TREE_LINK, &err) < 0) { /* fs.protected_hardlinks forbids links to setuid files of others */
+        if (copy(scratch, FILE_TREE_LINK, &err) < 0) { /* fs.protected_hardlinks, and a setuid file */
                 assert_int_equal(err.code, COWHERD_DENIED);
                 clean_up(scratch);
                 return;
@@ -140,13 +143,14 @@ static void test_share(void **state)
 
 /* u::rw-,u:4711:rwx,g::r--,m::rwx,o::---, as acl(5) lies in the attribute. */
 static const unsigned char access_list[] = {
-        2, 0, 0, 0, 1, 0, 6, 0, 255, 255, 255, 255, 2, 0, 7, 0, 0x67, 0x12, 0, 0,  4, 0,
-        4, 0, 255, 255, 255, 255, 16, 0, 7, 0, 255, 255, 255, 255, 32, 0, 0, 0, 255, 255, 255, 255,
+        2, 0, 0,   0,   1,   0,   6,  0, 255, 255, 255, 255, 2,   0,   7,  0, 0x67, 0x12, 0,   0,   4,   0,
+        4, 0, 255, 255, 255, 255, 16, 0, 7,   0,   255, 255, 255, 255, 32, 0, 0,    0,    255, 255, 255, 255,
 };
 
 static void assert_same_xattr(const struct scratch *scratch, const char *name, const char *attribute)
 {
-        owned_str char *from_name = x_asprintf("%s/from/%s", scratch->path, name), *to_name = x_asprintf("%s/to/%s", scratch->path, name);
+        owned_str char *from_name = x_asprintf("%s/from/%s", scratch->path, name),
+                       *to_name = x_asprintf("%s/to/%s", scratch->path, name);
         char from[256], to[256];
         ssize_t length = lgetxattr(from_name, attribute, from, sizeof from);
 
@@ -162,7 +166,8 @@ static void test_xattrs(void **state)
         struct cowherd_error err;
 
         make_source(scratch);
-        bool user = give_xattr(scratch, "from/file", "user.note", "a\0b", 3) && give_xattr(scratch, "from/sub", "user.note", "c", 1);
+        bool user = give_xattr(scratch, "from/file", "user.note", "a\0b", 3) &&
+                    give_xattr(scratch, "from/sub", "user.note", "c", 1);
         bool acl = give_xattr(scratch, "from/file", "system.posix_acl_access", access_list, sizeof access_list) &&
                    give_xattr(scratch, "from/sub", "system.posix_acl_default", access_list, sizeof access_list);
         bool capabilities = give_xattr(scratch, "from/sub/suid", "security.capability", capability, sizeof capability);
@@ -193,8 +198,10 @@ static void test_root_only(void **state)
         struct cowherd_error err;
 
         make_source(scratch);
-        bool owner = fchownat(scratch->fd, "from/sub/suid", 4711, 4712, 0) == 0 && fchmodat(scratch->fd, "from/sub/suid", 06755, 0) == 0;
-        bool node = mknodat(scratch->fd, "from/null", S_IFCHR | 0666, makedev(1, 3)) == 0 && fchmodat(scratch->fd, "from/null", 0666, 0) == 0;
+        bool owner = fchownat(scratch->fd, "from/sub/suid", 4711, 4712, 0) == 0 &&
+                     fchmodat(scratch->fd, "from/sub/suid", 06755, 0) == 0;
+        bool node = mknodat(scratch->fd, "from/null", S_IFCHR | 0666, makedev(1, 3)) == 0 &&
+                    fchmodat(scratch->fd, "from/null", 0666, 0) == 0;
         assert_done(copy(scratch, FILE_TREE_COPY, &err), &err);
         if (owner)
                 assert_int_equal(scratch_stat(scratch, "to/sub/suid").st_uid, 4711);
@@ -232,7 +239,8 @@ static void test_deep(void **state)
         make_deep(from, "a-folder-with-quite-a-long-name-in-a-very-deep-tree", 200);
         owned_fd int bottom = dup(from);
         for (int i = 0; i < 200; i++) {
-                int next = openat(bottom, "a-folder-with-quite-a-long-name-in-a-very-deep-tree", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+                int next = openat(bottom, "a-folder-with-quite-a-long-name-in-a-very-deep-tree",
+                                  O_RDONLY | O_DIRECTORY | O_CLOEXEC);
                 (void)close(bottom);
                 bottom = next;
         }

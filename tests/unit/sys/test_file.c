@@ -40,7 +40,8 @@ static void test_read(void **state)
         assert_done(file_read(scratch->fd, "f", 10, &text, &length, &err), &err);
         assert_string_equal(text, "0123456789");
         assert_int_equal(length, 10);
-        assert_failed(file_read(scratch->fd, "f", 9, &untouched, NULL, &err), &err, COWHERD_DATA, "longer than the 9 bytes");
+        assert_failed(file_read(scratch->fd, "f", 9, &untouched, NULL, &err), &err, COWHERD_DATA,
+                      "longer than the 9 bytes");
         assert_failed(file_read(scratch->fd, "absent", 9, &untouched, NULL, &err), &err, COWHERD_NOT_FOUND, "'absent'");
         assert_failed(file_read(scratch->fd, ".", 9, &untouched, NULL, &err), &err, COWHERD_SYSTEM, "cannot read");
         assert_null(untouched);
@@ -160,7 +161,8 @@ static void test_copy_fails(void **state)
 {
         const struct scratch *scratch = *state;
         owned_fd int from = make_sparse(scratch, "from");
-        owned_fd int full = open("/dev/full", O_RDWR | O_CLOEXEC), read_only = openat(scratch->fd, "from", O_RDONLY | O_CLOEXEC);
+        owned_fd int full = open("/dev/full", O_RDWR | O_CLOEXEC),
+                     read_only = openat(scratch->fd, "from", O_RDONLY | O_CLOEXEC);
         struct cowherd_error err;
         bool shared = true;
 

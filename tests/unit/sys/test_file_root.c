@@ -25,7 +25,8 @@ static int make_tree(const struct scratch *scratch)
 static void test_open(void **state)
 {
         const struct scratch *scratch = *state;
-        static const char *const out[] = {"up", "absolute", "folder/secret", "../secret", "/../../secret", "magic/etc/passwd"};
+        static const char *const out[] = {"up",        "absolute",      "folder/secret",
+                                          "../secret", "/../../secret", "magic/etc/passwd"};
         owned_fd int tree = make_tree(scratch);
         struct cowherd_error err;
 
@@ -42,9 +43,12 @@ static void test_open(void **state)
         assert_memory_equal(text, "guest", 5);
 
         int fd = -7;
-        assert_failed(file_open_in_root(tree, "fifo", O_RDONLY, 0, &fd, &err), &err, COWHERD_DATA, "neither a file nor a folder");
-        assert_failed(file_open_in_root(tree, "fifo", O_WRONLY | O_CREAT, 0600, &fd, &err), &err, COWHERD_DATA, "neither");
-        assert_failed(file_open_in_root(tree, "inside", O_RDONLY | O_NOFOLLOW, 0, &fd, &err), &err, COWHERD_DATA, "neither");
+        assert_failed(file_open_in_root(tree, "fifo", O_RDONLY, 0, &fd, &err), &err, COWHERD_DATA,
+                      "neither a file nor a folder");
+        assert_failed(file_open_in_root(tree, "fifo", O_WRONLY | O_CREAT, 0600, &fd, &err), &err, COWHERD_DATA,
+                      "neither");
+        assert_failed(file_open_in_root(tree, "inside", O_RDONLY | O_NOFOLLOW, 0, &fd, &err), &err, COWHERD_DATA,
+                      "neither");
         assert_int_equal(fd, -7);
 }
 
@@ -58,8 +62,10 @@ static void test_create(void **state)
         assert_done(file_open_in_root(tree, "inside/new", O_WRONLY | O_CREAT, 0640, &made, &err), &err);
         assert_true(scratch_has(scratch, "tree/etc/new"));
         assert_done(file_open_in_root(tree, "inside/new", O_WRONLY | O_CREAT, 0640, &again, &err), &err);
-        assert_failed(file_open_in_root(tree, "inside/new", O_WRONLY | O_CREAT | O_EXCL, 0640, &fd, &err), &err, COWHERD_EXISTS, "new");
-        assert_failed(file_open_in_root(tree, "nowhere", O_WRONLY | O_CREAT, 0640, &fd, &err), &err, COWHERD_EXISTS, "nowhere");
+        assert_failed(file_open_in_root(tree, "inside/new", O_WRONLY | O_CREAT | O_EXCL, 0640, &fd, &err), &err,
+                      COWHERD_EXISTS, "new");
+        assert_failed(file_open_in_root(tree, "nowhere", O_WRONLY | O_CREAT, 0640, &fd, &err), &err, COWHERD_EXISTS,
+                      "nowhere");
         assert_false(scratch_has(scratch, "tree/etc/absent"));
 }
 
@@ -83,9 +89,12 @@ static void test_write(void **state)
         assert_int_equal(scratch_stat(scratch, "tree/a/c/d").st_mode & 07777, 0444);
 
         assert_failed(file_write_in_root(tree, "etc", "x", 0600, &err), &err, COWHERD_SYSTEM, "'etc'");
-        assert_failed(file_write_in_root(tree, "etc/", "x", 0600, &err), &err, COWHERD_INTERNAL, "does not name a file");
-        assert_failed(file_write_in_root(tree, "etc/..", "x", 0600, &err), &err, COWHERD_INTERNAL, "does not name a file");
-        assert_failed(file_write_in_root(tree, "etc/hostname/x", "x", 0600, &err), &err, COWHERD_SYSTEM, "etc/hostname");
+        assert_failed(file_write_in_root(tree, "etc/", "x", 0600, &err), &err, COWHERD_INTERNAL,
+                      "does not name a file");
+        assert_failed(file_write_in_root(tree, "etc/..", "x", 0600, &err), &err, COWHERD_INTERNAL,
+                      "does not name a file");
+        assert_failed(file_write_in_root(tree, "etc/hostname/x", "x", 0600, &err), &err, COWHERD_SYSTEM,
+                      "etc/hostname");
         /* A folder that is a symlink to nowhere, or to outside, is not made there. */
         assert_int_equal(file_write_in_root(tree, "nowhere/x", "x", 0600, &err), -1);
         assert_int_equal(file_write_in_root(tree, "folder/x", "x", 0600, &err), -1);

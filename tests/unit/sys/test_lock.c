@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Locks: one holder, inherited, free when the last descriptor is closed, and right when the file is removed under a waiter. */
+/* Locks: one holder, free when its descriptor is closed, and right when the file is removed under a waiter. */
 #include "sys/lock.h"
 #include "sys_test.h"
 

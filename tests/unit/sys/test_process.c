@@ -31,17 +31,21 @@ static void test_output(void **state)
 
 static void test_surroundings(void **state)
 {
-        owned_process struct process process = shell("echo $PATH $LC_ALL $MINE $FOREIGN-; readlink /proc/self/fd/0; ls /proc/self/fd");
+        owned_process struct process process =
+                shell("echo $PATH $LC_ALL $MINE $FOREIGN-; readlink /proc/self/fd/0; ls /proc/self/fd");
         owned_str char *output = NULL;
         struct cowherd_error err;
         owned_fd int leaked = fcntl(0, F_DUPFD, 50);
 
         (void)state;
+        assert_true(leaked >= 50);
         assert_int_equal(setenv("FOREIGN", "no", 1), 0);
         assert_int_equal(setenv("PATH", "/tmp", 1), 0);
         strv_add(&process.environment, "MINE=yes");
         assert_done(process_check(&process, &output, &err), &err);
-        assert_string_equal(output, "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin C yes -\n/dev/null\n0\n1\n2\n3\n");
+        assert_string_equal(
+                output,
+                "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin C yes -\n/dev/null\n0\n1\n2\n3\n");
 }
 
 /* Words are words: nothing is split, expanded or taken for a shell's. */
@@ -68,6 +72,7 @@ static void test_keeps(void **state)
         owned_fd int nine = fcntl(fd, F_DUPFD_CLOEXEC, 9), other = fcntl(fd, F_DUPFD, 4);
         (void)close(fd);
         assert_int_equal(nine, 9);
+        assert_true(other >= 4);
         process.keep[process.keep_count++] = nine;
         assert_done(process_check(&process, &output, &err), &err);
         assert_text(scratch, "file", "kept");
@@ -81,7 +86,8 @@ static void test_status(void **state)
                 const char *script, *words;
                 enum cowherd_code code;
         } cases[] = {
-                {"echo first >&2; echo 'the reason ' >&2; echo >&2; exit 4", "'sh' failed with status 4: the reason", COWHERD_SYSTEM},
+                {"echo first >&2; echo 'the reason ' >&2; echo >&2; exit 4", "'sh' failed with status 4: the reason",
+                 COWHERD_SYSTEM},
                 {"echo 'said on stdout'; exit 1", "status 1: said on stdout", COWHERD_SYSTEM},
                 {"exit 7", "'sh' failed with status 7", COWHERD_SYSTEM},
                 {"printf '10%%\\r20%%\\rbroken\\r' >&2; exit 1", "status 1: broken", COWHERD_SYSTEM},
@@ -250,7 +256,8 @@ static void add_line(void *context, const char *line)
 
 static void test_lines(void **state)
 {
-        owned_process struct process process = shell("printf 'one\\n10%%\\r' >&2; sleep 0.05; printf '20%%\\rtwo\\n\\nlast' >&2");
+        owned_process struct process process =
+                shell("printf 'one\\n10%%\\r' >&2; sleep 0.05; printf '20%%\\rtwo\\n\\nlast' >&2");
         owned_string struct str lines = {0};
         struct cowherd_error err;
 
@@ -294,11 +301,14 @@ static void test_runner(void **state)
 int main(void)
 {
         const struct CMUnitTest tests[] = {
-                cmocka_unit_test(test_output),  cmocka_unit_test(test_surroundings), cmocka_unit_test(test_arguments),
-                scratch_test(test_keeps),       cmocka_unit_test(test_status),       cmocka_unit_test(test_absent),
-                scratch_test(test_timeout),     cmocka_unit_test(test_stubborn),     cmocka_unit_test(test_in_time),
-                cmocka_unit_test(test_interrupt), cmocka_unit_test(test_too_much),   cmocka_unit_test(test_long_errors),
-                cmocka_unit_test(test_left_behind), cmocka_unit_test(test_lines),    cmocka_unit_test(test_runner),
+                cmocka_unit_test(test_output),      cmocka_unit_test(test_surroundings),
+                cmocka_unit_test(test_arguments),   scratch_test(test_keeps),
+                cmocka_unit_test(test_status),      cmocka_unit_test(test_absent),
+                scratch_test(test_timeout),         cmocka_unit_test(test_stubborn),
+                cmocka_unit_test(test_in_time),     cmocka_unit_test(test_interrupt),
+                cmocka_unit_test(test_too_much),    cmocka_unit_test(test_long_errors),
+                cmocka_unit_test(test_left_behind), cmocka_unit_test(test_lines),
+                cmocka_unit_test(test_runner),
         };
 
         return cmocka_run_group_tests(tests, NULL, NULL);

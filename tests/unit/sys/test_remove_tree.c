@@ -38,7 +38,8 @@ static void test_not_there(void **state)
         assert_done(file_remove_tree(scratch->fd, "absent/too", &err), &err);
         scratch_write(scratch, "a/file", "x");
         for (size_t i = 0; i < array_length(refused); i++)
-                assert_failed(file_remove_tree(scratch->fd, refused[i], &err), &err, COWHERD_INTERNAL, "not a path to remove");
+                assert_failed(file_remove_tree(scratch->fd, refused[i], &err), &err, COWHERD_INTERNAL,
+                              "not a path to remove");
         assert_failed(file_remove_tree(scratch->fd, "a/file/x", &err), &err, COWHERD_SYSTEM, "a/file");
         assert_text(scratch, "a/file", "x");
 }

@@ -66,7 +66,8 @@ static void test_shared(void **state)
 
 int main(void)
 {
-        const struct CMUnitTest tests[] = {scratch_test(test_measure), scratch_test(test_deep), scratch_test(test_shared)};
+        const struct CMUnitTest tests[] = {scratch_test(test_measure), scratch_test(test_deep),
+                                           scratch_test(test_shared)};
 
         return cmocka_run_group_tests(tests, NULL, NULL);
 }
