@@ -74,7 +74,7 @@ images_lxd() {
                 printf 'architecture: %s\ncreation_date: %s\nproperties:\n  os: debian\n  release: bookworm\n  description: %s\n' \
                         "$(uname -m)" "$(date +%s)" 'Debian 12, small' >"$IMAGES/lxd.partial/metadata.yaml" &&
                 tar -C "$IMAGES/lxd.partial" -cf "$IMAGES/metadata.tar.partial" metadata.yaml &&
-                tar -C "$IMAGES/tree" --numeric-owner --xattrs --exclude='./dev/*' -cf "$IMAGES/rootfs.tar.partial" . &&
+                tar -C "$IMAGES/tree" --numeric-owner --xattrs --acls --exclude='./dev/*' -cf "$IMAGES/rootfs.tar.partial" . &&
                 rm -r "$IMAGES/lxd.partial" &&
                 mv "$IMAGES/metadata.tar.partial" "$IMAGES/metadata.tar" &&
                 mv "$IMAGES/rootfs.tar.partial" "$IMAGES/rootfs.tar"
