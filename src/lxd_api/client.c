@@ -37,7 +37,7 @@ static void close_client(void *client)
 
 static void initialise(void)
 {
-        (void)curl_global_init(CURL_GLOBAL_NOTHING);
+        (void)curl_global_init(CURL_GLOBAL_SSL);
         if (pthread_key_create(&client_of_thread, close_client) != 0)
                 abort();
 }
@@ -120,7 +120,7 @@ static void exchange_free(struct exchange *it)
 }
 define_owned(struct exchange, exchange_free)
 
-static size_t on_bytes(const char *bytes, size_t size, size_t count, void *context)
+        static size_t on_bytes(const char *bytes, size_t size, size_t count, void *context)
 {
         struct exchange *it = context;
         size_t more = size * count;
@@ -237,7 +237,7 @@ static int explain(const struct lxd_client *client, const struct exchange *it, C
         if (it->too_long)
                 return fail(err, COWHERD_SYSTEM, "LXD's answer to '%s %s' is longer than %u bytes", it->request->method,
                             it->request->path, LXD_REPLY_BYTES);
-        if (code == CURLE_COULDNT_CONNECT)
+        if (code == CURLE_COULDNT_CONNECT || code == CURLE_COULDNT_RESOLVE_HOST) /* the latter: its path is too long */
                 return lxd_socket_explain(client->socket, err);
         if (code == CURLE_OPERATION_TIMEDOUT)
                 return fail(err, COWHERD_BUSY, "LXD on '%s' did not answer '%s %s' in time", client->socket,
@@ -264,11 +264,13 @@ static void read_file_reply(struct exchange *it, const char *type, struct lxd_re
 static int read_reply(struct exchange *it, long status, struct lxd_reply *ret, struct cowherd_error *err)
 {
         json_error_t wrong;
-        owned_json json_t *answer = json_loadb(str_text(&it->answer), it->answer.length, JSON_REJECT_DUPLICATES, &wrong);
+        owned_json json_t *answer =
+                json_loadb(str_text(&it->answer), it->answer.length, JSON_REJECT_DUPLICATES, &wrong);
 
         if (!json_is_object(answer))
                 return fail(err, COWHERD_SYSTEM, "LXD's answer to '%s %s' is no JSON object (HTTP status %ld): %s",
-                            it->request->method, it->request->path, status, answer == NULL ? wrong.text : "another type");
+                            it->request->method, it->request->path, status,
+                            answer == NULL ? wrong.text : "another type");
         const char *kind = lxd_text(answer, "type");
         if (status >= 400 || str_equal(kind, "error")) {
                 const char *said = lxd_text(answer, "error");
@@ -281,7 +283,8 @@ static int read_reply(struct exchange *it, long status, struct lxd_reply *ret, s
         return 0;
 }
 
-int lxd_send(struct lxd_client *client, const struct lxd_request *request, struct lxd_reply *ret, struct cowherd_error *err)
+int lxd_send(struct lxd_client *client, const struct lxd_request *request, struct lxd_reply *ret,
+             struct cowherd_error *err)
 {
         owned_by(exchange_free) struct exchange it = {.request = request, .curl = client->curl};
         struct lxd_reply reply = {0};

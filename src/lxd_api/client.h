@@ -27,9 +27,9 @@ static inline void json_release_at(json_t **slot)
 #define owned_json __attribute__((cleanup(json_release_at)))
 
 /*
- * This thread's client, borrowed until the thread ends. The socket is that of $LXD_SOCKET or in $LXD_DIR where one is set (nothing
- * else is then tried), as `lxc` has it; else the first there is of /var/lib/lxd, /var/snap/lxd/common/lxd and
- * /var/lib/incus. Where there is none: 69. Nothing is connected yet.
+ * This thread's client, borrowed until the thread ends. The socket is that of $LXD_SOCKET or in $LXD_DIR where one is
+ * set (nothing else is then tried), as `lxc` has it; else the first there is of /var/lib/lxd, /var/snap/lxd/common/lxd
+ * and /var/lib/incus. Where there is none: 69. Nothing is connected yet.
  */
 int lxd_client_get(struct lxd_client **ret, struct cowherd_error *err) must_check;
 /* A client for one socket. *ret is the caller's. */
@@ -56,23 +56,23 @@ static inline void lxd_reply_free_at(struct lxd_reply *reply)
 /* A request that is more than a method and a body of JSON. Borrowed. */
 struct lxd_request {
         const char *method;
-        const char *path;             /* with its query, escaped where it must be */
-        const json_t *json;           /* the body, or NULL */
-        const char *const *headers;   /* NULL-terminated, or NULL */
-        const char *bytes;            /* or a body of plain bytes */
-        const char *file;             /* or a body that is this file */
-        const char *parts[2][2];      /* or one of two parts: name and file */
-        bool is_file;                 /* the answer may be a file's content */
-        bool is_log;                  /* the answer is plain bytes where it is no error */
-        uint64_t timeout_ms;          /* 0: LXD_REQUEST_MS */
+        const char *path;           /* with its query, escaped where it must be */
+        const json_t *json;         /* the body, or NULL */
+        const char *const *headers; /* NULL-terminated, or NULL */
+        const char *bytes;          /* or a body of plain bytes */
+        const char *file;           /* or a body that is this file */
+        const char *parts[2][2];    /* or one of two parts: name and file */
+        bool is_file;               /* the answer may be a file's content */
+        bool is_log;                /* the answer is plain bytes where it is no error */
+        uint64_t timeout_ms;        /* 0: LXD_REQUEST_MS */
         void (*sent)(void *context, uint64_t done_bytes, uint64_t total_bytes); /* may be NULL */
         void *context;
 };
 #define LXD_REQUEST_MS 60000u
 
 /*
- * Sends a request, reads the answer. Nobody listening is 69 with how to start the daemon; a socket that we may not open is
- * 77 with the group to join; no answer in time is 75.
+ * Sends a request, reads the answer. Nobody listening is 69 with how to start the daemon; a socket that we may not open
+ * is 77 with the group to join; no answer in time is 75.
  */
 int lxd_send(struct lxd_client *client, const struct lxd_request *request, struct lxd_reply *ret,
              struct cowherd_error *err) must_check;
@@ -81,7 +81,8 @@ int lxd_get(struct lxd_client *client, const char *path, json_t **ret, struct co
 
 /* How long to wait for an operation, and whom to tell how it goes. */
 struct lxd_patience {
-        uint64_t quiet_ms; /* gives up (75) when nothing has changed for so long; the operation is cancelled if it can be */
+        uint64_t quiet_ms; /* gives up (75) when nothing has changed for so long; the operation is cancelled if it can
+                              be */
         void (*told)(void *context, const char *what); /* what LXD says of its progress; may be NULL */
         void *context;
 };
@@ -95,7 +96,12 @@ int lxd_await(struct lxd_client *client, const char *operation, const struct lxd
  * Waits until no operation that bears the name of this instance goes on, whoever began it; what can be cancelled is.
  * 75 where one goes on for longer than `quiet_ms`.
  */
-int lxd_await_instance(struct lxd_client *client, const char *instance, uint64_t quiet_ms, struct cowherd_error *err) must_check;
+int lxd_await_instance(struct lxd_client *client, const char *instance, uint64_t quiet_ms,
+                       struct cowherd_error *err) must_check;
+
+/* Waits until the uploads of images that go on have ended, anybody's: an upload's operation does not tell whose it is.
+ */
+int lxd_await_uploads(struct lxd_client *client, uint64_t quiet_ms, struct cowherd_error *err) must_check;
 
 /* Our code for what LXD says: by its HTTP status and, as that is often plain 400 or 500, by its words. */
 enum cowherd_code lxd_error_code(long status, const char *text);

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Files inside a stopped instance, by LXD's own helper, which enters the instance's root before it opens anything: a
- * symlink planted by an image leads nowhere else. LXD and Incus differ in the names of their headers only, so both are sent.
+ * symlink planted by an image leads nowhere else. LXD and Incus differ in the names of their headers only, so both are
+ * sent.
  */
 #include "lxd_api/instance.h"
 
@@ -18,7 +19,8 @@ static int check_path(const char *path, struct cowherd_error *err)
         const char *dots = strstr(path, "/..");
 
         if (path[0] != '/' || (dots != NULL && (dots[3] == '/' || dots[3] == '\0')))
-                return fail(err, COWHERD_DENIED, "path '%s' inside an instance must be absolute and without '..'", path);
+                return fail(err, COWHERD_DENIED, "path '%s' inside an instance must be absolute and without '..'",
+                            path);
         return 0;
 }
 
@@ -40,7 +42,8 @@ static int file_request(struct lxd_client *client, const char *instance, const c
         return -1;
 }
 
-int lxd_file_list(struct lxd_client *client, const char *instance, const char *path, struct strv *ret, struct cowherd_error *err)
+int lxd_file_list(struct lxd_client *client, const char *instance, const char *path, struct strv *ret,
+                  struct cowherd_error *err)
 {
         struct lxd_request request = {.method = "GET", .is_file = true};
         owned_reply struct lxd_reply reply = {0};
@@ -58,7 +61,8 @@ int lxd_file_list(struct lxd_client *client, const char *instance, const char *p
         return 0;
 }
 
-int lxd_file_read(struct lxd_client *client, const char *instance, const char *path, char **ret, struct cowherd_error *err)
+int lxd_file_read(struct lxd_client *client, const char *instance, const char *path, char **ret,
+                  struct cowherd_error *err)
 {
         struct lxd_request request = {.method = "GET", .is_file = true};
         owned_reply struct lxd_reply reply = {0};
@@ -72,7 +76,8 @@ int lxd_file_read(struct lxd_client *client, const char *instance, const char *p
         return 0;
 }
 
-int lxd_file_remove(struct lxd_client *client, const char *instance, const char *path, bool *ret_removed, struct cowherd_error *err)
+int lxd_file_remove(struct lxd_client *client, const char *instance, const char *path, bool *ret_removed,
+                    struct cowherd_error *err)
 {
         struct lxd_request request = {.method = "DELETE"};
         owned_reply struct lxd_reply reply = {0};
@@ -89,8 +94,9 @@ int lxd_file_write(struct lxd_client *client, const char *instance, const char *
                    struct cowherd_error *err)
 {
         char lxd_mode[32], incus_mode[32];
-        const char *const headers[] = {"X-LXD-type: file", "X-LXD-uid: 0",   "X-LXD-gid: 0",   lxd_mode,
-                                       "X-Incus-type: file", "X-Incus-uid: 0", "X-Incus-gid: 0", incus_mode, NULL};
+        const char *const headers[] = {"X-LXD-type: file", "X-LXD-uid: 0",       "X-LXD-gid: 0",
+                                       lxd_mode,           "X-Incus-type: file", "X-Incus-uid: 0",
+                                       "X-Incus-gid: 0",   incus_mode,           NULL};
         struct lxd_request request = {.method = "POST", .bytes = text, .headers = headers};
         owned_reply struct lxd_reply reply = {0};
 
@@ -99,11 +105,12 @@ int lxd_file_write(struct lxd_client *client, const char *instance, const char *
         if (lxd_file_remove(client, instance, path, NULL, err) < 0)
                 return -1;
         int rc = file_request(client, instance, path, &request, &reply, err);
-        return rc <= 0 ? rc : fail(err, COWHERD_NOT_FOUND, "there is no folder for '%s' in instance '%s'", path, instance);
+        return rc <= 0 ? rc
+                       : fail(err, COWHERD_NOT_FOUND, "there is no folder for '%s' in instance '%s'", path, instance);
 }
 
-static int empty_folder(struct lxd_client *client, const char *instance, const char *path, unsigned depth, unsigned *entries,
-                        struct cowherd_error *err)
+static int empty_folder(struct lxd_client *client, const char *instance, const char *path, unsigned depth,
+                        unsigned *entries, struct cowherd_error *err)
 {
         owned_strv struct strv names = {0};
         int rc = lxd_file_list(client, instance, path, &names, err);
@@ -111,7 +118,8 @@ static int empty_folder(struct lxd_client *client, const char *instance, const c
         if (rc != 0)
                 return rc < 0 ? -1 : 0;
         if (depth > DEPTH_MAX || names.count > ENTRIES_MAX - *entries)
-                return fail(err, COWHERD_DATA, "folder '%s' of instance '%s' holds more than this version removes", path, instance);
+                return fail(err, COWHERD_DATA, "folder '%s' of instance '%s' holds more than this version removes",
+                            path, instance);
         *entries += (unsigned)names.count;
         for (size_t i = 0; i < names.count; i++) {
                 owned_str char *inner = x_asprintf("%s/%s", path, names.items[i]);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * An image's fingerprint is the SHA-256 of its files, one after the other. It is computed before an upload: what LXD has
- * already need not be sent, must not be deleted afterwards, and can't be told by the reply of a refused upload.
+ * An image's fingerprint is the SHA-256 of its files, one after the other. It is computed before an upload: what LXD
+ * has already need not be sent, must not be deleted afterwards, and can't be told by the reply of a refused upload.
  */
 #include "lxd_api/image.h"
 
@@ -52,17 +52,20 @@ static int find_local(struct lxd_client *client, const char *name, struct lxd_im
         return 0;
 }
 
-static int set_remote(const struct lxd_remote *remote, const char *alias, struct lxd_image *image, struct cowherd_error *err)
+static int set_remote(const struct lxd_remote *remote, const char *alias, struct lxd_image *image,
+                      struct cowherd_error *err)
 {
         bool streams = str_equal(remote->protocol, "simplestreams");
 
         if (!streams && !remote->is_public) {
-                (void)fail(err, COWHERD_UNAVAILABLE, "image server '%s' is private: LXD can't fetch '%s' from it by itself", remote->name, alias);
-                return fail_hint(err, "lxc image copy %s:%s local: --alias NAME, then use image=NAME", remote->name, alias);
+                (void)fail(err, COWHERD_UNAVAILABLE,
+                           "image server '%s' is private: LXD can't fetch '%s' from it by itself", remote->name, alias);
+                return fail_hint(err, "lxc image copy %s:%s local: --alias NAME, then use image=NAME", remote->name,
+                                 alias);
         }
         image->server = x_strdup(remote->address);
-        image->source = json_pack("{s:s, s:s, s:s, s:s, s:s}", "type", "image", "mode", "pull", "server", remote->address, "protocol",
-                                  remote->protocol, "alias", alias);
+        image->source = json_pack("{s:s, s:s, s:s, s:s, s:s}", "type", "image", "mode", "pull", "server",
+                                  remote->address, "protocol", remote->protocol, "alias", alias);
         if (image->source == NULL)
                 return fail(err, COWHERD_USAGE, "image '%s:%s' is not UTF-8", remote->name, alias);
         if (remote->certificate != NULL)
@@ -127,7 +130,8 @@ int lxd_image_upload(struct lxd_client *client, const char *metadata, const char
                      void (*sent)(void *context, uint64_t done_bytes, uint64_t total_bytes), void *context,
                      struct lxd_image *ret, struct cowherd_error *err)
 {
-        struct lxd_request request = {.method = "POST", .path = "/1.0/images", .timeout_ms = UPLOAD_MS, .sent = sent, .context = context};
+        struct lxd_request request = {
+                .method = "POST", .path = "/1.0/images", .timeout_ms = UPLOAD_MS, .sent = sent, .context = context};
         char fingerprint[SHA256_TEXT_BYTES];
         struct cowherd_error why;
 
@@ -139,7 +143,8 @@ int lxd_image_upload(struct lxd_client *client, const char *metadata, const char
         if (rootfs == NULL) {
                 request.file = metadata;
         } else {
-                memcpy(request.parts, ((const char *const[2][2]){{"metadata", metadata}, {"rootfs", rootfs}}), sizeof request.parts);
+                memcpy(request.parts, ((const char *const[2][2]){{"metadata", metadata}, {"rootfs", rootfs}}),
+                       sizeof request.parts);
         }
         ret->uploaded = send(client, &request, properties, fingerprint, &why) == 0;
         /* Somebody else may have sent the same image meanwhile: then it is theirs. */
@@ -173,7 +178,8 @@ static bool is_marked(const json_t *image, const char *const (*properties)[2], s
         return true;
 }
 
-int lxd_image_delete_marked(struct lxd_client *client, const char *const (*properties)[2], size_t count, struct cowherd_error *err)
+int lxd_image_delete_marked(struct lxd_client *client, const char *const (*properties)[2], size_t count,
+                            struct cowherd_error *err)
 {
         owned_json json_t *images = NULL;
 
@@ -183,7 +189,8 @@ int lxd_image_delete_marked(struct lxd_client *client, const char *const (*prope
         for (size_t i = 0; i < json_array_size(images); i++) {
                 const json_t *image = json_array_get(images, i);
                 const char *fingerprint = lxd_text(image, "fingerprint");
-                if (fingerprint != NULL && is_marked(image, properties, count) && lxd_image_delete(client, fingerprint, err) < 0)
+                if (fingerprint != NULL && is_marked(image, properties, count) &&
+                    lxd_image_delete(client, fingerprint, err) < 0)
                         return -1;
         }
         return 0;

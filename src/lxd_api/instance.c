@@ -41,7 +41,8 @@ bool lxd_tags_match(const struct lxd_tags *tags, const json_t *instance)
         char id[24];
 
         (void)snprintf(id, sizeof id, "%" PRIu64, tags->id);
-        if (name == NULL || !str_equal(lxd_text(config, LXD_TAG_ID), id) || !str_equal(lxd_text(config, LXD_TAG_ROLE), tags->role))
+        if (name == NULL || !str_equal(lxd_text(config, LXD_TAG_ID), id) ||
+            !str_equal(lxd_text(config, LXD_TAG_ROLE), tags->role))
                 return false;
         if (tags->herd != NULL && !str_equal(lxd_text(config, LXD_TAG_HERD), tags->herd))
                 return false;
@@ -118,7 +119,8 @@ int lxd_instance_snapshot(struct lxd_client *client, const char *name, const cha
         return lxd_do(client, "POST", path, body, &patient, err);
 }
 
-int lxd_snapshot_get(struct lxd_client *client, const char *name, const char *snapshot, json_t **ret, struct cowherd_error *err)
+int lxd_snapshot_get(struct lxd_client *client, const char *name, const char *snapshot, json_t **ret,
+                     struct cowherd_error *err)
 {
         owned_str char *rest = x_asprintf("/snapshots/%s", snapshot), *path = instance_path(name, rest);
 

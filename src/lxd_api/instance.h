@@ -38,13 +38,17 @@ int lxd_instance_list(struct lxd_client *client, json_t **ret, struct cowherd_er
 int lxd_instance_create(struct lxd_client *client, const json_t *body, const struct lxd_patience *patience,
                         struct cowherd_error *err) must_check;
 /* Sets keys of its configuration; "" takes one away. */
-int lxd_instance_configure(struct lxd_client *client, const char *name, const json_t *config, struct cowherd_error *err) must_check;
+int lxd_instance_configure(struct lxd_client *client, const char *name, const json_t *config,
+                           struct cowherd_error *err) must_check;
 /* "start" or "stop" (at once: no shutdown inside). Where it is in that state already, that is success. */
-int lxd_instance_change(struct lxd_client *client, const char *name, const char *action, struct cowherd_error *err) must_check;
+int lxd_instance_change(struct lxd_client *client, const char *name, const char *action,
+                        struct cowherd_error *err) must_check;
 /* Deletes a stopped one. What is not there is success. */
 int lxd_instance_delete(struct lxd_client *client, const char *name, struct cowherd_error *err) must_check;
-int lxd_instance_rename(struct lxd_client *client, const char *name, const char *new_name, struct cowherd_error *err) must_check;
-int lxd_instance_snapshot(struct lxd_client *client, const char *name, const char *snapshot, struct cowherd_error *err) must_check;
+int lxd_instance_rename(struct lxd_client *client, const char *name, const char *new_name,
+                        struct cowherd_error *err) must_check;
+int lxd_instance_snapshot(struct lxd_client *client, const char *name, const char *snapshot,
+                          struct cowherd_error *err) must_check;
 /* One snapshot, or 1 where there is none. */
 int lxd_snapshot_get(struct lxd_client *client, const char *name, const char *snapshot, json_t **ret,
                      struct cowherd_error *err) must_check;
@@ -52,15 +56,16 @@ int lxd_snapshot_get(struct lxd_client *client, const char *name, const char *sn
 char *lxd_instance_complaint(struct lxd_client *client, const char *name);
 
 /*
- * Files inside an instance. LXD resolves the paths within the instance's own root, symlinks as well. A path is absolute and has
- * no "..": else 77.
+ * Files inside an instance. LXD resolves the paths within the instance's own root, symlinks as well. A path is absolute
+ * and has no "..": else 77.
  */
 #define LXD_FILE_BYTES (1u << 20)
 /* The names in a folder into *ret, or 1 where there is no folder of that path (a symlink to one is none). */
 int lxd_file_list(struct lxd_client *client, const char *instance, const char *path, struct strv *ret,
                   struct cowherd_error *err) must_check;
 /* The content of a regular file, to be freed, or 1 where there is none. */
-int lxd_file_read(struct lxd_client *client, const char *instance, const char *path, char **ret, struct cowherd_error *err) must_check;
+int lxd_file_read(struct lxd_client *client, const char *instance, const char *path, char **ret,
+                  struct cowherd_error *err) must_check;
 /* Writes a file anew, owned by root; what was in its place, a symlink too, is removed. */
 int lxd_file_write(struct lxd_client *client, const char *instance, const char *path, const char *text, unsigned mode,
                    struct cowherd_error *err) must_check;
@@ -68,4 +73,5 @@ int lxd_file_write(struct lxd_client *client, const char *instance, const char *
 int lxd_file_remove(struct lxd_client *client, const char *instance, const char *path, bool *ret_removed,
                     struct cowherd_error *err) must_check;
 /* Removes all that is in a folder, not itself; bounded in depth and number (65). What is not there is success. */
-int lxd_file_empty(struct lxd_client *client, const char *instance, const char *path, struct cowherd_error *err) must_check;
+int lxd_file_empty(struct lxd_client *client, const char *instance, const char *path,
+                   struct cowherd_error *err) must_check;

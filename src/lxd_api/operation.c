@@ -3,8 +3,8 @@
  * Operations: what LXD does in the background. `GET /1.0/operations/ID/wait` answers when the operation has ended, so
  * nothing is polled. It is asked in slices only so that progress can be told and an operation that hangs be given up.
  *
- * LXD forgets an operation five seconds after its end. Who asks later (a process that was stopped in between) can't know
- * how it ended, and is told so.
+ * LXD forgets an operation five seconds after its end. Who asks later (a process that was stopped in between) can't
+ * know how it ended, and is told so.
  */
 #include "lxd_api/client.h"
 
@@ -23,7 +23,8 @@ static const char *progress_of(json_t *operation)
         const char *key;
         json_t *value;
 
-        json_object_foreach (json_object_get(operation, "metadata"), key, value) {
+        json_object_foreach(json_object_get(operation, "metadata"), key, value)
+        {
                 if (str_ends(key, "progress") && json_is_string(value))
                         return json_string_value(value);
         }
@@ -61,7 +62,8 @@ static int gave_up(struct lxd_client *client, const char *operation, const json_
 
         if (json_is_true(json_object_get(state, "may_cancel")))
                 (void)cancel(client, operation);
-        return fail(err, COWHERD_BUSY, "LXD's operation '%s' made no progress in time", what != NULL ? what : operation);
+        return fail(err, COWHERD_BUSY, "LXD's operation '%s' made no progress in time",
+                    what != NULL ? what : operation);
 }
 
 /* One slice of waiting. *ret is how the operation stands after it. */
@@ -75,7 +77,8 @@ static int wait_slice(struct lxd_client *client, const char *operation, unsigned
 
         if (lxd_send(client, &request, &reply, err) < 0) {
                 if (err->code == COWHERD_NOT_FOUND)
-                        return fail(err, COWHERD_BUSY, "how LXD's operation '%s' ended is not known any more", operation);
+                        return fail(err, COWHERD_BUSY, "how LXD's operation '%s' ended is not known any more",
+                                    operation);
                 return -1;
         }
         *ret = take(reply.metadata);
@@ -95,7 +98,8 @@ static bool has_moved(json_t *state, char **last, const struct lxd_patience *pat
         return true;
 }
 
-int lxd_await(struct lxd_client *client, const char *operation, const struct lxd_patience *patience, struct cowherd_error *err)
+int lxd_await(struct lxd_client *client, const char *operation, const struct lxd_patience *patience,
+              struct cowherd_error *err)
 {
         owned_str char *last = NULL;
         double moved = clock_ms();
@@ -144,10 +148,18 @@ static bool bears_name(const json_t *operation, const char *instance)
                 if (name == NULL)
                         continue;
                 name += strlen("/instances/");
-                if (strncmp(name, instance, length) == 0 && (name[length] == '\0' || name[length] == '/' || name[length] == '?'))
+                if (strncmp(name, instance, length) == 0 &&
+                    (name[length] == '\0' || name[length] == '/' || name[length] == '?'))
                         return true;
         }
         return false;
+}
+
+/* An upload bears no name at all: any that goes on may be the one. */
+static bool is_upload(const json_t *operation)
+{
+        return str_equal(lxd_text(operation, "description"), "Downloading image") &&
+               json_object_size(json_object_get(operation, "resources")) == 0;
 }
 
 static int await_other(struct lxd_client *client, const json_t *operation, uint64_t quiet_ms, struct cowherd_error *err)
@@ -157,7 +169,7 @@ static int await_other(struct lxd_client *client, const json_t *operation, uint6
         double begun = clock_ms();
         struct cowherd_error why;
 
-        if (json_is_true(json_object_get(operation, "may_cancel")))
+        if (json_is_true(json_object_get(operation, "may_cancel")) && !is_upload(operation))
                 (void)cancel(client, path);
         /* How it ends is not ours to judge; only whether it does. */
         if (lxd_await(client, path, &patience, &why) == 0 || clock_ms() - begun < (double)quiet_ms)
@@ -166,7 +178,8 @@ static int await_other(struct lxd_client *client, const json_t *operation, uint6
         return -1;
 }
 
-int lxd_await_instance(struct lxd_client *client, const char *instance, uint64_t quiet_ms, struct cowherd_error *err)
+/* Awaits what goes on and bears the name of an instance; with NULL, uploads of images. */
+static int await_matching(struct lxd_client *client, const char *instance, uint64_t quiet_ms, struct cowherd_error *err)
 {
         owned_json json_t *operations = NULL;
         const char *state;
@@ -174,16 +187,28 @@ int lxd_await_instance(struct lxd_client *client, const char *instance, uint64_t
 
         if (lxd_get(client, "/1.0/operations?recursion=1", &operations, err) < 0)
                 return -1;
-        json_object_foreach (operations, state, list) {
+        json_object_foreach(operations, state, list)
+        {
                 if (!str_equal(state, "running") && !str_equal(state, "pending") && !str_equal(state, "cancelling"))
                         continue;
                 for (size_t i = 0; i < json_array_size(list); i++) {
                         const json_t *operation = json_array_get(list, i);
-                        if (lxd_text(operation, "id") == NULL || !bears_name(operation, instance))
+                        if (lxd_text(operation, "id") == NULL ||
+                            !(instance != NULL ? bears_name(operation, instance) : is_upload(operation)))
                                 continue;
                         if (await_other(client, operation, quiet_ms, err) < 0)
                                 return -1;
                 }
         }
         return 0;
+}
+
+int lxd_await_instance(struct lxd_client *client, const char *instance, uint64_t quiet_ms, struct cowherd_error *err)
+{
+        return await_matching(client, instance, quiet_ms, err);
+}
+
+int lxd_await_uploads(struct lxd_client *client, uint64_t quiet_ms, struct cowherd_error *err)
+{
+        return await_matching(client, NULL, quiet_ms, err);
 }

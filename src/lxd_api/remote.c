@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * The clients' config.yml by libyaml's document tree: `remotes:` is a map of name to {addr, protocol, public},
- * `default-remote:` a name. All else in it is the client's own affair. The file is the user's and trusted as `lxc` trusts
- * it; it is bounded all the same.
+ * `default-remote:` a name. All else in it is the client's own affair. The file is the user's and trusted as `lxc`
+ * trusts it; it is bounded all the same.
  */
 #include "lxd_api/remote.h"
 
@@ -23,13 +23,13 @@ static void document_release(yaml_document_t *document)
 }
 define_owned(yaml_document_t, document_release)
 
-static void parser_release(yaml_parser_t *parser)
+        static void parser_release(yaml_parser_t *parser)
 {
         yaml_parser_delete(parser);
 }
 define_owned(yaml_parser_t, parser_release)
 
-void lxd_remotes_free(struct lxd_remotes *remotes)
+        void lxd_remotes_free(struct lxd_remotes *remotes)
 {
         for (size_t i = 0; i < remotes->count; i++) {
                 free(remotes->items[i].name);
@@ -51,13 +51,16 @@ static struct lxd_remote *find(const struct lxd_remotes *remotes, const char *na
         return NULL;
 }
 
-static struct lxd_remote *add(struct lxd_remotes *remotes, const char *name, const char *address, const char *protocol, bool is_public)
+static struct lxd_remote *add(struct lxd_remotes *remotes, const char *name, const char *address, const char *protocol,
+                              bool is_public)
 {
         if (find(remotes, name) != NULL || remotes->count >= REMOTES_MAX)
                 return NULL;
         remotes->items = x_reallocarray(remotes->items, remotes->count + 1, sizeof *remotes->items);
-        remotes->items[remotes->count] = (struct lxd_remote){
-                .name = x_strdup(name), .address = x_strdup(address), .protocol = x_strdup(protocol), .is_public = is_public};
+        remotes->items[remotes->count] = (struct lxd_remote){.name = x_strdup(name),
+                                                             .address = x_strdup(address),
+                                                             .protocol = x_strdup(protocol),
+                                                             .is_public = is_public};
         return &remotes->items[remotes->count++];
 }
 
@@ -89,7 +92,8 @@ static char *pinned_certificate(const char *folder, const char *name)
         return file_read(AT_FDCWD, path, CONFIG_BYTES, &text, NULL, &ignored) == 0 ? text : NULL;
 }
 
-static void add_of_map(struct lxd_remotes *remotes, yaml_document_t *document, const yaml_node_t *map, const char *folder)
+static void add_of_map(struct lxd_remotes *remotes, yaml_document_t *document, const yaml_node_t *map,
+                       const char *folder)
 {
         if (map == NULL || map->type != YAML_MAPPING_NODE)
                 return;
@@ -107,8 +111,8 @@ static void add_of_map(struct lxd_remotes *remotes, yaml_document_t *document, c
         }
 }
 
-int lxd_remotes_parse(struct lxd_remotes *remotes, const char *text, size_t length, const char *file, const char *folder,
-                      struct cowherd_error *err)
+int lxd_remotes_parse(struct lxd_remotes *remotes, const char *text, size_t length, const char *file,
+                      const char *folder, struct cowherd_error *err)
 {
         owned_by(parser_release) yaml_parser_t parser = {0};
         owned_by(document_release) yaml_document_t document = {0};
@@ -189,7 +193,8 @@ static int unknown_remote(const struct lxd_remotes *remotes, const char *name, s
 
         for (size_t i = 0; i < remotes->count && i < 20; i++)
                 str_addf(&known, "%s%s", i > 0 ? ", " : "", remotes->items[i].name);
-        (void)fail(err, COWHERD_NOT_FOUND, "image server '%s' not found among LXD's remotes (%s)", name, str_text(&known));
+        (void)fail(err, COWHERD_NOT_FOUND, "image server '%s' not found among LXD's remotes (%s)", name,
+                   str_text(&known));
         return fail_hint(err, "lxc remote add %s URL --protocol simplestreams", name);
 }
 

@@ -80,7 +80,8 @@ int lxd_socket_explain(const char *path, struct cowherd_error *err)
         size_t length = strlen(path);
 
         if (length >= sizeof address.sun_path)
-                return fail(err, COWHERD_CONFIG, "the path of LXD's socket, '%s', is longer than the %zu bytes that a socket's may have",
+                return fail(err, COWHERD_CONFIG,
+                            "the path of LXD's socket, '%s', is longer than the %zu bytes that a socket's may have",
                             path, sizeof address.sun_path - 1);
         memcpy(address.sun_path, path, length);
         owned_fd int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
@@ -93,6 +94,7 @@ int lxd_socket_explain(const char *path, struct cowherd_error *err)
         if (errno == ENOENT || errno == ENOTDIR)
                 (void)fail(err, COWHERD_UNAVAILABLE, "LXD does not run: there is no socket '%s'", path);
         else
-                (void)fail(err, COWHERD_UNAVAILABLE, "LXD does not run: nobody listens on '%s': %s", path, strerror(errno));
+                (void)fail(err, COWHERD_UNAVAILABLE, "LXD does not run: nobody listens on '%s': %s", path,
+                           strerror(errno));
         return fail_hint(err, "systemctl start lxd (snap start lxd; systemctl start incus)");
 }

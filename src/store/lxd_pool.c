@@ -1,14 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * LXD's storage pool as a store: its clone *is* the instance, an LXD copy of a base's snapshot, which shares its blocks where
- * the pool can (btrfs, zfs, thin lvm, ceph). By REST on the Unix socket (lxd_api); no `lxc` process, no sleep.
+ * LXD's storage pool as a store: its clone *is* the instance, an LXD copy of a base's snapshot, which shares its blocks
+ * where the pool can (btrfs, zfs, thin lvm, ceph). By REST on the Unix socket (lxd_api); no `lxc` process, no sleep.
  *
- * A base is an instance that no one starts, named by the herd and its id, with one snapshot. LXD shifts the owners of a root
- * filesystem at its first start, which takes a second and unshares all metadata; so a base is started once when it is
- * imported, and its clones find the work done. A clone bears its own name in LXD, as users of `lxc` expect.
+ * A base is an instance that no one starts, named by the herd and its id, with one snapshot. LXD shifts the owners of a
+ * root filesystem at its first start, which takes a second and unshares all metadata; so a base is started once when it
+ * is imported, and its clones find the work done. A clone bears its own name in LXD, as users of `lxc` expect.
  *
- * A copy keeps profiles only where they are named in the request: without them LXD finds no root disk. Asking for those of the
- * snapshot costs 4-9 ms (LXD looks at its disk for it), so they are kept in the base's fingerprint.
+ * A copy keeps profiles only where they are named in the request: without them LXD finds no root disk. Asking for those
+ * of the snapshot costs 4-9 ms (LXD looks at its disk for it), so they are kept in the base's fingerprint.
  */
 #include "store/lxd_pool.h"
 
@@ -31,7 +31,8 @@ char *lxd_pool_base_name(const char *herd_uuid, uint64_t id)
 
 struct lxd_tags lxd_pool_tags(const struct store_place *place, const struct store_object *object, const char *name)
 {
-        return (struct lxd_tags){.herd = place->herd_uuid, .id = object->id, .role = role_name(object->role), .name = name};
+        return (struct lxd_tags){
+                .herd = place->herd_uuid, .id = object->id, .role = role_name(object->role), .name = name};
 }
 
 static int find_by_tags(struct lxd_client *client, const struct lxd_tags *tags, json_t **ret, struct cowherd_error *err)
@@ -50,10 +51,11 @@ static int find_by_tags(struct lxd_client *client, const struct lxd_tags *tags, 
         return 1;
 }
 
-int lxd_pool_find(struct lxd_client *client, const struct store_place *place, const struct store_object *object, json_t **ret,
-                  struct cowherd_error *err)
+int lxd_pool_find(struct lxd_client *client, const struct store_place *place, const struct store_object *object,
+                  json_t **ret, struct cowherd_error *err)
 {
-        owned_str char *name = object->role == STORE_BASE ? lxd_pool_base_name(place->herd_uuid, object->id) : x_strdup(object->name);
+        owned_str char *name =
+                object->role == STORE_BASE ? lxd_pool_base_name(place->herd_uuid, object->id) : x_strdup(object->name);
         const struct lxd_tags tags = lxd_pool_tags(place, object, name);
         owned_json json_t *instance = NULL;
 
@@ -95,11 +97,12 @@ static json_t *profiles_of_fingerprint(const char *fingerprint)
 }
 
 /* The instance or snapshot that a clone is a copy of, and its profiles. */
-static int find_source(struct lxd_client *client, const struct store_place *place, const struct store_object *from, char **ret_source,
-                       json_t **ret_profiles, struct cowherd_error *err)
+static int find_source(struct lxd_client *client, const struct store_place *place, const struct store_object *from,
+                       char **ret_source, json_t **ret_profiles, struct cowherd_error *err)
 {
         owned_json json_t *found = NULL, *profiles = profiles_of_fingerprint(from->fingerprint);
-        owned_str char *name = from->role == STORE_BASE ? lxd_pool_base_name(place->herd_uuid, from->id) : x_strdup(from->name);
+        owned_str char *name =
+                from->role == STORE_BASE ? lxd_pool_base_name(place->herd_uuid, from->id) : x_strdup(from->name);
         int rc = 0;
 
         if (from->role != STORE_BASE)
@@ -109,14 +112,17 @@ static int find_source(struct lxd_client *client, const struct store_place *plac
         if (rc < 0)
                 return -1;
         if (rc > 0)
-                return fail(err, COWHERD_NOT_FOUND, "what '%s' stands on was not found in LXD: instance '%s' is gone", from->name, name);
-        *ret_source = from->role == STORE_BASE ? x_asprintf("%s/%s", name, LXD_POOL_SNAPSHOT) : x_strdup(lxd_text(found, "name"));
+                return fail(err, COWHERD_NOT_FOUND, "what '%s' stands on was not found in LXD: instance '%s' is gone",
+                            from->name, name);
+        *ret_source = from->role == STORE_BASE ? x_asprintf("%s/%s", name, LXD_POOL_SNAPSHOT)
+                                               : x_strdup(lxd_text(found, "name"));
         *ret_profiles = found != NULL ? json_incref(json_object_get(found, "profiles")) : take(profiles);
         return 0;
 }
 
 /* An error of a copy whose name was taken: whose it is. */
-static int explain_taken(struct lxd_client *client, const struct store_place *place, const char *name, struct cowherd_error *err)
+static int explain_taken(struct lxd_client *client, const struct store_place *place, const char *name,
+                         struct cowherd_error *err)
 {
         owned_json json_t *instance = NULL;
         struct cowherd_error ignored;
@@ -140,8 +146,9 @@ static int pool_clone(const struct store_place *place, const struct store_object
         if (lxd_client_get(&client, err) < 0 || find_source(client, place, clone->base, &source, &profiles, err) < 0)
                 return -1;
         lxd_tags_set(&tags, config);
-        owned_json json_t *body = json_pack("{s:s, s:O, s:O, s:{s:s, s:s, s:b}}", "name", clone->name, "profiles", profiles, "config", config,
-                                            "source", "type", "copy", "source", source, "instance_only", 1);
+        owned_json json_t *body =
+                json_pack("{s:s, s:O, s:O, s:{s:s, s:s, s:b}}", "name", clone->name, "profiles", profiles, "config",
+                          config, "source", "type", "copy", "source", source, "instance_only", 1);
         if (body == NULL)
                 return fail(err, COWHERD_INTERNAL, "the request for clone '%s' can't be written", clone->name);
         if (lxd_instance_create(client, body, &patience, err) == 0)
@@ -151,7 +158,8 @@ static int pool_clone(const struct store_place *place, const struct store_object
         return err->code == COWHERD_EXISTS ? explain_taken(client, place, clone->name, err) : -1;
 }
 
-static int set_tag(struct lxd_client *client, const char *instance, const char *name, const char *former, struct cowherd_error *err)
+static int set_tag(struct lxd_client *client, const char *instance, const char *name, const char *former,
+                   struct cowherd_error *err)
 {
         owned_json json_t *config = json_pack("{s:s, s:s}", LXD_TAG_NAME, name, LXD_TAG_FORMER, former);
 
@@ -159,7 +167,8 @@ static int set_tag(struct lxd_client *client, const char *instance, const char *
 }
 
 /* Renames in three steps, at each of which it is found again: by a tag that tells both names, then by the new one. */
-static int pool_rename(const struct store_place *place, const struct store_object *object, const char *name, struct cowherd_error *err)
+static int pool_rename(const struct store_place *place, const struct store_object *object, const char *name,
+                       struct cowherd_error *err)
 {
         owned_json json_t *instance = NULL;
         struct lxd_client *client = NULL;

@@ -15,8 +15,8 @@ struct lxd_tags lxd_pool_tags(const struct store_place *place, const struct stor
  * The object's instance, by its name and tags, or where that fails by its tags alone (a rename that was cut short). 1
  * where there is none; what bears its name but not its tags is somebody else's, and none.
  */
-int lxd_pool_find(struct lxd_client *client, const struct store_place *place, const struct store_object *object, json_t **ret,
-                  struct cowherd_error *err) must_check;
+int lxd_pool_find(struct lxd_client *client, const struct store_place *place, const struct store_object *object,
+                  json_t **ret, struct cowherd_error *err) must_check;
 
 /* Where instances are made. */
 struct lxd_pool_choice {
@@ -28,9 +28,18 @@ struct lxd_pool_choice {
 void lxd_pool_choice_free(struct lxd_pool_choice *choice);
 define_owned(struct lxd_pool_choice, lxd_pool_choice_free)
 #define owned_choice owned_by(lxd_pool_choice_free)
-/* Chooses for a place: its source, or the pool that LXD's default profile has. 1 where LXD has none. */
-int lxd_pool_choose(struct lxd_client *client, const char *source, const char *herd_uuid, struct lxd_pool_choice *ret,
-                    struct cowherd_error *err) must_check;
+        /* Chooses for a place: its source, or the pool that LXD's default profile has. 1 where LXD has none. */
+        int lxd_pool_choose(struct lxd_client *client, const char *source, const char *herd_uuid,
+                            struct lxd_pool_choice *ret, struct cowherd_error *err) must_check;
+/* Whether a pool or profile is one that setup made for this herd. */
+bool lxd_pool_is_ours(const json_t *thing, const char *herd_uuid);
+/* The root disk among devices, or NULL; the pool of that in a profile. Borrowed. */
+const json_t *lxd_pool_root_disk(const json_t *devices);
+const char *lxd_pool_of_profile(const json_t *profile);
+/* The thing of a name in a list, or NULL. Borrowed. */
+const json_t *lxd_pool_find_named(const json_t *list, const char *name);
+/* "/1.0/WHAT/NAME", escaped. To be freed. */
+char *lxd_pool_path(const char *what, const char *name);
 /* Whether copies in pools of this driver share their blocks. */
 bool lxd_pool_driver_shares(const char *driver);
 
@@ -39,14 +48,19 @@ int lxd_pool_scrub(struct lxd_client *client, const char *instance, struct cowhe
 
 /* Callbacks of the driver, by file. */
 int lxd_pool_setup(const struct store_setup *setup, struct store_made *ret, struct cowherd_error *err) must_check;
-int lxd_pool_teardown(const struct store_setup *setup, const struct store_made *made, struct cowherd_error *err) must_check;
-int lxd_pool_probe(const struct store_place *place, enum store_kind kind, struct store_probe *ret, struct cowherd_error *err) must_check;
+int lxd_pool_teardown(const struct store_setup *setup, const struct store_made *made,
+                      struct cowherd_error *err) must_check;
+int lxd_pool_probe(const struct store_place *place, enum store_kind kind, struct store_probe *ret,
+                   struct cowherd_error *err) must_check;
 int lxd_pool_import(const struct store_place *place, const struct store_object *base, const struct store_import *source,
                     struct store_imported *ret, struct cowherd_error *err) must_check;
 int lxd_pool_seal(const struct store_place *place, const struct store_object *base, char **ret_fingerprint,
                   struct cowherd_error *err) must_check;
-int lxd_pool_check(const struct store_place *place, const struct store_object *base, struct cowherd_error *err) must_check;
-int lxd_pool_destroy(const struct store_place *place, const struct store_object *object, struct cowherd_error *err) must_check;
-int lxd_pool_list_ids(const struct store_place *place, enum store_role role, struct strv *ret, struct cowherd_error *err) must_check;
+int lxd_pool_check(const struct store_place *place, const struct store_object *base,
+                   struct cowherd_error *err) must_check;
+int lxd_pool_destroy(const struct store_place *place, const struct store_object *object,
+                     struct cowherd_error *err) must_check;
+int lxd_pool_list_ids(const struct store_place *place, enum store_role role, struct strv *ret,
+                      struct cowherd_error *err) must_check;
 int lxd_pool_usage(const struct store_place *place, const struct store_object *object, struct store_usage *ret,
                    struct cowherd_error *err) must_check;

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Taking an object out of LXD. Whoever calls this owns the object; but LXD may still be at work on it for a command that was
- * killed, so what bears its name is awaited first, cancelled where it can be. Only an instance with all our tags and its own
- * name is touched: what else bears the name is somebody else's, so ours is gone, which is success.
+ * Taking an object out of LXD. Whoever calls this owns the object; but LXD may still be at work on it for a command
+ * that was killed, so what bears its name is awaited first, cancelled where it can be. Only an instance with all our
+ * tags and its own name is touched: what else bears the name is somebody else's, so ours is gone, which is success.
  */
 #include "lxd_api/image.h"
 #include "store/lxd_pool.h"
@@ -16,7 +16,8 @@
 #define LONGEST_PAUSE_MS 6400L
 
 /* A base may be caught in its one boot, and is then stopped; what runs of the user's stays. */
-static int stop_base(struct lxd_client *client, const struct store_object *object, const json_t *instance, struct cowherd_error *err)
+static int stop_base(struct lxd_client *client, const struct store_object *object, const json_t *instance,
+                     struct cowherd_error *err)
 {
         const char *name = lxd_text(instance, "name"), *status = lxd_text(instance, "status");
 
@@ -24,7 +25,8 @@ static int stop_base(struct lxd_client *client, const struct store_object *objec
                 return 0;
         if (object->role == STORE_BASE)
                 return lxd_instance_change(client, name, "stop", err);
-        (void)fail(err, COWHERD_BUSY, "clone '%s' is in use: LXD says it is %s", name, status != NULL ? status : "in an unknown state");
+        (void)fail(err, COWHERD_BUSY, "clone '%s' is in use: LXD says it is %s", name,
+                   status != NULL ? status : "in an unknown state");
         return fail_hint(err, "stop it first");
 }
 
@@ -38,10 +40,10 @@ static int unprotect(struct lxd_client *client, const json_t *instance, struct c
 }
 
 /*
- * Deletes it. What stopped, or failed to start, a moment ago is still being tidied up by LXD, which says that it is busy; no
- * operation shows that, and no request waits for it. So, in this one case, it is asked again after a pause.
+ * Deletes it. What stopped, or failed to start, a moment ago is still being tidied up by LXD, which says that it is
+ * busy; no operation shows that, and no request waits for it. So, in this one case, it is asked again after a pause.
  */
-static int delete(struct lxd_client *client, const char *name, struct cowherd_error *err)
+static int delete (struct lxd_client *client, const char *name, struct cowherd_error *err)
 {
         struct cowherd_error why;
 
@@ -57,18 +59,22 @@ static int delete(struct lxd_client *client, const char *name, struct cowherd_er
 }
 
 /* The image that an import uploads is deleted by it; one that was killed leaves it behind. */
-static int delete_image(struct lxd_client *client, const struct store_place *place, const struct store_object *base, struct cowherd_error *err)
+static int delete_image(struct lxd_client *client, const struct store_place *place, const struct store_object *base,
+                        struct cowherd_error *err)
 {
         char id[24];
         const char *const properties[][2] = {{LXD_TAG_HERD, place->herd_uuid}, {LXD_TAG_ID, id}};
 
         (void)snprintf(id, sizeof id, "%" PRIu64, base->id);
+        if (lxd_await_uploads(client, AWAIT_MS, err) < 0)
+                return -1;
         return lxd_image_delete_marked(client, properties, array_length(properties), err);
 }
 
 int lxd_pool_destroy(const struct store_place *place, const struct store_object *object, struct cowherd_error *err)
 {
-        owned_str char *name = object->role == STORE_BASE ? lxd_pool_base_name(place->herd_uuid, object->id) : x_strdup(object->name);
+        owned_str char *name =
+                object->role == STORE_BASE ? lxd_pool_base_name(place->herd_uuid, object->id) : x_strdup(object->name);
         owned_json json_t *instance = NULL;
         struct lxd_client *client = NULL;
 
@@ -80,13 +86,14 @@ int lxd_pool_destroy(const struct store_place *place, const struct store_object 
         if (rc == 0) {
                 if (stop_base(client, object, instance, err) < 0 || unprotect(client, instance, err) < 0)
                         return -1;
-                if (delete(client, lxd_text(instance, "name"), err) < 0)
+                if (delete (client, lxd_text(instance, "name"), err) < 0)
                         return -1;
         }
         return object->role == STORE_BASE ? delete_image(client, place, object, err) : 0;
 }
 
-int lxd_pool_list_ids(const struct store_place *place, enum store_role role, struct strv *ret, struct cowherd_error *err)
+int lxd_pool_list_ids(const struct store_place *place, enum store_role role, struct strv *ret,
+                      struct cowherd_error *err)
 {
         owned_json json_t *list = NULL;
         struct lxd_client *client = NULL;

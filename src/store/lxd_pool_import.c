@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Making a base of an image: create, start once (LXD then shifts the owners of the whole root filesystem), stop at once,
- * take out what that boot left, snapshot. The instance bears its tags from the request that makes it, so that whatever is
- * cut short is found again and removed.
+ * Making a base of an image: create, start once (LXD then shifts the owners of the whole root filesystem), stop at
+ * once, take out what that boot left, snapshot. The instance bears its tags from the request that makes it, so that
+ * whatever is cut short is found again and removed.
  */
 #include "lxd_api/image.h"
 #include "store/lxd_pool.h"
@@ -32,8 +32,8 @@ static void importing_free(struct importing *it)
 }
 define_owned(struct importing, importing_free)
 
-/* Told at each hundredth only. */
-static void on_sent(void *context, uint64_t done_bytes, uint64_t total_bytes)
+        /* Told at each hundredth only. */
+        static void on_sent(void *context, uint64_t done_bytes, uint64_t total_bytes)
 {
         struct importing *it = context;
         uint64_t hundredths = done_bytes * 100 / total_bytes;
@@ -56,9 +56,12 @@ static int explain_remote(const struct importing *it, struct cowherd_error *err)
 {
         (void)fail_while(err, "image '%s' of server '%s'", it->source->image, it->image.server);
         if (err->code == COWHERD_NOT_FOUND)
-                return fail_hint(err, "lxc image list %.*s: shows what there is", (int)strcspn(it->source->image, ":"), it->source->image);
-        return fail_hint(err, "LXD's daemon must reach that server; for a site without network, map '%s' to files in sources.conf",
-                         it->source->image);
+                return fail_hint(err, "lxc image list %.*s: shows what there is", (int)strcspn(it->source->image, ":"),
+                                 it->source->image);
+        return fail_hint(
+                err,
+                "LXD's daemon must reach that server; for a site without network, map '%s' to files in sources.conf",
+                it->source->image);
 }
 
 static int find_image(struct importing *it, struct cowherd_error *err)
@@ -80,7 +83,9 @@ static int find_image(struct importing *it, struct cowherd_error *err)
 
 static int create(struct importing *it, struct cowherd_error *err)
 {
-        const struct lxd_patience patience = {.quiet_ms = it->image.server != NULL ? FETCH_QUIET_MS : UNPACK_QUIET_MS, .told = on_told, .context = it};
+        const struct lxd_patience patience = {.quiet_ms = it->image.server != NULL ? FETCH_QUIET_MS : UNPACK_QUIET_MS,
+                                              .told = on_told,
+                                              .context = it};
         const struct lxd_tags tags = lxd_pool_tags(it->place, it->base, it->name);
         owned_choice struct lxd_pool_choice choice = {0};
         owned_json json_t *config = json_object(), *devices = json_object();
@@ -94,16 +99,19 @@ static int create(struct importing *it, struct cowherd_error *err)
         }
         lxd_tags_set(&tags, config);
         if (!choice.root_in_profile)
-                (void)json_object_set_new(devices, "root", json_pack("{s:s, s:s, s:s}", "type", "disk", "path", "/", "pool", choice.pool));
-        owned_json json_t *body = json_pack("{s:s, s:[s], s:O, s:O, s:O}", "name", it->name, "profiles", choice.profile, "config", config,
-                                            "devices", devices, "source", it->image.source);
+                (void)json_object_set_new(
+                        devices, "root",
+                        json_pack("{s:s, s:s, s:s}", "type", "disk", "path", "/", "pool", choice.pool));
+        owned_json json_t *body = json_pack("{s:s, s:[s], s:O, s:O, s:O}", "name", it->name, "profiles", choice.profile,
+                                            "config", config, "devices", devices, "source", it->image.source);
         if (lxd_instance_create(it->client, body, &patience, err) == 0)
                 return 0;
         if (it->image.server != NULL)
                 return explain_remote(it, err);
         return fail_while(err, "making base '%s' of '%s'", it->base->name,
-                          it->source->image != NULL ? it->source->image
-                          : it->source->rootfs != NULL ? it->source->rootfs : it->source->metadata);
+                          it->source->image != NULL    ? it->source->image
+                          : it->source->rootfs != NULL ? it->source->rootfs
+                                                       : it->source->metadata);
 }
 
 /* What `lxc start` does not tell: the last complaint in the container's own log. */
@@ -133,7 +141,9 @@ static int describe(const struct importing *it, struct store_imported *ret, stru
         int rc = lxd_instance_get(it->client, it->name, &instance, err);
 
         if (rc != 0)
-                return rc < 0 ? -1 : fail(err, COWHERD_NOT_FOUND, "base '%s' was not found in LXD right after it was made", it->base->name);
+                return rc < 0 ? -1
+                              : fail(err, COWHERD_NOT_FOUND, "base '%s' was not found in LXD right after it was made",
+                                     it->base->name);
         const json_t *config = json_object_get(instance, "config");
         *ret = (struct store_imported){
                 .distro = x_strdup(lxd_text(config, "image.os")),
@@ -167,19 +177,21 @@ int lxd_pool_import(const struct store_place *place, const struct store_object *
         if (import(&it, ret, err) == 0)
                 return 0;
         if (lxd_pool_destroy(place, base, &ignored) < 0)
-                return fail_while(err, "what was made of base '%s' could not be removed (%s)", base->name, ignored.text);
+                return fail_while(err, "what was made of base '%s' could not be removed (%s)", base->name,
+                                  ignored.text);
         return -1;
 }
 
 /* ---- sealing and checking ---- */
 
 /*
- * What changes where the snapshot is replaced: when it was made, to the nanosecond, and the instance's UUID in it. Its profiles
- * follow, escaped and apart by commas: a clone names them in its request, and need not ask LXD for them.
+ * What changes where the snapshot is replaced: when it was made, to the nanosecond, and the instance's UUID in it. Its
+ * profiles follow, escaped and apart by commas: a clone names them in its request, and need not ask LXD for them.
  */
 static char *fingerprint_of(const json_t *snapshot)
 {
-        const char *made = lxd_text(snapshot, "created_at"), *uuid = lxd_text(json_object_get(snapshot, "config"), "volatile.uuid");
+        const char *made = lxd_text(snapshot, "created_at"),
+                   *uuid = lxd_text(json_object_get(snapshot, "config"), "volatile.uuid");
         const json_t *profiles = json_object_get(snapshot, "profiles");
         struct str text = {0};
 
@@ -195,12 +207,14 @@ static char *fingerprint_of(const json_t *snapshot)
 /* Set after the snapshot, so that no clone inherits it: nothing starts a base, and `lxc delete` refuses. */
 static int protect(struct lxd_client *client, const char *name, struct cowherd_error *err)
 {
-        owned_json json_t *config = json_pack("{s:s, s:s}", "boot.autostart", "false", "security.protection.delete", "true");
+        owned_json json_t *config =
+                json_pack("{s:s, s:s}", "boot.autostart", "false", "security.protection.delete", "true");
 
         return lxd_instance_configure(client, name, config, err);
 }
 
-int lxd_pool_seal(const struct store_place *place, const struct store_object *base, char **ret_fingerprint, struct cowherd_error *err)
+int lxd_pool_seal(const struct store_place *place, const struct store_object *base, char **ret_fingerprint,
+                  struct cowherd_error *err)
 {
         owned_str char *name = lxd_pool_base_name(place->herd_uuid, base->id);
         owned_json json_t *snapshot = NULL;
@@ -215,7 +229,8 @@ int lxd_pool_seal(const struct store_place *place, const struct store_object *ba
                 rc = lxd_snapshot_get(client, name, LXD_POOL_SNAPSHOT, &snapshot, err);
         }
         if (rc != 0)
-                return rc < 0 ? -1 : fail(err, COWHERD_SYSTEM, "LXD does not show the snapshot it has made of '%s'", name);
+                return rc < 0 ? -1
+                              : fail(err, COWHERD_SYSTEM, "LXD does not show the snapshot it has made of '%s'", name);
         if (protect(client, name, err) < 0)
                 return fail_while(err, "sealing base '%s'", base->name);
         *ret_fingerprint = fingerprint_of(snapshot);
@@ -234,11 +249,11 @@ int lxd_pool_check(const struct store_place *place, const struct store_object *b
         if (rc < 0)
                 return -1;
         if (rc > 0)
-                return fail(err, COWHERD_DATA, "base '%s' was removed behind our back: LXD has no snapshot '%s/%s'", base->name, name,
-                            LXD_POOL_SNAPSHOT);
+                return fail(err, COWHERD_DATA, "base '%s' was removed behind our back: LXD has no snapshot '%s/%s'",
+                            base->name, name, LXD_POOL_SNAPSHOT);
         owned_str char *fingerprint = fingerprint_of(snapshot);
         if (base->fingerprint != NULL && !str_equal(base->fingerprint, fingerprint))
-                return fail(err, COWHERD_DATA, "base '%s' was changed: LXD's snapshot '%s/%s' is another one now", base->name, name,
-                            LXD_POOL_SNAPSHOT);
+                return fail(err, COWHERD_DATA, "base '%s' was changed: LXD's snapshot '%s/%s' is another one now",
+                            base->name, name, LXD_POOL_SNAPSHOT);
         return 0;
 }

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The one boot that a base goes through leaves a machine's identity in it. It is taken out through LXD's files API, while the
- * instance is stopped. What LXD itself keeps of a machine (MAC addresses, UUID, cloud-init's instance-id) it makes anew
- * with each copy.
+ * The one boot that a base goes through leaves a machine's identity in it. It is taken out through LXD's files API,
+ * while the instance is stopped. What LXD itself keeps of a machine (MAC addresses, UUID, cloud-init's instance-id) it
+ * makes anew with each copy.
  */
 #include "store/lxd_pool.h"
 
@@ -27,7 +27,10 @@ static const struct {
 
 /* cloud-init's memory of the boot: folders, removed with all in them. */
 static const char *const folders[] = {
-        "/var/lib/cloud/instance", "/var/lib/cloud/instances", "/var/lib/cloud/data", "/var/lib/cloud/sem",
+        "/var/lib/cloud/instance",
+        "/var/lib/cloud/instances",
+        "/var/lib/cloud/data",
+        "/var/lib/cloud/sem",
 };
 
 static int remove_matching(struct lxd_client *client, const char *instance, const char *folder, const char *pattern,
@@ -42,7 +45,8 @@ static int remove_matching(struct lxd_client *client, const char *instance, cons
                 if (!str_matches(pattern, names.items[i]))
                         continue;
                 owned_str char *path = x_asprintf("%s/%s", folder, names.items[i]);
-                if (lxd_file_empty(client, instance, path, err) < 0 || lxd_file_remove(client, instance, path, NULL, err) < 0)
+                if (lxd_file_empty(client, instance, path, err) < 0 ||
+                    lxd_file_remove(client, instance, path, NULL, err) < 0)
                         return -1;
         }
         return 0;

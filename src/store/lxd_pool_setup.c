@@ -1,152 +1,29 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Which of LXD's pools is used, and making one where there is none. A usable default pool (one whose copies share their
- * blocks) is taken as it is; else, or where a pool, a driver or a size is asked for, a pool and a profile of our own are made.
- * Both bear the herd's UUID, so that setup finds them again and teardown undoes only what is ours.
+ * Making a pool where there is none. A usable default pool (one whose copies share their blocks) is taken as it is;
+ * else, or where a pool, a driver or a size is asked for, a pool and a profile of our own are made. Both bear the
+ * herd's UUID, so that setup finds them again and teardown undoes only what is ours.
  */
 #include "store/lxd_pool.h"
 
 #include <inttypes.h>
 #include <stdio.h>
-#include <string.h>
 
 #define OWN_NAME "cowherd"
 #define SETUP_QUIET_MS 120000u
 
 static const struct lxd_patience patience = {.quiet_ms = SETUP_QUIET_MS};
 
-void lxd_pool_choice_free(struct lxd_pool_choice *choice)
-{
-        free(choice->pool);
-        free(choice->driver);
-        free(choice->profile);
-        *choice = (struct lxd_pool_choice){0};
-}
-
-bool lxd_pool_driver_shares(const char *driver)
-{
-        return str_in_words("btrfs zfs lvm ceph", driver);
-}
-
-static char *path_of(const char *what, const char *name)
-{
-        owned_str char *escaped = lxd_escape(name);
-
-        return x_asprintf("/1.0/%s/%s", what, escaped);
-}
-
-static bool is_ours(const json_t *thing, const char *herd_uuid)
-{
-        return str_equal(lxd_text(json_object_get(thing, "config"), LXD_TAG_SETUP), herd_uuid);
-}
-
-/* The pool in which a profile puts root disks, borrowed, or NULL. */
-static const char *root_pool(const json_t *profile)
-{
-        const char *name;
-        json_t *device;
-
-        json_object_foreach (json_object_get(profile, "devices"), name, device) {
-                if (str_equal(lxd_text(device, "type"), "disk") && str_equal(lxd_text(device, "path"), "/"))
-                        return lxd_text(device, "pool");
-        }
-        return NULL;
-}
-
-static const json_t *find_named(const json_t *list, const char *name)
-{
-        for (size_t i = 0; i < json_array_size(list); i++)
-                if (str_equal(lxd_text(json_array_get(list, i), "name"), name))
-                        return json_array_get(list, i);
-        return NULL;
-}
-
-/* The profile for instances in a pool: ours where we made one for it, else the default one. */
-static void choose_profile(const json_t *profiles, const char *pool, const char *herd_uuid, struct lxd_pool_choice *choice)
-{
-        for (size_t i = 0; i < json_array_size(profiles); i++) {
-                const json_t *profile = json_array_get(profiles, i);
-                if (!is_ours(profile, herd_uuid) || !str_equal(root_pool(profile), pool))
-                        continue;
-                choice->profile = x_strdup(lxd_text(profile, "name"));
-                choice->root_in_profile = true;
-                return;
-        }
-        choice->profile = x_strdup("default");
-        choice->root_in_profile = str_equal(root_pool(find_named(profiles, "default")), pool);
-}
-
-int lxd_pool_choose(struct lxd_client *client, const char *source, const char *herd_uuid, struct lxd_pool_choice *ret, struct cowherd_error *err)
-{
-        owned_json json_t *profiles = NULL, *info = NULL;
-
-        int rc = lxd_get(client, "/1.0/profiles?recursion=1", &profiles, err);
-        if (rc != 0)
-                return rc;
-        const char *pool = !str_is_empty(source) ? source : root_pool(find_named(profiles, "default"));
-        if (pool == NULL)
-                return 1;
-        owned_str char *path = path_of("storage-pools", pool);
-        rc = lxd_get(client, path, &info, err);
-        if (rc != 0)
-                return rc;
-        choose_profile(profiles, pool, herd_uuid, ret);
-        ret->pool = x_strdup(pool);
-        ret->driver = x_strdup(lxd_text(info, "driver"));
-        return 0;
-}
-
-static void say_unusable(struct store_probe *ret, const char *format, ...) format_like(2, 3);
-static void say_unusable(struct store_probe *ret, const char *format, ...)
-{
-        va_list args;
-
-        *ret = (struct store_probe){.usable = false};
-        va_start(args, format);
-        (void)vsnprintf(ret->reason, sizeof ret->reason, format, args);
-        va_end(args);
-}
-
-int lxd_pool_probe(const struct store_place *place, enum store_kind kind, struct store_probe *ret, struct cowherd_error *err)
-{
-        owned_choice struct lxd_pool_choice choice = {0};
-        struct lxd_client *client = NULL;
-        struct cowherd_error why;
-
-        (void)err;
-        if (kind != STORE_INSTANCE) {
-                say_unusable(ret, "it keeps LXD's instances only");
-                return 0;
-        }
-        int rc = lxd_client_get(&client, &why);
-        rc = rc < 0 ? rc : lxd_pool_choose(client, place->source, place->herd_uuid, &choice, &why);
-        if (rc < 0) {
-                say_unusable(ret, "%s%s%s", why.text, why.hint[0] != '\0' ? "; " : "", why.hint);
-                return 0;
-        }
-        if (rc > 0) {
-                say_unusable(ret, "LXD has no storage pool '%s': 'cowherd lxd setup' makes one",
-                             str_is_empty(place->source) ? "default" : place->source);
-                return 0;
-        }
-        if (!lxd_pool_driver_shares(choice.driver)) {
-                say_unusable(ret, "copies in LXD's pool '%s' (%s) share nothing: 'cowherd lxd setup' makes a btrfs pool", choice.pool, choice.driver);
-                return 0;
-        }
-        *ret = (struct store_probe){.usable = true};
-        (void)snprintf(ret->detail, sizeof ret->detail, "LXD pool '%s' on %s", choice.pool, choice.driver);
-        return 0;
-}
-
-/* ---- setup ---- */
-
-static int make_pool(struct lxd_client *client, const struct store_setup *setup, const char *name, struct cowherd_error *err)
+static int make_pool(struct lxd_client *client, const struct store_setup *setup, const char *name,
+                     struct cowherd_error *err)
 {
         owned_json json_t *config = json_pack("{s:s}", LXD_TAG_SETUP, setup->herd_uuid);
         const char *driver = str_is_empty(setup->pool_driver) ? "btrfs" : setup->pool_driver;
 
         if (!lxd_pool_driver_shares(driver))
-                return fail(err, COWHERD_UNAVAILABLE, "store '%s' is none in which LXD's copies share blocks: it is one of btrfs, zfs, lvm, ceph", driver);
+                return fail(err, COWHERD_UNAVAILABLE,
+                            "store '%s' is none in which LXD's copies share blocks: it is one of btrfs, zfs, lvm, ceph",
+                            driver);
         if (setup->size_bytes > 0) {
                 char size[32];
                 (void)snprintf(size, sizeof size, "%" PRIu64 "B", setup->size_bytes);
@@ -160,7 +37,7 @@ static int make_pool(struct lxd_client *client, const struct store_setup *setup,
 
 static int delete_named(struct lxd_client *client, const char *what, const char *name, struct cowherd_error *err)
 {
-        owned_str char *path = path_of(what, name);
+        owned_str char *path = lxd_pool_path(what, name);
         struct cowherd_error why;
 
         if (lxd_do(client, "DELETE", path, NULL, &patience, &why) == 0 || why.code == COWHERD_NOT_FOUND)
@@ -169,14 +46,16 @@ static int delete_named(struct lxd_client *client, const char *what, const char 
         return fail_while(err, "removing '%s' from LXD", name);
 }
 
-/* Adds the default profile's network cards, else one on the first bridge that LXD manages; none where there is neither. */
+/* Adds the default profile's network cards, else one on the first bridge that LXD manages; none where there is neither.
+ */
 static int add_network(struct lxd_client *client, const json_t *profiles, json_t *devices, struct cowherd_error *err)
 {
         owned_json json_t *networks = NULL;
         const char *name;
         json_t *device;
 
-        json_object_foreach (json_object_get(find_named(profiles, "default"), "devices"), name, device) {
+        json_object_foreach(json_object_get(lxd_pool_find_named(profiles, "default"), "devices"), name, device)
+        {
                 if (str_equal(lxd_text(device, "type"), "nic"))
                         (void)json_object_set(devices, name, device);
         }
@@ -186,24 +65,28 @@ static int add_network(struct lxd_client *client, const json_t *profiles, json_t
                 return -1;
         for (size_t i = 0; i < json_array_size(networks); i++) {
                 const json_t *network = json_array_get(networks, i);
-                if (!json_is_true(json_object_get(network, "managed")) || !str_equal(lxd_text(network, "type"), "bridge"))
+                if (!json_is_true(json_object_get(network, "managed")) ||
+                    !str_equal(lxd_text(network, "type"), "bridge"))
                         continue;
-                (void)json_object_set_new(devices, "eth0", json_pack("{s:s, s:s, s:s}", "type", "nic", "name", "eth0", "network",
-                                                                     lxd_text(network, "name")));
+                (void)json_object_set_new(devices, "eth0",
+                                          json_pack("{s:s, s:s, s:s}", "type", "nic", "name", "eth0", "network",
+                                                    lxd_text(network, "name")));
                 return 0;
         }
         return 0;
 }
 
-static int make_profile(struct lxd_client *client, const struct store_setup *setup, const json_t *profiles, const char *name,
-                        const char *pool, struct cowherd_error *err)
+static int make_profile(struct lxd_client *client, const struct store_setup *setup, const json_t *profiles,
+                        const char *name, const char *pool, struct cowherd_error *err)
 {
-        owned_json json_t *devices = json_pack("{s:{s:s, s:s, s:s}}", "root", "type", "disk", "path", "/", "pool", pool);
+        owned_json json_t *devices =
+                json_pack("{s:{s:s, s:s, s:s}}", "root", "type", "disk", "path", "/", "pool", pool);
 
         if (add_network(client, profiles, devices, err) < 0)
                 return -1;
-        owned_json json_t *body = json_pack("{s:s, s:s, s:{s:s}, s:O}", "name", name, "description", "instances made by cowherd", "config",
-                                            LXD_TAG_SETUP, setup->herd_uuid, "devices", devices);
+        owned_json json_t *body =
+                json_pack("{s:s, s:s, s:{s:s}, s:O}", "name", name, "description", "instances made by cowherd",
+                          "config", LXD_TAG_SETUP, setup->herd_uuid, "devices", devices);
         if (lxd_do(client, "POST", "/1.0/profiles", body, &patience, err) < 0)
                 return fail_while(err, "making LXD's profile '%s'", name);
         return 0;
@@ -212,27 +95,29 @@ static int make_profile(struct lxd_client *client, const struct store_setup *set
 /* A name for a pool or profile of ours: the one wanted, or where another herd has it, one with our first digits. */
 static char *free_name(const json_t *list, const char *wanted, const char *herd_uuid)
 {
-        const json_t *there = find_named(list, wanted);
+        const json_t *there = lxd_pool_find_named(list, wanted);
 
-        return there == NULL || is_ours(there, herd_uuid) ? x_strdup(wanted) : x_asprintf("%s-%.8s", wanted, herd_uuid);
+        return there == NULL || lxd_pool_is_ours(there, herd_uuid) ? x_strdup(wanted)
+                                                                   : x_asprintf("%s-%.8s", wanted, herd_uuid);
 }
 
 /* Makes what is missing of our own pool and profile. */
-static int make_own(struct lxd_client *client, const struct store_setup *setup, const json_t *pools, const json_t *profiles,
-                    struct store_made *ret, struct cowherd_error *err)
+static int make_own(struct lxd_client *client, const struct store_setup *setup, const json_t *pools,
+                    const json_t *profiles, struct store_made *ret, struct cowherd_error *err)
 {
-        owned_str char *pool = setup->pool != NULL ? x_strdup(setup->pool) : free_name(pools, OWN_NAME, setup->herd_uuid);
+        owned_str char *pool =
+                setup->pool != NULL ? x_strdup(setup->pool) : free_name(pools, OWN_NAME, setup->herd_uuid);
         owned_str char *profile = free_name(profiles, OWN_NAME, setup->herd_uuid);
-        const json_t *there = find_named(pools, pool), *profile_there = find_named(profiles, profile);
+        const json_t *there = lxd_pool_find_named(pools, pool), *profile_there = lxd_pool_find_named(profiles, profile);
         struct cowherd_error ignored;
 
-        if (there != NULL && !is_ours(there, setup->herd_uuid)) {
+        if (there != NULL && !lxd_pool_is_ours(there, setup->herd_uuid)) {
                 *ret = (struct store_made){.source = take(pool)}; /* made by others, asked for by name */
                 return 0;
         }
         if (there == NULL && make_pool(client, setup, pool, err) < 0)
                 return -1;
-        if (profile_there != NULL && !str_equal(root_pool(profile_there), pool)) {
+        if (profile_there != NULL && !str_equal(lxd_pool_of_profile(profile_there), pool)) {
                 if (delete_named(client, "profiles", profile, err) < 0)
                         return -1;
                 profile_there = NULL;
@@ -249,7 +134,7 @@ static int make_own(struct lxd_client *client, const struct store_setup *setup, 
 static const json_t *find_ours(const json_t *list, const char *herd_uuid)
 {
         for (size_t i = 0; i < json_array_size(list); i++)
-                if (is_ours(json_array_get(list, i), herd_uuid))
+                if (lxd_pool_is_ours(json_array_get(list, i), herd_uuid))
                         return json_array_get(list, i);
         return NULL;
 }
@@ -262,8 +147,8 @@ int lxd_pool_setup(const struct store_setup *setup, struct store_made *ret, stru
         if (lxd_client_get(&client, err) < 0 || lxd_get(client, "/1.0/storage-pools?recursion=1", &pools, err) < 0 ||
             lxd_get(client, "/1.0/profiles?recursion=1", &profiles, err) < 0)
                 return -1;
-        const char *usual = root_pool(find_named(profiles, "default"));
-        const json_t *usual_pool = usual != NULL ? find_named(pools, usual) : NULL;
+        const char *usual = lxd_pool_of_profile(lxd_pool_find_named(profiles, "default"));
+        const json_t *usual_pool = usual != NULL ? lxd_pool_find_named(pools, usual) : NULL;
         bool asked = setup->pool != NULL || setup->size_bytes > 0 || !str_is_empty(setup->pool_driver);
         if (!asked && find_ours(pools, setup->herd_uuid) == NULL && usual_pool != NULL &&
             lxd_pool_driver_shares(lxd_text(usual_pool, "driver"))) {
@@ -284,12 +169,13 @@ int lxd_pool_teardown(const struct store_setup *setup, const struct store_made *
                 return -1;
         for (size_t i = 0; i < json_array_size(profiles); i++) {
                 const json_t *profile = json_array_get(profiles, i);
-                if (is_ours(profile, setup->herd_uuid) && delete_named(client, "profiles", lxd_text(profile, "name"), err) < 0)
+                if (lxd_pool_is_ours(profile, setup->herd_uuid) &&
+                    delete_named(client, "profiles", lxd_text(profile, "name"), err) < 0)
                         return -1;
         }
-        owned_str char *path = path_of("storage-pools", made->source);
+        owned_str char *path = lxd_pool_path("storage-pools", made->source);
         int rc = lxd_get(client, path, &pool, err);
         if (rc != 0)
                 return rc < 0 ? -1 : 0;
-        return is_ours(pool, setup->herd_uuid) ? delete_named(client, "storage-pools", made->source, err) : 0;
+        return lxd_pool_is_ours(pool, setup->herd_uuid) ? delete_named(client, "storage-pools", made->source, err) : 0;
 }

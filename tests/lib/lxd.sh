@@ -35,7 +35,8 @@ lxd_start() {
         if lxd_answers "$LXD_DIR"; then
                 return 0
         fi
-        mkdir -p "$LXD_DIR" || return 1
+        # Containers run under user ids of their own, which must get through here.
+        mkdir -p "$LXD_DIR" && chmod a+x "$1" || return 1
         # A daemon has no terminal and none of the caller's descriptors (bats waits for those on 3 and above).
         setsid env LXD_DIR="$LXD_DIR" lxd --group root --logfile "$1/lxd.log" \
                 </dev/null >"$1/lxd.out" 2>&1 3>&- 4>&- 5>&- 6>&- 7>&- 8>&- 9>&- &

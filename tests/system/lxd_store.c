@@ -29,8 +29,10 @@ static uint64_t number(const char *text)
 
 static struct store_object object(const char *role, const char *id, const char *name)
 {
-        return (struct store_object){.id = number(id), .role = str_equal(role, "base") ? STORE_BASE : STORE_CLONE,
-                                     .kind = STORE_INSTANCE, .name = name};
+        return (struct store_object){.id = number(id),
+                                     .role = str_equal(role, "base") ? STORE_BASE : STORE_CLONE,
+                                     .kind = STORE_INSTANCE,
+                                     .name = name};
 }
 
 static void on_progress(void *context, const char *what, uint64_t done, uint64_t total)
@@ -43,8 +45,10 @@ static void on_progress(void *context, const char *what, uint64_t done, uint64_t
 static int do_import(char **words)
 {
         struct store_object base = object("base", words[0], words[1]);
-        struct store_import source = {.image = words[3] == NULL ? words[2] : NULL, .metadata = words[3] != NULL ? words[2] : NULL,
-                                      .rootfs = words[3], .progress = on_progress};
+        struct store_import source = {.image = words[3] == NULL ? words[2] : NULL,
+                                      .metadata = words[3] != NULL ? words[2] : NULL,
+                                      .rootfs = words[3],
+                                      .progress = on_progress};
         struct store_imported imported = {0};
         owned_str char *fingerprint = NULL;
 
@@ -157,8 +161,8 @@ static int do_usage(char **words)
 
         if (cowherd_store_lxd_pool.usage(&place, &it, &usage, &err) < 0)
                 return -1;
-        (void)printf("missing=%d unique=%" PRIu64 " shared=%" PRIu64 " apparent=%" PRIu64 "\n", usage.missing, usage.unique_bytes,
-                     usage.shared_bytes, usage.apparent_bytes);
+        (void)printf("missing=%d unique=%" PRIu64 " shared=%" PRIu64 " apparent=%" PRIu64 "\n", usage.missing,
+                     usage.unique_bytes, usage.shared_bytes, usage.apparent_bytes);
         (void)fprintf(stderr, "usage_ms=%.1f\n", clock_ms() - began);
         return 0;
 }
@@ -168,7 +172,8 @@ static int do_list(char **words)
 {
         owned_strv struct strv ids = {0};
 
-        if (cowherd_store_lxd_pool.list_ids(&place, str_equal(words[0], "base") ? STORE_BASE : STORE_CLONE, &ids, &err) < 0)
+        if (cowherd_store_lxd_pool.list_ids(&place, str_equal(words[0], "base") ? STORE_BASE : STORE_CLONE, &ids,
+                                            &err) < 0)
                 return -1;
         for (size_t i = 0; i < ids.count; i++)
                 (void)puts(ids.items[i]);
@@ -183,7 +188,9 @@ static int do_states(char **words)
         size_t count = 0;
 
         for (; words[2 * count] != NULL && count < PARALLEL_MAX; count++)
-                instances[count] = (struct engine_instance){.id = number(words[2 * count]), .name = words[2 * count + 1], .folder = -1,
+                instances[count] = (struct engine_instance){.id = number(words[2 * count]),
+                                                            .name = words[2 * count + 1],
+                                                            .folder = -1,
                                                             .herd_uuid = place.herd_uuid};
         double began = clock_ms();
         if (cowherd_engine_lxd.states(instances, count, states, &err) < 0)
@@ -201,9 +208,11 @@ static int do_probe(char **words)
         struct store_probe store;
 
         (void)words;
-        if (cowherd_engine_lxd.probe(&engine, &err) < 0 || cowherd_store_lxd_pool.probe(&place, STORE_INSTANCE, &store, &err) < 0)
+        if (cowherd_engine_lxd.probe(&engine, &err) < 0 ||
+            cowherd_store_lxd_pool.probe(&place, STORE_INSTANCE, &store, &err) < 0)
                 return -1;
-        (void)printf("available=%d version=%s reason=%s hint=%s\n", engine.available, engine.version, engine.reason, engine.hint);
+        (void)printf("available=%d version=%s reason=%s hint=%s\n", engine.available, engine.version, engine.reason,
+                     engine.hint);
         (void)printf("usable=%d detail=%s reason=%s\n", store.usable, store.detail, store.reason);
         return 0;
 }
@@ -241,9 +250,9 @@ static const struct {
         int least;
         int (*run)(char **words);
 } commands[] = {
-        {"import", 3, do_import}, {"check", 2, do_check},   {"clone", 3, do_clone}, {"clones", 4, do_clones}, {"destroy", 3, do_destroy},
-        {"rename", 3, do_rename}, {"usage", 3, do_usage},   {"list", 1, do_list},   {"states", 2, do_states}, {"probe", 0, do_probe},
-        {"setup", 0, do_setup},   {"teardown", 1, do_teardown},
+        {"import", 3, do_import},   {"check", 2, do_check},   {"clone", 3, do_clone}, {"clones", 4, do_clones},
+        {"destroy", 3, do_destroy}, {"rename", 3, do_rename}, {"usage", 3, do_usage}, {"list", 1, do_list},
+        {"states", 2, do_states},   {"probe", 0, do_probe},   {"setup", 0, do_setup}, {"teardown", 1, do_teardown},
 };
 
 int main(int count, char **words)

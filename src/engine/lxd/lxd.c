@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * LXD and Incus as an engine: is the daemon there, and what do its instances do? By REST (lxd_api). One request lists all
- * instances, at 1-2 ms and 0.3-0.7 ms for each there is; asking for one by its name costs 2.5 ms, so that is done for one or two.
+ * LXD and Incus as an engine: is the daemon there, and what do its instances do? By REST (lxd_api). One request lists
+ * all instances, at 1-2 ms and 0.3-0.7 ms for each there is; asking for one by its name costs 2.5 ms, so that is done
+ * for one or two.
  */
 #include "engine/engine.h"
 
@@ -33,7 +34,8 @@ static int lxd_probe(struct engine_probe *ret, struct cowherd_error *err)
         }
         const char *version = lxd_text(json_object_get(server, "environment"), "server_version");
         if (version == NULL || !str_equal(lxd_text(server, "auth"), "trusted")) {
-                (void)snprintf(ret->reason, sizeof ret->reason, "LXD on '%.150s' does not trust this user", lxd_client_socket(client));
+                (void)snprintf(ret->reason, sizeof ret->reason, "LXD on '%.150s' does not trust this user",
+                               lxd_client_socket(client));
                 copy_text(ret->hint, sizeof ret->hint, "run this as root");
                 return 0;
         }
@@ -48,8 +50,9 @@ static enum engine_state state_of(const json_t *instance)
                 const char *status;
                 enum engine_state state;
         } states[] = {
-                {"Stopped", ENGINE_STOPPED}, {"Running", ENGINE_RUNNING}, {"Ready", ENGINE_RUNNING},    {"Frozen", ENGINE_PAUSED},
-                {"Freezing", ENGINE_PAUSED}, {"Thawed", ENGINE_RUNNING},  {"Stopping", ENGINE_RUNNING}, {"Starting", ENGINE_RUNNING},
+                {"Stopped", ENGINE_STOPPED},  {"Running", ENGINE_RUNNING},  {"Ready", ENGINE_RUNNING},
+                {"Frozen", ENGINE_PAUSED},    {"Freezing", ENGINE_PAUSED},  {"Thawed", ENGINE_RUNNING},
+                {"Stopping", ENGINE_RUNNING}, {"Starting", ENGINE_RUNNING},
         };
         const char *status = lxd_text(instance, "status");
 
@@ -67,8 +70,8 @@ static enum engine_state judge(const struct engine_instance *wanted, const json_
         return instance != NULL && lxd_tags_match(&clone, instance) ? state_of(instance) : ENGINE_MISSING;
 }
 
-static int ask_each(struct lxd_client *client, const struct engine_instance *instances, size_t count, enum engine_state *ret,
-                    struct cowherd_error *err)
+static int ask_each(struct lxd_client *client, const struct engine_instance *instances, size_t count,
+                    enum engine_state *ret, struct cowherd_error *err)
 {
         for (size_t i = 0; i < count; i++) {
                 owned_json json_t *found = NULL;
@@ -79,8 +82,8 @@ static int ask_each(struct lxd_client *client, const struct engine_instance *ins
         return 0;
 }
 
-static int ask_all(struct lxd_client *client, const struct engine_instance *instances, size_t count, enum engine_state *ret,
-                   struct cowherd_error *err)
+static int ask_all(struct lxd_client *client, const struct engine_instance *instances, size_t count,
+                   enum engine_state *ret, struct cowherd_error *err)
 {
         owned_json json_t *list = NULL, *by_name = json_object();
 
@@ -96,13 +99,15 @@ static int ask_all(struct lxd_client *client, const struct engine_instance *inst
         return 0;
 }
 
-static int lxd_states(const struct engine_instance *instances, size_t count, enum engine_state *ret, struct cowherd_error *err)
+static int lxd_states(const struct engine_instance *instances, size_t count, enum engine_state *ret,
+                      struct cowherd_error *err)
 {
         struct lxd_client *client = NULL;
 
         if (lxd_client_get(&client, err) < 0)
                 return -1;
-        return count <= ONE_BY_ONE ? ask_each(client, instances, count, ret, err) : ask_all(client, instances, count, ret, err);
+        return count <= ONE_BY_ONE ? ask_each(client, instances, count, ret, err)
+                                   : ask_all(client, instances, count, ret, err);
 }
 
 extern const struct engine_driver cowherd_engine_lxd;
