@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Adopting is one rename(2), and giving back is the same rename the other way. The store may have made the file read-only
- * and immutable in between, so that is taken off first. A folder takes the place of the empty one that the store made.
+ * and immutable in between, so that is taken off first.
+ * What came to lie at the old place meanwhile is not overwritten: the adopted file then stays where it is, and is told.
  */
 #include "herd/adopt.h"
 
@@ -40,9 +41,8 @@ int adopt_give_back(const struct thing *base, struct cowherd_error *err)
         close_at(&fd);
         if (thawed < 0)
                 return -1;
-        if (faccessat(AT_FDCWD, base->row.source, F_OK, AT_SYMLINK_NOFOLLOW) == 0)
-                return 0; /* it was not taken: what lies here is the store's own empty folder */
-        if (renameat(base->place.fd, path, AT_FDCWD, base->row.source) < 0)
-                return fail_errno(err, "cannot give '%s' back from '%s/%s'", base->row.source, base->place.folder, path);
-        return 0;
+        if (renameat2(base->place.fd, path, AT_FDCWD, base->row.source, RENAME_NOREPLACE) == 0)
+                return 0;
+        (void)fail_errno(err, "cannot give '%s' back from '%s/%s'", base->row.source, base->place.folder, path);
+        return fail_hint(err, "move what is at '%s' now out of its way, then run cleanup", base->row.source);
 }

@@ -268,12 +268,23 @@ static void unreserve(void *operation, size_t item)
         ownership_remove(&cloning->owned);
 }
 
+/* The place, with the lock of the clone in hand for the tools that make it. Locks are in the order of the rows. */
+static struct store_place place_of_item(const struct cloning *cloning, size_t item)
+{
+        struct store_place place = cloning->base.place.place;
+
+        if (item < cloning->owned.count)
+                place.lock = cloning->owned.fds[item];
+        return place;
+}
+
 static int make_clone(void *operation, size_t item, struct cowherd_error *err)
 {
         struct cloning *cloning = operation;
         double began = clock_ms();
 
-        if (cloning->driver->clone(&cloning->base.place.place, &cloning->objects[item], err) < 0)
+        const struct store_place place = place_of_item(cloning, item);
+        if (cloning->driver->clone(&place, &cloning->objects[item], err) < 0)
                 return fail_while(err, "cloning '%s'", cloning->rows[item].name);
         cloning->item_ms[item] = clock_ms() - began;
         return 0;
@@ -284,7 +295,8 @@ static void unmake_clone(void *operation, size_t item)
         struct cloning *cloning = operation;
         struct cowherd_error ignored;
 
-        cloning->stuck[item] = cloning->driver->destroy(&cloning->base.place.place, &cloning->objects[item], &ignored) < 0;
+        const struct store_place place = place_of_item(cloning, item);
+        cloning->stuck[item] = cloning->driver->destroy(&place, &cloning->objects[item], &ignored) < 0;
 }
 
 static int settle(void *operation, size_t item, struct cowherd_error *err)

@@ -51,7 +51,8 @@ int fill_disk(const struct call *call, const struct origin *origin, const struct
 
         if (request_flag(call->request, KEY_ADOPT))
                 return adopt_take(base, origin->path, err);
-        return disk_import(origin->fd, &origin->disk, base->place.fd, store_object_path(&base->object, path), &shared, &progress, err);
+        return disk_import(origin->fd, &origin->disk, base->place.fd, store_object_path(&base->object, path), base->place.place.lock,
+                           &shared, &progress, err);
 }
 
 static int copy_folder(const char *from, int to, const struct file_progress *progress, struct cowherd_error *err)
@@ -63,15 +64,15 @@ static int copy_folder(const char *from, int to, const struct file_progress *pro
         return file_copy_tree(source, to, FILE_TREE_COPY, progress, err);
 }
 
-static int bootstrap(const struct origin *origin, const char *path, struct reporting *reporting, struct cowherd_error *err)
+static int bootstrap(const struct origin *origin, const char *path, int lock, struct reporting *reporting, struct cowherd_error *err)
 {
         const struct tree_bootstrap wanted = {.distro = origin->distro, .release = origin->release, .mirror = origin->mirror,
-                                              .variant = origin->variant, .packages = origin->packages};
+                                              .variant = origin->variant, .packages = origin->packages, .lock = lock};
 
         return tree_bootstrap(&wanted, path, report_line, reporting, err);
 }
 
-int fill_tree(const struct call *call, const struct origin *origin, const char *path, struct cowherd_error *err)
+int fill_tree(const struct call *call, const struct origin *origin, const char *path, int lock, struct cowherd_error *err)
 {
         struct reporting reporting = {.herd = call->herd, .what = "copying the tree"};
         const struct file_progress progress = {.report = report_bytes, .context = &reporting};
@@ -79,7 +80,7 @@ int fill_tree(const struct call *call, const struct origin *origin, const char *
         int filled = -1;
 
         if (origin->kind == ORIGIN_PACKAGES)
-                return bootstrap(origin, path, &reporting, err);
+                return bootstrap(origin, path, lock, &reporting, err);
         if (file_open_folder(AT_FDCWD, path, &tree, err) < 0)
                 return -1;
         if (origin->kind == ORIGIN_FOLDER)
@@ -127,7 +128,7 @@ static int stage_image(const struct call *call, const struct origin *origin, con
 
         if (file_open_folder(AT_FDCWD, folder, &at, err) < 0 || file_make_folders(at, "tree", 0755, err) < 0)
                 return -1;
-        if (fill_tree(call, origin, path, err) < 0 || file_open_folder(at, "tree", &tree, err) < 0)
+        if (fill_tree(call, origin, path, base->place.place.lock, err) < 0 || file_open_folder(at, "tree", &tree, err) < 0)
                 return -1;
         if (tree_check(tree, origin->asked, err) < 0 || tree_identify(tree, &base->row.distro, &base->row.release, err) < 0)
                 return -1;

@@ -38,7 +38,7 @@ int origin_resolve(const struct call *call, struct origin *ret, struct cowherd_e
 
 /* Puts a disk's bytes at the base's path. */
 int fill_disk(const struct call *call, const struct origin *origin, const struct thing *base, struct cowherd_error *err) must_check;
-/* Fills the empty folder at `path` with a root filesystem. */
-int fill_tree(const struct call *call, const struct origin *origin, const char *path, struct cowherd_error *err) must_check;
+/* Fills the empty folder at `path` with a root filesystem; tools that do it inherit the object's `lock`. */
+int fill_tree(const struct call *call, const struct origin *origin, const char *path, int lock, struct cowherd_error *err) must_check;
 /* Has LXD make the base: of a remote's image, of files, or of a tree filled in a staging folder first. */
 int fill_instance(const struct call *call, const struct origin *origin, struct thing *base, struct cowherd_error *err) must_check;

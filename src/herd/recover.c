@@ -9,6 +9,7 @@
 
 #include "base/number.h"
 #include "herd/adopt.h"
+#include "store/folder.h"
 #include "sys/file.h"
 #include "sys/lock.h"
 
@@ -175,6 +176,19 @@ static int sweep_role(struct cowherd_herd *herd, const struct store_driver *driv
         return 0;
 }
 
+/* What stores were killed over while they tried a place out. */
+static int sweep_probes(const struct place *place, struct recovery *recovery, struct cowherd_error *err)
+{
+        size_t count = 0;
+
+        if (place->fd < 0)
+                return 0;
+        if (folder_sweep_probes(&place->place, &count, err) < 0)
+                return -1;
+        recovery->orphans += count;
+        return 0;
+}
+
 /* Clones before bases: they stand on them. */
 static int sweep_place(struct cowherd_herd *herd, const char *name, const char *store, struct recovery *recovery, struct cowherd_error *err)
 {
@@ -183,7 +197,7 @@ static int sweep_place(struct cowherd_herd *herd, const char *name, const char *
 
         if (store_find(store, &driver, err) < 0 || place_open(herd, name, false, &place, err) < 0)
                 return -1;
-        if (sweep_role(herd, driver, &place, STORE_CLONE, recovery, err) < 0)
+        if (sweep_probes(&place, recovery, err) < 0 || sweep_role(herd, driver, &place, STORE_CLONE, recovery, err) < 0)
                 return -1;
         return sweep_role(herd, driver, &place, STORE_BASE, recovery, err);
 }

@@ -87,6 +87,7 @@ static int reserve(void *operation, size_t item, struct cowherd_error *err)
         if (herd_reserve(&registering->owned, &registering->base.row, 1, "register_base", NULL, NULL, err) < 0)
                 return -1;
         registering->base.object = object_of(&registering->base.row, NULL);
+        registering->base.place.place.lock = registering->owned.fds[0];
         return 0;
 }
 
@@ -132,7 +133,7 @@ static int fill(void *operation, size_t item, struct cowherd_error *err)
         if (base->row.kind == STORE_INSTANCE)
                 return fill_instance(registering->call, &registering->origin, base, err);
         owned_str char *path = thing_path(&base->place, &base->row);
-        return fill_tree(registering->call, &registering->origin, path, err);
+        return fill_tree(registering->call, &registering->origin, path, base->place.place.lock, err);
 }
 
 /* Sees that a tree is one, takes its identity out, and asks it what it is. */

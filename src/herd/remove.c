@@ -141,6 +141,8 @@ static int open_thing(void *operation, size_t item, struct cowherd_error *err)
                         return -1;
                 if (thing_open(herd, false, thing, &own) < 0)
                         fail_item(removing, i, &own);
+                else
+                        thing->place.place.lock = removing->owned[i].fds[0];
         }
         return 0;
 }

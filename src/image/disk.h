@@ -34,8 +34,8 @@ int disk_inspect(int fd, const char *name, const char *asked, struct disk_info *
 
 /*
  * Puts an inspected image at `path` in the folder `at`: shared or copied where cloneable, else converted to qcow2 by
- * qemu-img (its format always said). *ret_shared tells whether its blocks are shared with the original. Nothing is left
- * on failure.
+ * qemu-img (its format always said), which inherits the descriptor `lock` (0: none) and so keeps it should we be killed.
+ * *ret_shared tells whether its blocks are shared with the original. Nothing is left on failure.
  */
-int disk_import(int from, const struct disk_info *info, int at, const char *path, bool *ret_shared,
+int disk_import(int from, const struct disk_info *info, int at, const char *path, int lock, bool *ret_shared,
                 const struct file_progress *progress, struct cowherd_error *err) must_check;

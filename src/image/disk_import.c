@@ -30,10 +30,10 @@ static int check_idle(int from, const char *path, struct cowherd_error *err)
         return fail_hint(err, "shut that machine down first");
 }
 
-static int convert(int from, const struct disk_info *info, int to, const struct file_progress *progress,
+static int convert(int from, const struct disk_info *info, int to, int lock, const struct file_progress *progress,
                    struct cowherd_error *err)
 {
-        owned_process struct process process = {.keep = {from, to}, .keep_count = 2};
+        owned_process struct process process = {.keep = {from, to, lock}, .keep_count = lock > 0 ? 3 : 2};
         owned_str char *output = NULL;
 
         process_add(&process, "qemu-img", "convert", "-O", "qcow2", NULL);
@@ -64,13 +64,13 @@ static int check_result(int to, const char *path, const struct disk_info *wanted
         return 0;
 }
 
-static int fill(int from, const struct disk_info *info, int to, const char *path, bool *ret_shared,
+static int fill(int from, const struct disk_info *info, int to, const char *path, int lock, bool *ret_shared,
                 const struct file_progress *progress, struct cowherd_error *err)
 {
         bool shared = false;
 
         if (info->cloneable ? file_copy(from, to, &shared, progress, err) < 0
-                            : convert(from, info, to, progress, err) < 0)
+                            : convert(from, info, to, lock, progress, err) < 0)
                 return -1;
         if (check_result(to, path, info, err) < 0)
                 return -1;
@@ -78,7 +78,7 @@ static int fill(int from, const struct disk_info *info, int to, const char *path
         return 0;
 }
 
-int disk_import(int from, const struct disk_info *info, int at, const char *path, bool *ret_shared,
+int disk_import(int from, const struct disk_info *info, int at, const char *path, int lock, bool *ret_shared,
                 const struct file_progress *progress, struct cowherd_error *err)
 {
         owned_str char *beside = x_asprintf("%s.importing", path);
@@ -89,7 +89,7 @@ int disk_import(int from, const struct disk_info *info, int at, const char *path
         owned_fd int to = openat(at, beside, O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
         if (to < 0)
                 return fail_errno(err, "cannot make '%s'", beside);
-        int failed = fill(from, info, to, path, &shared, progress, err);
+        int failed = fill(from, info, to, path, lock, &shared, progress, err);
         if (failed == 0 && renameat(at, beside, at, path) < 0)
                 failed = fail_errno(err, "cannot rename '%s' to '%s'", beside, path);
         if (failed < 0) {

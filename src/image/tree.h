@@ -29,6 +29,7 @@ struct tree_bootstrap {
         const char *mirror;   /* NULL: the distribution's own */
         const char *variant;  /* mmdebstrap's; NULL: minbase */
         const char *packages; /* more packages, apart by commas or blanks; NULL: none */
+        int lock;             /* a descriptor that mmdebstrap inherits, and so keeps should we be killed; 0: none */
 };
 /*
  * Fills the empty folder `path`, an absolute one, by mmdebstrap (systemd, dbus and an init are always in it). Takes

@@ -178,6 +178,8 @@ int tree_bootstrap(const struct tree_bootstrap *wanted, const char *path, void (
                 return -1;
         if (check_keyring(distribution, mirror, err) < 0)
                 return -1;
+        if (wanted->lock > 0)
+                process.keep[process.keep_count++] = wanted->lock;
         add_mode(&process);
         strv_addf(&process.argv, "--variant=%s", variant);
         strv_addf(&process.argv, "--include=%s", packages);

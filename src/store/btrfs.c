@@ -51,9 +51,10 @@ static int remove_subvolume(int folder, const char *name)
 static int try_subvolume(const struct store_place *place, struct cowherd_error *err)
 {
         char name[FOLDER_PROBE_BYTES];
+        owned_fd int made = -1;
 
-        if (make_subvolume(place->fd, folder_probe_name(name)) < 0)
-                return fail_errno(err, "cannot make a subvolume in '%s'", place->folder);
+        if (folder_probe_begin(place, make_subvolume, name, &made, err) < 0)
+                return fail_while(err, "making a subvolume");
         if (remove_subvolume(place->fd, name) < 0)
                 return fail_errno(err, "cannot remove the subvolume '%s/%s'", place->folder, name);
         return 0;

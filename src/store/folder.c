@@ -7,8 +7,6 @@
 #include "store/folder.h"
 
 #include "base/number.h"
-#include "sys/clock.h"
-
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -153,14 +151,6 @@ int folder_fail(const struct store_object *object, enum cowherd_code code, const
         return fail(err, code, "%s %llu %s", role, (unsigned long long)object->id, what);
 }
 
-const char *folder_probe_name(char *buffer)
-{
-        char hex[17];
-
-        (void)snprintf(buffer, FOLDER_PROBE_BYTES, ".probe-%s", random_hex(8, hex));
-        return buffer;
-}
-
 int folder_unusable(struct store_probe *ret, const char *reason)
 {
         *ret = (struct store_probe){.usable = false};
@@ -215,6 +205,28 @@ int folder_usage(const struct store_place *place, const struct store_object *obj
         return 0;
 }
 
+int folder_list_names(const struct store_place *place, const char *path, bool (*wanted)(const char *name),
+                      struct strv *ret, struct cowherd_error *err)
+{
+        int fd = openat(place->fd, path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+
+        if (fd < 0)
+                return errno == ENOENT ? 0 : fail_errno(err, "cannot open '%s/%s'", place->folder, path);
+        DIR *folder = fdopendir(fd);
+        if (folder == NULL) {
+                int failed = fail_errno(err, "cannot list '%s/%s'", place->folder, path);
+                (void)close(fd);
+                return failed;
+        }
+        errno = 0;
+        for (const struct dirent *entry; (entry = readdir(folder)) != NULL; errno = 0)
+                if (wanted(entry->d_name))
+                        strv_add(ret, entry->d_name);
+        int failed = errno != 0 ? fail_errno(err, "cannot list '%s/%s'", place->folder, path) : 0;
+        (void)closedir(folder);
+        return failed;
+}
+
 bool folder_is_id(const char *name)
 {
         uint64_t id;
@@ -225,24 +237,8 @@ bool folder_is_id(const char *name)
 int folder_list_ids(const struct store_place *place, enum store_role role, struct strv *ret, struct cowherd_error *err)
 {
         owned_strv struct strv ids = {0};
-        int fd = openat(place->fd, role_folder(role), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+        int failed = folder_list_names(place, role_folder(role), folder_is_id, &ids, err);
 
-        if (fd < 0 && errno == ENOENT)
-                return 0;
-        if (fd < 0)
-                return fail_errno(err, "cannot open '%s/%s'", place->folder, role_folder(role));
-        DIR *folder = fdopendir(fd);
-        if (folder == NULL) {
-                int failed = fail_errno(err, "cannot list '%s/%s'", place->folder, role_folder(role));
-                (void)close(fd);
-                return failed;
-        }
-        errno = 0;
-        for (const struct dirent *entry; (entry = readdir(folder)) != NULL; errno = 0)
-                if (folder_is_id(entry->d_name))
-                        strv_add(&ids, entry->d_name);
-        int failed = errno != 0 ? fail_errno(err, "cannot list '%s/%s'", place->folder, role_folder(role)) : 0;
-        (void)closedir(folder);
         for (size_t i = 0; failed == 0 && i < ids.count; i++)
                 strv_add(ret, ids.items[i]);
         return failed;

@@ -37,10 +37,19 @@ bool folder_is_mounted(const struct store_place *place, const struct store_objec
 
 /* Gives the folder `to` the owner, mode, extended attributes and times of `from`: a tree's root is part of the tree. */
 int folder_match_root(int from, int to, struct cowherd_error *err) must_check;
-/* A name of its own for something short-lived in the place: ".probe-1f2e3d4c". Returns buffer, of FOLDER_PROBE_BYTES.
- */
+/* The names in a folder of the place that `wanted` takes, appended; a folder that isn't there has none. */
+int folder_list_names(const struct store_place *place, const char *path, bool (*wanted)(const char *name),
+                      struct strv *ret, struct cowherd_error *err) must_check;
+
 #define FOLDER_PROBE_BYTES 32
-const char *folder_probe_name(char *buffer);
+/*
+ * Makes something short-lived in the place by `make` (as mkdirat(2) answers), under a name of its own that is put into
+ * `name`, and opens it. No sweep takes it away while *ret_fd, the caller's, is open; the caller removes it.
+ */
+int folder_probe_begin(const struct store_place *place, int (*make)(int folder, const char *name), char *name,
+                       int *ret_fd, struct cowherd_error *err) must_check;
+/* Removes what killed probes left, mounted overlays too. *ret_count: how many. */
+int folder_sweep_probes(const struct store_place *place, size_t *ret_count, struct cowherd_error *err) must_check;
 /* Sets *ret to unusable with the sentence of an error. Always 0, as a probe that can tell why has not failed. */
 int folder_unusable(struct store_probe *ret, const char *reason);
 

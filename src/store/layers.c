@@ -107,6 +107,11 @@ static int try_overlay(const struct store_place *place, const char *name, int fo
         return tried;
 }
 
+static int make_folder(int at, const char *name)
+{
+        return mkdirat(at, name, 0700);
+}
+
 int layers_probe(const struct store_place *place, enum store_kind kind, struct store_probe *ret,
                  struct cowherd_error *err)
 {
@@ -118,13 +123,9 @@ int layers_probe(const struct store_place *place, enum store_kind kind, struct s
                 return folder_unusable(ret, "an overlay keeps trees only");
         if (geteuid() != 0)
                 return folder_unusable(ret, "mounting an overlay needs root");
-        if (mkdirat(place->fd, folder_probe_name(name), 0700) < 0) {
-                (void)fail_errno(&why, "cannot make a folder in '%s'", place->folder);
+        if (folder_probe_begin(place, make_folder, name, &folder, &why) < 0)
                 return folder_unusable(ret, why.text);
-        }
-        int tried = file_open_folder(place->fd, name, &folder, &why);
-        if (tried == 0)
-                tried = try_overlay(place, name, folder, &why);
+        int tried = try_overlay(place, name, folder, &why);
         if (file_remove_tree(place->fd, name, err) < 0)
                 return fail_while(err, "taking a probe away");
         if (tried < 0)

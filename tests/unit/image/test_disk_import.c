@@ -89,7 +89,7 @@ static void copies_what_is_cloneable(void **state)
 
         owned_fd int from = image_qcow2(3);
         struct disk_info info = inspect(from, NULL);
-        assert_int_equal(disk_import(from, &info, scratch->fd, "disk.qcow2", &shared, NULL, &err), 0);
+        assert_int_equal(disk_import(from, &info, scratch->fd, "disk.qcow2", 0, &shared, NULL, &err), 0);
         assert_false(shared); /* memory and disk share nothing */
         assert_int_equal(count_files(scratch), 1);
 
@@ -107,7 +107,7 @@ static void keeps_raw_raw(void **state)
 
         owned_fd int from = with_backing_file(); /* a guest wrote that into its raw disk */
         struct disk_info info = inspect(from, "raw");
-        assert_int_equal(disk_import(from, &info, scratch->fd, "disk.raw", &shared, NULL, &err), 0);
+        assert_int_equal(disk_import(from, &info, scratch->fd, "disk.raw", 0, &shared, NULL, &err), 0);
         owned_fd int copy = openat(scratch->fd, "disk.raw", O_RDONLY | O_CLOEXEC);
         assert_int_equal(inspect(copy, "raw").length_bytes, info.length_bytes);
 }
@@ -123,7 +123,7 @@ static void converts_by_descriptor(void **state)
         owned_fd int from = image_vmdk();
         struct disk_info info = inspect(from, NULL);
         process_set_runner(&runner);
-        assert_int_equal(disk_import(from, &info, scratch->fd, "disk.qcow2", &shared, NULL, &err), 0);
+        assert_int_equal(disk_import(from, &info, scratch->fd, "disk.qcow2", 0, &shared, NULL, &err), 0);
         process_set_runner(NULL);
         assert_false(shared);
         assert_int_equal(count_files(scratch), 1);
@@ -153,7 +153,7 @@ static void assert_conversion_fails(const struct scratch *scratch, struct fake f
         owned_fd int from = image_vdi();
         struct disk_info info = inspect(from, NULL);
         process_set_runner(&runner);
-        assert_int_equal(disk_import(from, &info, scratch->fd, "disk.qcow2", &shared, NULL, &err), -1);
+        assert_int_equal(disk_import(from, &info, scratch->fd, "disk.qcow2", 0, &shared, NULL, &err), -1);
         process_set_runner(NULL);
         strv_free(&fake.argv);
         if (err.code != (int)code || strstr(err.text, expected) == NULL)
@@ -184,7 +184,7 @@ static void notices_a_change_while_copying(void **state)
         owned_fd int from = image_qcow2(3);
         struct disk_info info = inspect(from, NULL);
         image_put_be(from, offsetof(struct qcow2_header, backing_name_offset), 8, 512);
-        assert_int_equal(disk_import(from, &info, scratch->fd, "disk.qcow2", &shared, NULL, &err), -1);
+        assert_int_equal(disk_import(from, &info, scratch->fd, "disk.qcow2", 0, &shared, NULL, &err), -1);
         assert_int_equal(err.code, COWHERD_DATA);
         assert_non_null(strstr(err.text, "has a backing file"));
         assert_int_equal(count_files(scratch), 0);
@@ -199,7 +199,7 @@ static void refuses_to_write_over(void **state)
         owned_fd int from = image_qcow2(3);
         struct disk_info info = inspect(from, NULL);
         scratch_write(scratch, "disk.qcow2.importing", "somebody's");
-        assert_int_equal(disk_import(from, &info, scratch->fd, "disk.qcow2", &shared, NULL, &err), -1);
+        assert_int_equal(disk_import(from, &info, scratch->fd, "disk.qcow2", 0, &shared, NULL, &err), -1);
         assert_int_equal(err.code, COWHERD_EXISTS);
         assert_int_equal(count_files(scratch), 1);
 }
@@ -227,14 +227,14 @@ static void waits_for_no_running_machine(void **state)
                 _exit(0);
         }
         assert_int_equal(read(ready[0], &byte, 1), 1);
-        int imported = disk_import(from, &info, scratch->fd, "disk.raw", &shared, NULL, &err);
+        int imported = disk_import(from, &info, scratch->fd, "disk.raw", 0, &shared, NULL, &err);
         (void)kill(child, SIGKILL);
         (void)waitpid(child, NULL, 0);
         (void)close(ready[0]);
         (void)close(ready[1]);
         assert_int_equal(imported, -1);
         assert_int_equal(err.code, COWHERD_BUSY);
-        assert_int_equal(disk_import(from, &info, scratch->fd, "disk.raw", &shared, NULL, &err), 0);
+        assert_int_equal(disk_import(from, &info, scratch->fd, "disk.raw", 0, &shared, NULL, &err), 0);
 }
 
 int main(void)

@@ -1,0 +1,132 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Where herds are tested: filesystems, a ZFS pool, an LXD daemon, made by tests/lib in a bash of its own.
+
+That bash waits for the end of its standard input, so that all it has made is taken away however this program ends.
+"""
+import json
+import os
+import pathlib
+import shutil
+import subprocess
+
+from herd import TOP, Broken, Herd, run
+
+SOURCES = r"""
+. tests/lib/images.sh
+make_sources() {
+        image_qcow2 "$1/disk.qcow2" 8M && qemu-img convert -O vmdk "$1/disk.qcow2" "$1/disk.vmdk" &&
+                image_tree "$1/tree" && mkdir -p "$1/tree/sbin" && ln -sfn ../usr/bin/busybox "$1/tree/sbin/init" &&
+                tar -C "$1/tree" --numeric-owner -cf "$1/tree.tar" . && mkdir "$1/meta" &&
+                printf 'architecture: %s\ncreation_date: 1\nproperties:\n  os: debian\n  release: bookworm\n' "$(uname -m)" >"$1/meta/metadata.yaml" &&
+                tar -C "$1/meta" -cf "$1/metadata.tar" metadata.yaml
+}
+"""
+MAKE = {
+    "ext4": 'fixture_ext4 place 1G && place=$FIXTURE_DIR/place',
+    "btrfs": 'fixture_btrfs place 1G && place=$FIXTURE_DIR/place',
+    "xfs": 'fixture_xfs place 1G && place=$FIXTURE_DIR/place',
+    "zfs": 'fixture_zfs 1G && place=$FIXTURE_DIR',
+    "lxd": '. tests/lib/lxd.sh; LXD_POOL_SIZE=2GiB; trap \'lxd_stop "$FIXTURE_DIR"; fixture_cleanup\' EXIT; '
+           'lxd_start "$FIXTURE_DIR" && place=$FIXTURE_DIR',
+}
+
+
+class Fixture:
+    def __init__(self, kind):
+        self.kind = kind
+        script = f"{SOURCES}\n. tests/lib/fixtures.sh\nfixture_begin && {MAKE[kind]} && make_sources \"$FIXTURE_DIR\" && " \
+                 'echo "$FIXTURE_DIR:$place:$FIXTURE_POOL:${LXD_DIR:-}" || exit 1; read -r _; exit 0'
+        self.keeper = subprocess.Popen(["bash", "-c", script], cwd=TOP, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        made = self.keeper.stdout.readline().strip()
+        if not made:
+            raise Broken(f"the fixture '{kind}' could not be made")
+        folder, place, self.pool, self.lxd = made.split(":")
+        self.folder, self.place = pathlib.Path(folder), pathlib.Path(place)
+        environment = {"LXD_DIR": self.lxd} if self.lxd else {"LXD_DIR": "/nonexistent"}
+        self.herd = Herd(self.place, environment)
+        self.baseline = self.engine_objects()
+
+    def close(self):
+        self.reset()
+        self.keeper.stdin.close()
+        self.keeper.wait()
+
+    def words(self, command):
+        """A command of a scenario with this fixture's files in it."""
+        return [word.format(f=self.folder, p=self.place, pool=self.pool) for word in command]
+
+    # ---- what lies in engines and filesystems ----
+
+    def lxd_get(self, path):
+        out = run("curl", "-s", "-f", "--unix-socket", f"{self.lxd}/unix.socket", f"http://lxd/1.0/{path}?recursion=1")
+        return json.loads(out)["metadata"]
+
+    def lxd_objects(self):
+        found = {f"{kind} {item['name']}" for kind in ("instances", "profiles", "storage-pools") for item in self.lxd_get(kind)}
+        return found | {f"image {item['fingerprint'][:12]}" for item in self.lxd_get("images")}
+
+    def engine_objects(self):
+        if self.lxd:
+            return self.lxd_objects()
+        if self.pool:
+            return set(run("zfs", "list", "-H", "-r", "-t", "filesystem,snapshot", "-o", "name", self.pool).split())
+        if self.kind == "btrfs":
+            return {line.split(" path ")[1] for line in run("btrfs", "subvolume", "list", self.place).splitlines()}
+        return set()
+
+    def expected(self, rows):
+        """What the catalogue says that engines and filesystems hold besides what was there before."""
+        uuid = self.herd.do("status")["herd"] if rows and self.lxd else ""
+        for row in rows:
+            below = "bases" if row["role"] == 0 else "clones"
+            if row["store"] == "lxd_pool":
+                yield f"instances {row['name'] if row['role'] else 'cowherd-%s-b%d' % (uuid[:8], row['id'])}"
+            elif row["store"] == "zfs":
+                yield f"{below}/{row['id']}"
+            elif row["store"] == "btrfs" and self.kind == "btrfs":
+                yield f"herd/{below}/{row['id']}/tree"
+
+    def check(self):
+        """Nothing is in an engine or filesystem that the catalogue does not know, and nothing is missing."""
+        found, wanted = self.engine_objects() - self.baseline, set(self.expected(self.herd.rows()))
+        if self.pool:
+            found = {"/".join(name.split("/")[2:]) for name in found if "@" not in name} - {"", "bases", "clones"}
+        if found != wanted:
+            raise Broken(f"{self.kind} holds {sorted(found)}, and the catalogue knows {sorted(wanted)}")
+        if self.kind == "ext4" and "btrfs" in self.herd.places():
+            self.check_pool()
+
+    def check_pool(self):
+        pool = self.herd.places()["btrfs"]
+        found = {line.split(" path ")[1] for line in run("btrfs", "subvolume", "list", pool).splitlines()}
+        wanted = {f"{'bases' if row['role'] == 0 else 'clones'}/{row['id']}/tree" for row in self.herd.rows() if row["place"] == "btrfs"}
+        if found != wanted:
+            raise Broken(f"the pool holds {sorted(found)}, and the catalogue knows {sorted(wanted)}")
+
+    # ---- by force ----
+
+    def reset(self):
+        """Takes the herd away without cowherd's help, so that one broken kill point does not spoil the next."""
+        points = [line.split()[4] for line in open("/proc/self/mountinfo")]
+        for point in sorted((point for point in points if point.startswith(f"{self.herd.root}/")), reverse=True):
+            run("umount", point, check=False)
+        if self.lxd:
+            self.reset_lxd()
+        if self.pool:
+            for name in run("zfs", "list", "-H", "-o", "name", "-d", "1", self.pool).split()[1:]:
+                run("zfs", "destroy", "-R", name, check=False)
+        run("chattr", "-R", "-f", "-i", self.herd.root, check=False)
+        if self.kind == "btrfs":
+            for name in sorted(self.engine_objects(), reverse=True):
+                run("btrfs", "subvolume", "delete", self.place / name, check=False)
+        shutil.rmtree(self.herd.root, ignore_errors=True)
+
+    def reset_lxd(self):
+        for name in sorted(self.engine_objects() - self.baseline):
+            kind, name = name.split(" ", 1)
+            environment = dict(os.environ, LXD_DIR=self.lxd)
+            commands = {"instances": [["config", "set", name, "security.protection.delete=false"], ["delete", "-f", name]],
+                        "image": [["image", "delete", name]], "profiles": [["profile", "delete", name]],
+                        "storage-pools": [["storage", "delete", name]]}
+            for words in commands[kind]:
+                subprocess.run(["lxc", *words], env=environment, capture_output=True, stdin=subprocess.DEVNULL)

@@ -1,0 +1,210 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A herd under test: commands, kills, and what must hold after each of them.
+
+Every check asks fresh processes, or the files and engines themselves; the catalogue is read as a file. A check that fails
+raises Broken with a sentence.
+"""
+import json
+import os
+import pathlib
+import re
+import sqlite3
+import subprocess
+import time
+
+HERE = pathlib.Path(__file__).resolve().parent
+TOP = HERE.parent.parent
+PROGRAM = os.environ.get("COWHERD_PROGRAM", str(TOP / "build" / "cowherd"))
+BASE, CLONE = 0, 1  # enum catalogue_role
+LIMIT_S = 120
+
+
+class Broken(Exception):
+    pass
+
+
+def run(*words, check=True):
+    """A tool of the test's own: its output; where it fails, so does the check."""
+    done = subprocess.run([str(word) for word in words], capture_output=True, text=True, errors="replace", timeout=LIMIT_S,
+                          stdin=subprocess.DEVNULL)
+    if check and done.returncode != 0:
+        raise Broken(f"{' '.join(map(str, words))}: {(done.stderr or done.stdout).strip()[-300:]}")
+    return done.stdout
+
+
+def call_numbers():
+    """The names of this machine's system calls, by number."""
+    text = subprocess.run(["cc", "-E", "-dM", "-include", "sys/syscall.h", "-x", "c", "/dev/null"], capture_output=True, text=True).stdout
+    return {int(number): name for name, number in re.findall(r"#define __NR_(\w+) (\d+)", text)}
+
+
+CALLS = call_numbers()
+# What changes something outside of the process, or lets others do so: the state is the same from one of them to the next.
+CHANGING = set("""mkdir mkdirat unlink unlinkat rmdir rename renameat renameat2 link linkat symlink symlinkat mknod mknodat write
+        pwrite64 writev pwritev ftruncate fallocate chmod fchmod fchmodat chown fchown fchownat setxattr fsetxattr utimensat
+        copy_file_range sendfile ioctl mount umount2 flock fsync fdatasync syncfs clone clone3 vfork fork wait4 waitid poll ppoll
+        sendto sendmsg exit_group""".split())
+
+
+class Herd:
+    def __init__(self, folder, environment=None):
+        self.root = pathlib.Path(folder) / "herd"
+        self.work = pathlib.Path(folder) / "work"
+        self.work.mkdir(parents=True, exist_ok=True)
+        self.environment = {**os.environ, "LC_ALL": "C", **(environment or {})}
+        self.killer = str(self.work / "kill_at")
+        self.log = self.work / "calls"
+        if not os.path.exists(self.killer):
+            run("cc", "-D_GNU_SOURCE", "-O2", "-o", self.killer, HERE / "kill_at.c")
+
+    # ---- commands ----
+
+    def words(self, command):
+        return [PROGRAM, "--root", str(self.root), "--json", *command]
+
+    def ask(self, *command):
+        """Runs a command: its status and its answer."""
+        done = subprocess.run(self.words(command), capture_output=True, text=True, errors="replace", env=self.environment,
+                              stdin=subprocess.DEVNULL, timeout=LIMIT_S)
+        try:
+            answer = json.loads(done.stdout)
+        except ValueError:
+            raise Broken(f"'{' '.join(command)}' (status {done.returncode}) answered no JSON: {done.stdout[-200:]} {done.stderr[-300:]}")
+        return done.returncode, answer
+
+    def do(self, *command, codes=(0,)):
+        status, answer = self.ask(*command)
+        if status not in codes:
+            raise Broken(f"'{' '.join(command)}' ended with {status}: {answer.get('error', answer.get('output'))}")
+        return answer
+
+    def kill_at(self, number, command, wait=True):
+        """Runs a command and kills it at a system call (0: never). Its status, and the calls that it began."""
+        with open(self.work / "output", "w") as output:
+            status = subprocess.call([self.killer, str(self.log), str(number), *self.words(command)], stdout=output,
+                                     stderr=subprocess.STDOUT, env=self.environment, stdin=subprocess.DEVNULL, timeout=10 * LIMIT_S)
+        return status, [int(line) for line in self.log.read_text().split()]
+
+    # ---- what there is ----
+
+    def rows(self):
+        """All rows of the catalogue: id, phase, role, store, place, name, base."""
+        path = self.root / "catalogue.db"
+        if not path.exists():
+            return []
+        with sqlite3.connect(f"file:{path}?mode=ro", uri=True, timeout=10) as database:
+            rows = database.execute("SELECT id, phase, role, store, place, name, base_id FROM object ORDER BY id").fetchall()
+            self.intents = database.execute("SELECT count(*) FROM intent").fetchone()[0]
+        database.close()
+        names = ("id", "phase", "role", "store", "place", "name", "base")
+        return [dict(zip(names, row)) for row in rows]
+
+    def places(self):
+        """Folders in which objects of this herd lie, by the name of their place."""
+        pool = self.root / "pools" / "btrfs"
+        return {"": self.root, **({"btrfs": pool} if os.path.ismount(pool) else {})}
+
+    def listed(self):
+        """What list and list_bases show, each also asked for by info."""
+        items = []
+        for verb in ("list", "list_bases"):
+            answer = self.do(verb)
+            if answer["count"] != len(answer["items"]):
+                raise Broken(f"{verb} counts {answer['count']} and lists {len(answer['items'])}")
+            for item in answer["items"]:
+                info = self.do(item["engine"], "info", f"name={item['name']}")
+                if info["id"] != item["id"]:
+                    raise Broken(f"{verb} and info disagree about '{item['name']}'")
+                items.append(info)
+        return items
+
+    def names(self):
+        return {item["name"] for item in self.listed()}
+
+    # ---- cleaning up ----
+
+    def clean_up(self):
+        """cleanup until nobody is busy any more: none may fail, and one more has nothing to do."""
+        deadline = time.monotonic() + LIMIT_S
+        while True:
+            answer = self.do("cleanup")
+            if answer["failed"] != 0:
+                raise Broken(f"cleanup failed: {answer}")
+            if answer["busy"] == 0:
+                break
+            if time.monotonic() > deadline:
+                raise Broken(f"cleanup is busy for ever: {answer}")
+            time.sleep(0.05)
+        answer = self.do("cleanup")
+        if answer["removed"] != 0 or answer["busy"] != 0:
+            raise Broken(f"a second cleanup found something: {answer}")
+
+    def check_leftovers(self):
+        """What lies there is what the catalogue knows, no more and no less."""
+        rows = self.rows()
+        if any(row["phase"] != 1 for row in rows):
+            raise Broken(f"unfinished rows after cleanup: {[row for row in rows if row['phase'] != 1]}")
+        if rows and self.intents:
+            raise Broken(f"{self.intents} intents after cleanup")
+        self.check_root({str(row["id"]) for row in rows})
+        for name, folder in self.places().items():
+            for role, below in ((BASE, "bases"), (CLONE, "clones")):
+                wanted = {str(row["id"]) for row in rows
+                          if row["role"] == role and (row["place"] or "") == name and row["store"] not in ("zfs", "lxd_pool")}
+                found = set(os.listdir(folder / below)) if (folder / below).is_dir() else set()
+                if found != wanted:
+                    raise Broken(f"'{folder / below}' holds {sorted(found)}, and the catalogue knows {sorted(wanted)}")
+        self.check_mounts()
+        self.check_processes()
+
+    def check_root(self, ids):
+        if not self.root.exists():
+            return
+        usual = {"catalogue.db", "catalogue.db-wal", "catalogue.db-shm", "bases", "clones", "locks", "tmp", "pools"}
+        strange = set(os.listdir(self.root)) - usual
+        for folder in self.places().values():
+            strange |= {name for name in os.listdir(folder) if name.startswith(".probe")}
+        for folder, allowed in (("locks", ids), ("tmp", set())):
+            if (self.root / folder).is_dir():
+                strange |= {f"{folder}/{name}" for name in os.listdir(self.root / folder) if name not in allowed}
+        if strange:
+            raise Broken(f"left in the herd's root: {sorted(strange)}")
+
+    def check_mounts(self):
+        points = [line.split()[4] for line in open("/proc/self/mountinfo")]
+        extra = [point for point in points if point.startswith(f"{self.root}/") and point != str(self.root / "pools" / "btrfs")]
+        if extra:
+            raise Broken(f"left mounted: {extra}")
+        if len([point for point in points if point == str(self.root / "pools" / "btrfs")]) > 1:
+            raise Broken("the pool is mounted twice")
+        loops = self.loops()
+        if len(loops) != (1 if os.path.ismount(self.root / "pools" / "btrfs") else 0):
+            raise Broken(f"loop devices on files of the herd: {loops}")
+
+    def loops(self):
+        found = []
+        for file in pathlib.Path("/sys/block").glob("loop*/loop/backing_file"):
+            try:
+                if file.read_text().startswith(f"{self.root}/"):
+                    found.append(file.parts[3])
+            except OSError:
+                pass  # it was freed meanwhile
+        return found
+
+    def processes(self):
+        """Processes that have the herd's root among their words or their open files."""
+        found = []
+        for folder in pathlib.Path("/proc").glob("[0-9]*"):
+            try:
+                words = (folder / "cmdline").read_bytes().decode(errors="replace")
+                links = [os.readlink(link) for link in (folder / "fd").iterdir()]
+            except OSError:
+                continue
+            if int(folder.name) != os.getpid() and (f"{self.root}/" in words or any(link.startswith(f"{self.root}/") for link in links)):
+                found.append(f"{folder.name}: {words[:100]!r}")
+        return found
+
+    def check_processes(self):
+        found = self.processes()
+        if found:
+            raise Broken(f"processes go on: {found}")

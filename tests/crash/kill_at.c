@@ -1,0 +1,123 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Runs a program and kills it at the entry of one of its system calls, which is then not made.
+ *
+ *     kill_at LOG NUMBER PROGRAM [ARGUMENT…]
+ *
+ * Calls are counted from 1 over all threads of the program together, which strace's when= does not do; the tools that it
+ * starts are neither counted nor killed, they go on as they would. NUMBER 0 kills never. LOG gets the number of each
+ * call that was begun, a line each. The exit status is the program's, or 128 + the signal that ended it.
+ */
+#include <errno.h>
+#include <signal.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ptrace.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#define OPTIONS (PTRACE_O_EXITKILL | PTRACE_O_TRACESYSGOOD | PTRACE_O_TRACECLONE | PTRACE_O_TRACEEXEC)
+#define TRAP_OF_CALL (SIGTRAP | 0x80)
+
+struct run {
+        pid_t program;
+        FILE *log;
+        unsigned long begun, last;
+        bool started; /* the program itself runs: what comes before is our own execve */
+};
+
+static void die(const char *what)
+{
+        fprintf(stderr, "kill_at: %s: %s\n", what, strerror(errno));
+        exit(125);
+}
+
+static pid_t start(char **words)
+{
+        pid_t child = fork();
+
+        if (child < 0)
+                die("fork");
+        if (child > 0)
+                return child;
+        if (ptrace(PTRACE_TRACEME, 0, NULL, NULL) < 0)
+                die("ptrace");
+        (void)raise(SIGSTOP);
+        (void)execv(words[0], words);
+        die(words[0]);
+        return -1;
+}
+
+/* A stop at a system call: counts it where it begins, and kills the program where it is the one. */
+static void on_call(struct run *run, pid_t thread)
+{
+        struct __ptrace_syscall_info info;
+
+        if (ptrace(PTRACE_GET_SYSCALL_INFO, thread, (void *)sizeof info, &info) < 0 || info.op != PTRACE_SYSCALL_INFO_ENTRY)
+                return;
+        if (!run->started)
+                return;
+        run->begun++;
+        fprintf(run->log, "%llu\n", (unsigned long long)info.entry.nr);
+        if (run->begun == run->last)
+                (void)kill(run->program, SIGKILL);
+}
+
+/* The signal to hand on to the thread that has stopped. */
+static int judge_stop(struct run *run, pid_t thread, int status)
+{
+        int signal = WSTOPSIG(status), event = status >> 16;
+
+        if (signal == TRAP_OF_CALL) {
+                on_call(run, thread);
+                return 0;
+        }
+        if (event == PTRACE_EVENT_EXEC)
+                run->started = true;
+        if (event != 0 || signal == SIGSTOP || signal == SIGTRAP)
+                return 0; /* a thread's first stop, our own first stop, the exec */
+        return signal;
+}
+
+static int trace(struct run *run)
+{
+        int status;
+
+        if (waitpid(run->program, &status, 0) < 0 || !WIFSTOPPED(status))
+                die("waitpid");
+        if (ptrace(PTRACE_SETOPTIONS, run->program, NULL, (void *)OPTIONS) < 0 ||
+            ptrace(PTRACE_SYSCALL, run->program, NULL, NULL) < 0)
+                die("ptrace");
+        for (;;) {
+                pid_t thread = waitpid(-1, &status, __WALL);
+                if (thread < 0)
+                        die("waitpid");
+                if (WIFSTOPPED(status)) {
+                        long handed_on = judge_stop(run, thread, status);
+                        (void)ptrace(PTRACE_SYSCALL, thread, NULL, (void *)handed_on); /* it may have been killed */
+                        continue;
+                }
+                if (thread == run->program)
+                        return WIFSIGNALED(status) ? 128 + WTERMSIG(status) : WEXITSTATUS(status);
+        }
+}
+
+int main(int count, char **words)
+{
+        struct run run = {0};
+
+        if (count < 4) {
+                fprintf(stderr, "usage: kill_at LOG NUMBER PROGRAM [ARGUMENT...]\n");
+                return 125;
+        }
+        run.log = fopen(words[1], "we");
+        if (run.log == NULL)
+                die(words[1]);
+        run.last = strtoul(words[2], NULL, 10);
+        run.program = start(words + 3);
+        int status = trace(&run);
+        (void)fclose(run.log);
+        return status;
+}

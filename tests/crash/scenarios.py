@@ -1,0 +1,136 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What is killed: for each verb that changes something, on each store, the command and the state around it."""
+import dataclasses
+import shutil
+
+from herd import Broken
+
+QEMU, NSPAWN, LXD = ("qemu",), ("nspawn",), ("lxd",)
+
+
+@dataclasses.dataclass
+class Scenario:
+    """`command` is killed. `prepare` once, `before` before each kill, `after` after each repetition; {f} is the fixture's folder.
+
+    The command was done where the names in `makes` are all listed and those in `takes` are not: then its repetition ends
+    with `again`, else with 0. Anything in between is a half-done one.
+    """
+    fixture: str
+    name: str
+    command: tuple
+    prepare: tuple = ()
+    before: tuple = ()
+    after: tuple = ()
+    makes: tuple = ()
+    takes: tuple = ()
+    again: int = 73
+    set_up: object = None    # called with the fixture before each kill
+    look: object = None      # called with the fixture after each kill, once cleanup is done
+    gone: bool = False       # after `after`, nothing at all may be left of the herd
+    slow: bool = False       # one kill takes seconds: the quick run repeats the command after the last one only
+
+
+def register(target, source, name="b", *more):
+    return (*target, "register_base", f"name={name}", source, *more)
+
+
+def clone(target, name="c", *more):
+    return (*target, "clone_from_base", "base=b", f"name={name}", *more)
+
+
+def delete(target, name="c"):
+    return (*target, "delete", f"name={name}")
+
+
+def remove(target, name="b"):
+    return (*target, "remove_base", f"name={name}")
+
+
+def of_store(fixture, label, target, source, before=(), more=(), clone_more=(), slow=False):
+    """The four verbs that every store has."""
+    made = register(target, source, "b", *more)
+    common = dict(fixture=fixture, slow=slow)
+    ready = (*before, made)
+    return [
+        Scenario(name=f"{label}: register_base", command=made, prepare=before, after=(remove(target),), makes=("b",), **common),
+        Scenario(name=f"{label}: clone", command=clone(target, "c", *clone_more), prepare=ready, after=(delete(target),), makes=("c",), **common),
+        Scenario(name=f"{label}: delete", command=delete(target), prepare=ready, before=(clone(target, "c", *clone_more),), takes=("c",), again=66, **common),
+        Scenario(name=f"{label}: remove_base", command=remove(target), prepare=before, before=(made,), takes=("b",), again=66, **common),
+    ]
+
+
+# ---- what needs more than commands ----
+
+def put_image(fixture):
+    if not (fixture.place / "own.qcow2").exists() and "b" not in fixture.herd.names():
+        shutil.copy(fixture.folder / "disk.qcow2", fixture.place / "own.qcow2")
+
+
+def find_image(fixture):
+    """An adopted file is at its old place or in a base, whole, and never at neither."""
+    there, listed = (fixture.place / "own.qcow2").exists(), "b" in fixture.herd.names()
+    if there == listed:
+        raise Broken("the adopted file is at its old place and in a base" if there else "the adopted file is lost")
+    if there and (fixture.place / "own.qcow2").read_bytes() != (fixture.folder / "disk.qcow2").read_bytes():
+        raise Broken("the adopted file came back changed")
+
+
+def leave_wreck(fixture):
+    """Half-made and half-deleted objects, for cleanup to find: commands killed in their middle."""
+    herd = fixture.herd
+    for command in (register(NSPAWN, f"rootfs={fixture.folder}/tree", "wreck"), clone(QEMU, "wreck", "count=2"), delete(QEMU, "d")):
+        _, calls = herd.kill_at(0, (*command, "dry_run=true"))
+        herd.kill_at(len(calls) + 30, command)
+
+
+def expect_usable(fixture):
+    """Half a setup must not keep a herd from working without it."""
+    fixture.herd.do(*register(NSPAWN, f"rootfs={fixture.folder}/tree", "other"))
+    fixture.herd.do(*remove(NSPAWN, "other"))
+
+
+DISK, TREE = "image={f}/disk.qcow2", "rootfs={f}/tree"
+POOL = ("nspawn", "setup", "store=btrfs", "size=300M")
+UNDO = ("nspawn", "teardown")
+
+SCENARIOS = [
+    *of_store("ext4", "qemu, copied", QEMU, DISK),
+    Scenario("ext4", "qemu: register_base adopt=true", register(QEMU, "image={p}/own.qcow2", "b", "adopt=true"), set_up=put_image, look=find_image,
+             after=(remove(QEMU),), makes=("b",), again=66),
+    Scenario("ext4", "qemu: register_base of a vmdk", register(QEMU, "image={f}/disk.vmdk"), after=(remove(QEMU),), makes=("b",)),
+    Scenario("ext4", "qemu: clone count=3", clone(QEMU, "c", "count=3"), prepare=(register(QEMU, DISK),), after=(delete(QEMU, "c-*"),),
+             makes=("c-1", "c-2", "c-3")),
+    Scenario("ext4", "qemu: clone atomic=true durable=true", clone(QEMU, "c", "count=2", "atomic=true", "durable=true"),
+             prepare=(register(QEMU, DISK),), after=(delete(QEMU, "c-*"),), makes=("c-1", "c-2")),
+    Scenario("ext4", "qemu: rename", ("qemu", "rename", "name=c", "as=d"), prepare=(register(QEMU, DISK), clone(QEMU)),
+             after=(("qemu", "rename", "name=d", "as=c"),), makes=("d",), takes=("c",), again=66),
+    Scenario("ext4", "qemu: delete of three", delete(QEMU, "c-*"), prepare=(register(QEMU, DISK),), before=(clone(QEMU, "c", "count=3"),),
+             takes=("c-1", "c-2", "c-3"), again=66),
+    Scenario("ext4", "qemu: delete of the last clone of a removed base", delete(QEMU), takes=("c",), again=66,
+             before=(register(QEMU, DISK), clone(QEMU), remove(QEMU))),
+    Scenario("ext4", "qemu: remove_base in use", remove(QEMU), before=(register(QEMU, DISK), clone(QEMU)), after=(delete(QEMU),),
+             takes=("b",), again=66),
+    Scenario("ext4", "cleanup", ("cleanup",), prepare=(register(QEMU, DISK),), before=(clone(QEMU, "d"),), set_up=leave_wreck),
+    Scenario("ext4", "qemu: setup", ("qemu", "setup"), after=(("qemu", "teardown"),), gone=True),
+    Scenario("ext4", "qemu: teardown", ("qemu", "teardown"), before=(("qemu", "setup"),), gone=True),
+    *of_store("ext4", "nspawn, overlay", NSPAWN, TREE, more=("store=overlay",)),
+    Scenario("ext4", "nspawn: register_base of a tarball", register(NSPAWN, "tarball={f}/tree.tar"), after=(remove(NSPAWN),), makes=("b",)),
+    *of_store("ext4", "nspawn, copy", NSPAWN, TREE, more=("store=copy",))[1:3],
+    *of_store("ext4", "nspawn, hardlink", NSPAWN, TREE, more=("store=hardlink",))[1:3],
+    *of_store("ext4", "nspawn, btrfs in a file", NSPAWN, TREE, before=(POOL,)),
+    Scenario("ext4", "nspawn: setup of a pool", POOL, after=(UNDO,), look=expect_usable, gone=True),
+    Scenario("ext4", "nspawn: teardown of a pool", UNDO, before=(POOL,), gone=True),
+    *of_store("btrfs", "nspawn, btrfs", NSPAWN, TREE),
+    Scenario("btrfs", "nspawn, btrfs: clone count=3", clone(NSPAWN, "c", "count=3"), prepare=(register(NSPAWN, TREE),), after=(delete(NSPAWN, "c-*"),),
+             makes=("c-1", "c-2", "c-3")),
+    *of_store("xfs", "qemu, reflink", QEMU, DISK, more=("store=reflink",)),
+    *of_store("xfs", "nspawn, reflink", NSPAWN, TREE, more=("store=reflink",))[1:3],
+    *of_store("zfs", "nspawn, zfs", NSPAWN, TREE, before=(("nspawn", "setup", "store=zfs", "pool={pool}"),), slow=True),
+    Scenario("zfs", "nspawn: setup of zfs", ("nspawn", "setup", "store=zfs", "pool={pool}"), after=(UNDO,), look=expect_usable, gone=True, slow=True),
+    Scenario("zfs", "nspawn: teardown of zfs", UNDO, before=(("nspawn", "setup", "store=zfs", "pool={pool}"),), gone=True, slow=True),
+    *of_store("lxd", "lxd, files", LXD, "image={f}/metadata.tar", more=("rootfs={f}/tree.tar",), slow=True),
+    Scenario("lxd", "lxd: register_base of a tree", register(LXD, TREE), after=(remove(LXD),), makes=("b",), slow=True),
+    Scenario("lxd", "lxd: rename", ("lxd", "rename", "name=c", "as=d"), prepare=(register(LXD, TREE), clone(LXD)),
+             after=(("lxd", "rename", "name=d", "as=c"),), makes=("d",), takes=("c",), again=66, slow=True),
+    Scenario("lxd", "lxd: setup", ("lxd", "setup", "size=512M"), after=(("lxd", "teardown"),), gone=True, slow=True),
+]
