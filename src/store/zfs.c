@@ -2,7 +2,8 @@
 /*
  * zfs: a base is the dataset SOURCE/bases/ID with one snapshot, taken when it is sealed, so that a clone is one `zfs
  * clone` and nothing else. Neither has a mount point until it is first used: zfs-fuse would mount at once what has one,
- * whatever its canmount says. canmount=noauto keeps `zfs mount -a` away at boot.
+ * whatever its canmount says. No property is set with the clone either, as each costs another transaction: whose it is,
+ * its name says (SOURCE/clones/ID) and the herd's mark, which it inherits from SOURCE.
  *
  * The snapshot's name has a random part, and is the fingerprint. A snapshot can't change; if it was destroyed and
  * another taken, the name is another, and the `zfs clone` itself fails for want of it: the check costs no command of
@@ -72,18 +73,32 @@ static int zfs_probe(const struct store_place *place, enum store_kind kind, stru
         return 0;
 }
 
-/* Gives the dataset its mount point and mounts it there, with a short look first whether that is done. */
+/*
+ * Gives the dataset its mount point, and keeps `zfs mount -a` away from it at boot. zfs-fuse sets one property a
+ * command.
+ */
+static int set_mount_point(const struct store_place *place, const char *dataset, const char *tree,
+                           struct cowherd_error *err)
+{
+        owned_str char *mount_point = x_asprintf("mountpoint=%s", tree);
+
+        if (in_kernel())
+                return zfs_run(place, NULL, err, "set", "canmount=noauto", mount_point, dataset, NULL);
+        if (zfs_run(place, NULL, err, "set", "canmount=noauto", dataset, NULL) < 0)
+                return -1;
+        return zfs_run(place, NULL, err, "set", mount_point, dataset, NULL);
+}
+
 static int mount_dataset(const struct store_place *place, const struct store_object *object, struct cowherd_error *err)
 {
         owned_str char *dataset = zfs_dataset(place, object), *tree = folder_absolute(place, object, "tree");
-        owned_str char *mount_point = x_asprintf("mountpoint=%s", tree);
         char folder[STORE_PATH_BYTES];
 
         if (folder_is_mounted(place, object))
                 return 0;
         if (file_make_folders(place->fd, store_object_folder(object, folder), 0700, err) < 0)
                 return -1;
-        if (zfs_run(place, NULL, err, "set", mount_point, dataset, NULL) < 0)
+        if (set_mount_point(place, dataset, tree, err) < 0)
                 return -1;
         if (folder_is_mounted(place, object))
                 return 0;
@@ -142,7 +157,7 @@ static int zfs_prepare_base(const struct store_place *place, const struct store_
 {
         owned_str char *dataset = zfs_dataset(place, base), *mark = zfs_id_mark(base);
 
-        if (zfs_run(place, NULL, err, "create", "-o", "canmount=noauto", "-o", mark, dataset, NULL) < 0)
+        if (zfs_run(place, NULL, err, "create", "-o", mark, dataset, NULL) < 0)
                 return -1;
         if (mount_dataset(place, base, err) < 0)
                 return undo(place, base);
@@ -181,14 +196,13 @@ static int zfs_check_base(const struct store_place *place, const struct store_ob
 
 static int zfs_clone(const struct store_place *place, const struct store_object *clone, struct cowherd_error *err)
 {
-        owned_str char *from = zfs_dataset(place, clone->base), *dataset = zfs_dataset(place, clone),
-                       *mark = zfs_id_mark(clone);
+        owned_str char *from = zfs_dataset(place, clone->base), *dataset = zfs_dataset(place, clone);
         owned_str char *snapshot = x_asprintf("%s%s", from, clone->base->fingerprint);
         struct cowherd_error why;
 
         if (zfs_check_base(place, clone->base, err) < 0)
                 return -1;
-        if (zfs_run(place, NULL, &why, "clone", "-o", "canmount=noauto", "-o", mark, snapshot, dataset, NULL) == 0)
+        if (zfs_run(place, NULL, &why, "clone", snapshot, dataset, NULL) == 0)
                 return 0;
         *err = why;
         if (why.code != COWHERD_NOT_FOUND)
