@@ -5,6 +5,7 @@
 #include "../image/scratch.h"
 
 #include <errno.h>
+#include <sys/resource.h>
 
 /* cmocka's is made with its macro fail(), which gave way to our function of that name. */
 #undef fail_msg
@@ -46,6 +47,16 @@ static inline int scratch_folder(const struct scratch *scratch, const char *name
         int fd = openat(scratch->fd, name, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
         assert_true(fd >= 0);
         return fd;
+}
+
+/* From here on no more than `count` descriptors may be open. */
+static inline void limit_descriptors(rlim_t count)
+{
+        struct rlimit limit;
+
+        assert_int_equal(getrlimit(RLIMIT_NOFILE, &limit), 0);
+        limit.rlim_cur = count;
+        assert_int_equal(setrlimit(RLIMIT_NOFILE, &limit), 0);
 }
 
 /* How many descriptors are open: a walk must give back what it took. */

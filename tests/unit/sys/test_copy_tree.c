@@ -236,6 +236,7 @@ static void test_deep(void **state)
         struct file_usage usage;
         struct cowherd_error err;
 
+        limit_descriptors(100);
         make_deep(from, "a-folder-with-quite-a-long-name-in-a-very-deep-tree", 200);
         owned_fd int bottom = dup(from);
         for (int i = 0; i < 200; i++) {

@@ -52,6 +52,7 @@ static void test_deep(void **state)
         unsigned before = open_descriptors();
         struct cowherd_error err;
 
+        limit_descriptors(100);
         make_deep(tree, "a-folder-with-quite-a-long-name-in-a-very-deep-tree", 1500);
         make_deep(tree, "d", 300);
         assert_done(file_remove_tree(scratch->fd, "tree", &err), &err);

@@ -38,6 +38,7 @@ static void test_deep(void **state)
         struct file_usage usage;
         struct cowherd_error err;
 
+        limit_descriptors(100);
         make_deep(tree, "folder", 900);
         assert_done(file_measure(scratch->fd, "tree", &usage, &err), &err);
         assert_int_equal(usage.files, 1);
