@@ -11,6 +11,7 @@
 #include "command/answer.h"
 
 #include <pthread.h>
+#include <signal.h>
 #include <stdatomic.h>
 #include <stdio.h>
 
@@ -65,20 +66,27 @@ static void *work(void *context)
 #define THREADS_MAX 128
 #define THREAD_STACK_BYTES (512u << 10)
 
-/* Does a step for each item. Fewer threads than wished for (EAGAIN) is slower, not wrong: this thread works too. */
+/*
+ * Does a step for each item. Fewer threads than wished for (EAGAIN) is slower, not wrong: this thread works too. Signals
+ * stay with this thread, whose handlers they were meant for.
+ */
 static void act_for_each(const struct plan *plan, const struct step *step, struct outcome *outcomes)
 {
         struct fan fan = {.plan = plan, .step = step, .outcomes = outcomes};
         pthread_t threads[THREADS_MAX];
         size_t wanted = plan->parallel < plan->items ? plan->parallel : plan->items, started = 0;
         pthread_attr_t attributes;
+        sigset_t all, before;
 
+        (void)sigfillset(&all);
+        (void)pthread_sigmask(SIG_SETMASK, &all, &before);
         (void)pthread_attr_init(&attributes);
         (void)pthread_attr_setstacksize(&attributes, THREAD_STACK_BYTES);
         while (started + 1 < wanted && started < THREADS_MAX &&
                pthread_create(&threads[started], &attributes, work, &fan) == 0)
                 started++;
         (void)pthread_attr_destroy(&attributes);
+        (void)pthread_sigmask(SIG_SETMASK, &before, NULL);
         (void)work(&fan);
         for (size_t i = 0; i < started; i++)
                 (void)pthread_join(threads[i], NULL);

@@ -209,7 +209,7 @@ static int expect_empty(struct cowherd_herd *herd, enum cowherd_target target, s
 /* Takes the whole herd away where nothing is left in it: only what cowherd made there, and the folder if that empties it. */
 static int remove_empty_herd(struct cowherd_herd *herd, struct cowherd_error *err)
 {
-        static const char *const ours[] = {"catalogue.db", "catalogue.db-wal", "catalogue.db-shm", "locks", "tmp"};
+        static const char *const ours[] = {"catalogue.db", "catalogue.db-wal", "catalogue.db-shm", "catalogue.db.new", "locks", "tmp"};
         static const char *const folders[] = {"bases", "clones", "pools"};
         struct strv places owned_by(strv_free) = {0};
         struct catalogue_rows unfinished owned_by(catalogue_rows_free) = {0};
