@@ -402,7 +402,6 @@ static void the_metadata_says_what_it_is(void **state)
 {
         const struct scratch *s = *state;
         struct cowherd_error err = {0};
-        owned_str char *path = scratch_path(s, "t.tar");
 
         scratch_write(s, "from/etc/hostname", "box\n");
         owned_fd int from = openat(s->fd, "from", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
