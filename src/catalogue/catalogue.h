@@ -79,6 +79,11 @@ define_owned(struct catalogue_rows, catalogue_rows_free)
  * copies the file copies catalogue.db-wal with it: what was written last stands there, also after everybody has closed it.
  */
 int catalogue_open(int folder, const char *folder_path, bool create, struct catalogue **ret, struct cowherd_error *err) must_check;
+/*
+ * Removes what killed makers and removers of the catalogue in a folder have left: half a new one that nobody is making,
+ * and the log of one that is gone. *ret_found: whether there was any.
+ */
+int catalogue_sweep(int folder, const char *folder_path, bool *ret_found, struct cowherd_error *err) must_check;
 void catalogue_close(struct catalogue *catalogue);
 /* This herd's UUID, made with the catalogue. Borrowed. */
 const char *catalogue_uuid(const struct catalogue *catalogue);

@@ -67,6 +67,16 @@ static void remove_leftovers(int folder)
         (void)unlinkat(folder, NEW_FILE "-journal", 0);
 }
 
+/*
+ * The log of a catalogue that is gone: SQLite would carry it over into the next one. Only to be called by whoever holds
+ * the new file's lock, while there is no catalogue.
+ */
+static void remove_log(int folder)
+{
+        (void)unlinkat(folder, CATALOGUE_FILE "-wal", 0);
+        (void)unlinkat(folder, CATALOGUE_FILE "-shm", 0);
+}
+
 /* Fills an empty file. No syncs: the whole file is synced once, before it gets its name. */
 static int fill(const char *path, struct cowherd_error *err)
 {
@@ -90,6 +100,7 @@ static int fill(const char *path, struct cowherd_error *err)
 static int make(int folder, const char *path, int fd, struct cowherd_error *err)
 {
         remove_leftovers(folder);
+        remove_log(folder);
         if (ftruncate(fd, 0) < 0 || fchmod(fd, FILE_MODE) < 0)
                 return fail_making(path, err);
         if (fill(path, err) < 0)
@@ -112,4 +123,34 @@ int create_file(int folder, const char *path, struct cowherd_error *err)
                 (void)unlinkat(folder, NEW_FILE, 0);
         }
         return got;
+}
+
+/* Whether a sweep could find anything. */
+static bool has_remains(int folder)
+{
+        if (faccessat(folder, NEW_FILE, F_OK, AT_SYMLINK_NOFOLLOW) == 0)
+                return true;
+        return !is_made(folder) && (faccessat(folder, CATALOGUE_FILE "-wal", F_OK, AT_SYMLINK_NOFOLLOW) == 0 ||
+                                    faccessat(folder, CATALOGUE_FILE "-shm", F_OK, AT_SYMLINK_NOFOLLOW) == 0);
+}
+
+int catalogue_sweep(int folder, const char *folder_path, bool *ret_found, struct cowherd_error *err)
+{
+        struct flock lock = {.l_type = F_WRLCK, .l_whence = SEEK_SET, .l_len = 1};
+
+        *ret_found = false;
+        if (!has_remains(folder))
+                return 0;
+        int fd owned_fd = openat(folder, NEW_FILE, O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC, FILE_MODE);
+        if (fd < 0)
+                return fail_errno(err, "cannot open '%s/%s'", folder_path, NEW_FILE);
+        if (fcntl(fd, F_OFD_SETLK, &lock) < 0 || !is_new_file(folder, fd))
+                return 0; /* somebody is making one, or has just done so */
+        if (!is_made(folder))
+                remove_log(folder);
+        remove_leftovers(folder);
+        if (unlinkat(folder, NEW_FILE, 0) < 0)
+                return fail_errno(err, "cannot remove '%s/%s'", folder_path, NEW_FILE);
+        *ret_found = true;
+        return 0;
 }

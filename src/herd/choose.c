@@ -27,7 +27,7 @@ static int place_of_store(struct cowherd_herd *herd, const char *store, bool dur
 
         if (got < 0)
                 return -1;
-        return place_open(herd, got == 0 ? store : "", durable, ret, err);
+        return place_open(herd, got == 0 && !place_is_unfinished(&made) ? store : "", durable, ret, err);
 }
 
 int choice_probe(struct cowherd_herd *herd, const char *store, enum store_kind kind, bool durable, struct choice *ret,

@@ -93,10 +93,16 @@ int verb_cleanup(struct call *call, struct cowherd_error *err)
 
         if (got < 0)
                 return -1;
+        if (request_flag(call->request, KEY_DRY_RUN))
+                return got > 0 ? answer_cleanup(call, &recovery, 0, err) : answer_plan(call, err);
+        if (call->herd->fd >= 0) {
+                bool found = false;
+                if (catalogue_sweep(call->herd->fd, call->herd->root, &found, err) < 0)
+                        return -1;
+                recovery.orphans += found;
+        }
         if (got > 0)
                 return answer_cleanup(call, &recovery, 0, err);
-        if (request_flag(call->request, KEY_DRY_RUN))
-                return answer_plan(call, err);
         if (herd_recover(call->herd, &recovery, err) < 0 || expire_all(call->herd, &recovery, &expired, err) < 0 ||
             herd_sweep(call->herd, &recovery, err) < 0)
                 return -1;

@@ -128,6 +128,28 @@ int herd_sweep(struct cowherd_herd *herd, struct recovery *recovery, struct cowh
 /* Destroys the bytes of removed bases whose last clone is gone (ids as catalogue_forget tells them), then forgets them. */
 int herd_destroy_freed(struct cowherd_herd *herd, const struct strv *ids, struct cowherd_error *err) must_check;
 
+/* ---- places.c: what setup and teardown were killed over ---- */
+
+/* Held by whoever sets up, tears down, or settles what those left. */
+struct places_lock {
+        struct cowherd_herd *herd;
+        int fd; /* -1: not held */
+};
+void places_unlock(struct places_lock *lock); /* removes its file as well */
+define_owned(struct places_lock, places_unlock)
+/* Takes it; without `wait`, 1 where another has it. */
+int places_lock(struct places_lock *lock, bool wait, struct cowherd_error *err) must_check;
+/* Whether a place is being made or taken away, or was when its command was killed: it is none that can be used. */
+bool place_is_unfinished(const struct catalogue_place *place);
+/* Writes a place down as unfinished; its source is what is known of where it will be, or is. */
+int place_write_unfinished(struct cowherd_herd *herd, const struct catalogue_place *place, struct cowherd_error *err) must_check;
+/* Takes a place away, whole or unfinished, with the choices of engines for its store, and its row. */
+int place_undo(const struct places_lock *lock, const struct catalogue_place *place, struct cowherd_error *err) must_check;
+/* Undoes all unfinished places; *ret_count: how many. */
+int places_settle(const struct places_lock *lock, size_t *ret_count, struct cowherd_error *err) must_check;
+/* The same, for a sweep: where a setup is under way, that is counted as busy. */
+int places_sweep(struct cowherd_herd *herd, struct recovery *recovery, struct cowherd_error *err) must_check;
+
 /* ---- identity.c ---- */
 
 /* Chooses the identity of a clone whose id is known; deterministic where it must be unique (MAC), random elsewhere. */

@@ -41,6 +41,10 @@ static int attach_place(struct cowherd_herd *herd, struct place *place, struct c
                 return -1;
         if (got > 0)
                 return fail(err, COWHERD_CONFIG, "place '%s' is not in the catalogue of '%s' any more", place->name, herd->root);
+        if (place_is_unfinished(&made)) {
+                (void)fail(err, COWHERD_BUSY, "the pool of store '%s' is half made or half removed", made.store);
+                return fail_hint(err, "a setup or teardown is under way; if it was interrupted, run cleanup");
+        }
         if (store_find(made.store, &driver, err) < 0)
                 return -1;
         const struct store_setup setup = {.root = herd->root, .herd_uuid = catalogue_uuid(herd->catalogue), .size_bytes = made.size_bytes};

@@ -272,13 +272,15 @@ int herd_sweep(struct cowherd_herd *herd, struct recovery *recovery, struct cowh
 {
         struct strv places owned_by(strv_free) = {0};
 
+        if (places_sweep(herd, recovery, err) < 0)
+                count_failure(recovery, err);
         if (catalogue_list_places(herd->catalogue, &places, err) < 0)
                 return -1;
         if (sweep_place(herd, "", "overlay", recovery, err) < 0)
                 return fail_while(err, "sweeping '%s'", herd->root);
         for (size_t i = 0; i < places.count; i++) {
                 struct catalogue_place place owned_by(catalogue_place_free) = {0};
-                if (catalogue_get_place(herd->catalogue, places.items[i], &place, err) != 0)
+                if (catalogue_get_place(herd->catalogue, places.items[i], &place, err) != 0 || place_is_unfinished(&place))
                         continue;
                 if (!str_equal(place.store, "lxd_pool") && sweep_place(herd, place.name, place.store, recovery, err) < 0)
                         count_failure(recovery, err);

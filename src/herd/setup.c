@@ -15,6 +15,7 @@
 
 struct setting_up {
         struct call *call;
+        struct places_lock lock;
         const struct store_driver *driver;
         struct store_setup setup;
         struct store_made made;
@@ -26,41 +27,38 @@ static void setting_up_free(struct setting_up *setting)
 {
         free(setting->made.folder);
         free(setting->made.source);
+        places_unlock(&setting->lock);
 }
 define_owned(struct setting_up, setting_up_free)
-
-static int write_place(struct setting_up *setting, bool made, struct cowherd_error *err)
-{
-        const struct catalogue_place place = {
-                .name = (char *)(uintptr_t)setting->driver->name,
-                .store = (char *)(uintptr_t)setting->driver->name,
-                .folder = setting->made.folder,
-                .source = made ? setting->made.source : (char *)(uintptr_t)setting->setup.pool,
-                .size_bytes = made ? setting->made.size_bytes : setting->setup.size_bytes,
-                .ours = made ? setting->made.ours : true,
-        };
-
-        return catalogue_put_place(setting->call->herd->catalogue, &place, err);
-}
 
 /* A place that was there before this setup is not taken away because a repetition failed. */
 static int make_place(void *operation, size_t item, struct cowherd_error *err)
 {
         struct setting_up *setting = operation;
-        struct catalogue *catalogue = setting->call->herd->catalogue;
+        struct cowherd_herd *herd = setting->call->herd;
         struct catalogue_place before owned_by(catalogue_place_free) = {0};
+        struct catalogue_place place = {
+                .name = (char *)(uintptr_t)setting->driver->name,
+                .store = (char *)(uintptr_t)setting->driver->name,
+                .source = (char *)(uintptr_t)setting->setup.pool,
+                .size_bytes = setting->setup.size_bytes,
+        };
         struct cowherd_error ignored;
 
         (void)item;
-        int got = catalogue_get_place(catalogue, setting->driver->name, &before, err);
-        if (got < 0 || (got > 0 && write_place(setting, false, err) < 0))
+        int got = catalogue_get_place(herd->catalogue, place.name, &before, err);
+        if (got < 0 || (got > 0 && place_write_unfinished(herd, &place, err) < 0))
                 return -1;
         if (setting->driver->setup(&setting->setup, &setting->made, err) < 0) {
-                if (got > 0)
-                        ignore_result(catalogue_drop_place(catalogue, setting->driver->name, &ignored));
+                if (got > 0 && catalogue_get_place(herd->catalogue, place.name, &before, &ignored) == 0)
+                        ignore_result(place_undo(&setting->lock, &before, &ignored));
                 return -1;
         }
-        return write_place(setting, true, err);
+        place.folder = setting->made.folder;
+        place.source = setting->made.source;
+        place.size_bytes = setting->made.size_bytes;
+        place.ours = setting->made.ours;
+        return catalogue_put_place(herd->catalogue, &place, err);
 }
 
 /* The store is asked whether it works now, in its place, before it is made the engine's choice. */
@@ -132,10 +130,21 @@ static void make_plan(struct setting_up *setting)
                  cowherd_target_name(setting->call->request->target));
 }
 
+/* One setup at a time; what an interrupted one left is out of the way before this one begins. */
+static int begin(struct setting_up *setting, struct cowherd_error *err)
+{
+        size_t settled = 0;
+
+        if (places_lock(&setting->lock, true, err) < 0)
+                return -1;
+        setting->setup.lock = setting->lock.fd;
+        return places_settle(&setting->lock, &settled, err);
+}
+
 int verb_setup(struct call *call, struct cowherd_error *err)
 {
         const struct request *request = call->request;
-        struct setting_up setting owned_by(setting_up_free) = {.call = call};
+        struct setting_up setting owned_by(setting_up_free) = {.call = call, .lock = {.herd = call->herd, .fd = -1}};
         struct outcome outcome = {0};
         bool dry = request_flag(request, KEY_DRY_RUN);
 
@@ -149,7 +158,8 @@ int verb_setup(struct call *call, struct cowherd_error *err)
                                              .herd_uuid = call->herd->catalogue == NULL ? "" : catalogue_uuid(call->herd->catalogue),
                                              .pool = request_text(request, KEY_POOL),
                                              .size_bytes = request_number(request, KEY_SIZE)};
-        if (find_driver(&setting, err) < 0 || needs_place(&setting, &setting.makes_place, err) < 0)
+        if ((!dry && begin(&setting, err) < 0) || find_driver(&setting, err) < 0 ||
+            needs_place(&setting, &setting.makes_place, err) < 0)
                 return -1;
         make_plan(&setting);
         if (dry) {
@@ -169,27 +179,46 @@ int verb_setup(struct call *call, struct cowherd_error *err)
 
 /* ---- teardown ---- */
 
-/* Undoes the place that setup made for an engine's store; 75 while anything lies in it. */
-static int remove_place(struct cowherd_herd *herd, const char *name, struct cowherd_error *err)
+/* Undoes a place that setup made; 75 while anything lies in it. */
+static int remove_place(const struct places_lock *lock, const struct catalogue_place *place, struct cowherd_error *err)
 {
-        struct catalogue_place place owned_by(catalogue_place_free) = {0};
-        const struct store_driver *driver = NULL;
+        struct cowherd_herd *herd = lock->herd;
+        const char *name = place->name;
+        struct cowherd_error ignored;
         bool used = false;
-        int got = catalogue_get_place(herd->catalogue, name, &place, err);
 
-        if (got != 0)
-                return got < 0 ? -1 : 0;
         if (catalogue_place_in_use(herd->catalogue, name, &used, err) < 0)
                 return -1;
         if (used) {
                 (void)fail(err, COWHERD_BUSY, "the pool of store '%s' is in use", name);
                 return fail_hint(err, "delete its clones and remove its bases first");
         }
-        const struct store_setup setup = {.root = herd->root, .herd_uuid = catalogue_uuid(herd->catalogue), .size_bytes = place.size_bytes};
-        const struct store_made made = {.folder = place.folder, .source = place.source, .ours = place.ours, .size_bytes = place.size_bytes};
-        if (store_find(place.store, &driver, err) < 0 || (driver->teardown != NULL && driver->teardown(&setup, &made, err) < 0))
+        if (place->ours && place_write_unfinished(herd, place, err) < 0)
                 return -1;
-        return catalogue_drop_place(herd->catalogue, name, err);
+        if (place_undo(lock, place, err) == 0)
+                return 0;
+        ignore_result(catalogue_put_place(herd->catalogue, place, &ignored)); /* it is what it was */
+        return -1;
+}
+
+/* Undoes the places of all stores that keep what an engine runs. */
+static int remove_places(struct cowherd_herd *herd, enum cowherd_target target, struct cowherd_error *err)
+{
+        struct places_lock lock owned_by(places_unlock) = {.herd = herd, .fd = -1};
+        struct strv names owned_by(strv_free) = {0};
+
+        if (places_lock(&lock, true, err) < 0 || catalogue_list_places(herd->catalogue, &names, err) < 0)
+                return -1;
+        for (size_t i = 0; i < names.count; i++) {
+                struct catalogue_place place owned_by(catalogue_place_free) = {0};
+                const struct store_driver *driver = NULL;
+                int got = catalogue_get_place(herd->catalogue, names.items[i], &place, err);
+                if (got < 0 || (got == 0 && store_find(place.store, &driver, err) < 0))
+                        return -1;
+                if (got == 0 && (driver->kinds & (unsigned)kind_of_target(target)) != 0 && remove_place(&lock, &place, err) < 0)
+                        return -1;
+        }
+        return 0;
 }
 
 /* An engine with bases or clones is in use. */
@@ -209,7 +238,8 @@ static int expect_empty(struct cowherd_herd *herd, enum cowherd_target target, s
 /* Takes the whole herd away where nothing is left in it: only what cowherd made there, and the folder if that empties it. */
 static int remove_empty_herd(struct cowherd_herd *herd, struct cowherd_error *err)
 {
-        static const char *const ours[] = {"catalogue.db", "catalogue.db-wal", "catalogue.db-shm", "catalogue.db.new", "locks", "tmp"};
+        /* The catalogue goes last: until then, what a kill leaves is still a herd. */
+        static const char *const ours[] = {"locks", "tmp", "catalogue.db.new", "catalogue.db", "catalogue.db-wal", "catalogue.db-shm"};
         static const char *const folders[] = {"bases", "clones", "pools"};
         struct strv places owned_by(strv_free) = {0};
         struct catalogue_rows unfinished owned_by(catalogue_rows_free) = {0};
@@ -224,13 +254,26 @@ static int remove_empty_herd(struct cowherd_herd *herd, struct cowherd_error *er
         herd->catalogue = NULL;
         close_at(&herd->locks);
         herd->locks = -1;
+        for (size_t i = 0; i < array_length(folders); i++)
+                (void)unlinkat(herd->fd, folders[i], AT_REMOVEDIR); /* not empty: not ours to empty */
         for (size_t i = 0; i < array_length(ours); i++)
                 if (file_remove_tree(herd->fd, ours[i], err) < 0)
                         return -1;
-        for (size_t i = 0; i < array_length(folders); i++)
-                (void)unlinkat(herd->fd, folders[i], AT_REMOVEDIR); /* not empty: not ours to empty */
         close_at(&herd->fd);
         herd->fd = -1;
+        (void)rmdir(herd->root);
+        return 0;
+}
+
+/* Where there is no catalogue (any more): what a kill in the making or removing of one has left, and the folder if empty. */
+static int remove_remains(struct cowherd_herd *herd, struct cowherd_error *err)
+{
+        bool found = false;
+
+        if (herd->fd < 0)
+                return 0;
+        if (catalogue_sweep(herd->fd, herd->root, &found, err) < 0)
+                return -1;
         (void)rmdir(herd->root);
         return 0;
 }
@@ -246,6 +289,8 @@ int verb_teardown(struct call *call, struct cowherd_error *err)
                 return -1;
         answer_text(call->answer, "engine", cowherd_target_name(target));
         if (got > 0) {
+                if (!request_flag(call->request, KEY_DRY_RUN) && remove_remains(herd, err) < 0)
+                        return -1;
                 answer_done(call->answer, "%s was not set up: nothing to undo", cowherd_target_name(target));
                 return 0;
         }
@@ -258,7 +303,7 @@ int verb_teardown(struct call *call, struct cowherd_error *err)
                             store ? store : "");
                 return 0;
         }
-        if (store != NULL && remove_place(herd, store, err) < 0)
+        if (remove_places(herd, target, err) < 0)
                 return -1;
         if (catalogue_set_setting(herd->catalogue, key, NULL, err) < 0 || remove_empty_herd(herd, err) < 0)
                 return -1;

@@ -134,6 +134,17 @@ static int start_once(struct importing *it, struct cowherd_error *err)
         return 0;
 }
 
+/* "Debian" of one image is "debian" of another. */
+static char *lower_case(const char *text)
+{
+        char *copy = x_strdup(text);
+
+        for (char *at = copy; at != NULL && *at != '\0'; at++)
+                if (*at >= 'A' && *at <= 'Z')
+                        *at = (char)(*at - 'A' + 'a');
+        return copy;
+}
+
 /* What LXD knows of the image, from the instance's copy of its properties. */
 static int describe(const struct importing *it, struct store_imported *ret, struct cowherd_error *err)
 {
@@ -146,7 +157,7 @@ static int describe(const struct importing *it, struct store_imported *ret, stru
                                      it->base->name);
         const json_t *config = json_object_get(instance, "config");
         *ret = (struct store_imported){
-                .distro = x_strdup(lxd_text(config, "image.os")),
+                .distro = lower_case(lxd_text(config, "image.os")),
                 .release = x_strdup(lxd_text(config, "image.release")),
                 .description = x_strdup(lxd_text(config, "image.description")),
                 .fingerprint = x_strdup(lxd_text(config, "volatile.base_image")),

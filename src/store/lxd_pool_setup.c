@@ -158,24 +158,31 @@ int lxd_pool_setup(const struct store_setup *setup, struct store_made *ret, stru
         return make_own(client, setup, pools, profiles, ret, err);
 }
 
+/* Deletes all of a list that bear our mark. */
+static int delete_ours(struct lxd_client *client, const char *what, const char *herd_uuid, struct cowherd_error *err)
+{
+        owned_str char *path = x_asprintf("/1.0/%s?recursion=1", what);
+        owned_json json_t *list = NULL;
+
+        if (lxd_get(client, path, &list, err) < 0)
+                return -1;
+        for (size_t i = 0; i < json_array_size(list); i++) {
+                const json_t *thing = json_array_get(list, i);
+                if (lxd_pool_is_ours(thing, herd_uuid) &&
+                    delete_named(client, what, lxd_text(thing, "name"), err) < 0)
+                        return -1;
+        }
+        return 0;
+}
+
+/* By our mark, and not by the name that setup has kept: it may have been killed before it could. */
 int lxd_pool_teardown(const struct store_setup *setup, const struct store_made *made, struct cowherd_error *err)
 {
-        owned_json json_t *profiles = NULL, *pool = NULL;
         struct lxd_client *client = NULL;
 
         if (!made->ours)
                 return 0;
-        if (lxd_client_get(&client, err) < 0 || lxd_get(client, "/1.0/profiles?recursion=1", &profiles, err) < 0)
+        if (lxd_client_get(&client, err) < 0 || delete_ours(client, "profiles", setup->herd_uuid, err) < 0)
                 return -1;
-        for (size_t i = 0; i < json_array_size(profiles); i++) {
-                const json_t *profile = json_array_get(profiles, i);
-                if (lxd_pool_is_ours(profile, setup->herd_uuid) &&
-                    delete_named(client, "profiles", lxd_text(profile, "name"), err) < 0)
-                        return -1;
-        }
-        owned_str char *path = lxd_pool_path("storage-pools", made->source);
-        int rc = lxd_get(client, path, &pool, err);
-        if (rc != 0)
-                return rc < 0 ? -1 : 0;
-        return lxd_pool_is_ours(pool, setup->herd_uuid) ? delete_named(client, "storage-pools", made->source, err) : 0;
+        return delete_ours(client, "storage-pools", setup->herd_uuid, err);
 }

@@ -91,6 +91,7 @@ struct store_setup {
         const char *pool;       /* zfs: the pool or dataset to work under; lxd_pool: the LXD pool's name; NULL: ours to choose */
         const char *pool_driver; /* lxd_pool: "btrfs", "zfs", "lvm", "dir"; else NULL */
         uint64_t size_bytes;    /* of a pool to be made, 0: the default */
+        int lock;               /* what the tools started for it inherit, so that they keep it should we be killed; 0: none */
 };
 /* Where the place is that setup made or found. Texts are the caller's. */
 struct store_made {
@@ -111,7 +112,10 @@ struct store_driver {
         int (*setup)(const struct store_setup *setup, struct store_made *ret, struct cowherd_error *err) must_check;
         /* Makes a place usable that setup made before (mounts it after a reboot); a few microseconds where it is. May be NULL. */
         int (*attach)(const struct store_setup *setup, const struct store_made *made, struct cowherd_error *err) must_check;
-        /* Undoes setup; the place holds nothing any more. May be NULL. */
+        /*
+         * Undoes setup; the place holds nothing any more. With made->source NULL, setup or teardown was killed: what may
+         * be there is found by what setup was asked for (or its source, in setup->pool), and by the herd's marks. May be NULL.
+         */
         int (*teardown)(const struct store_setup *setup, const struct store_made *made, struct cowherd_error *err) must_check;
 
         /* Whether this store works in this place, now, for this user. Leaves nothing behind. Fails only on our own faults. */

@@ -87,17 +87,24 @@ class Herd:
 
     # ---- what there is ----
 
-    def rows(self):
-        """All rows of the catalogue: id, phase, role, store, place, name, base."""
+    def query(self, text):
+        """Rows of the catalogue's file, read beside cowherd."""
         path = self.root / "catalogue.db"
         if not path.exists():
             return []
-        with sqlite3.connect(f"file:{path}?mode=ro", uri=True, timeout=10) as database:
-            rows = database.execute("SELECT id, phase, role, store, place, name, base_id FROM object ORDER BY id").fetchall()
-            self.intents = database.execute("SELECT count(*) FROM intent").fetchone()[0]
-        database.close()
+        database = sqlite3.connect(f"file:{path}?mode=ro", uri=True, timeout=10)
+        try:
+            return database.execute(text).fetchall()
+        finally:
+            database.close()
+
+    def rows(self):
+        """All rows of the catalogue: id, phase, role, store, place, name, base."""
         names = ("id", "phase", "role", "store", "place", "name", "base")
-        return [dict(zip(names, row)) for row in rows]
+        return [dict(zip(names, row)) for row in self.query("SELECT id, phase, role, store, place, name, base_id FROM object ORDER BY id")]
+
+    def setting(self, key):
+        return self.query(f"SELECT value FROM setting WHERE key = '{key}'")[0][0]
 
     def places(self):
         """Folders in which objects of this herd lie, by the name of their place."""
@@ -144,8 +151,8 @@ class Herd:
         rows = self.rows()
         if any(row["phase"] != 1 for row in rows):
             raise Broken(f"unfinished rows after cleanup: {[row for row in rows if row['phase'] != 1]}")
-        if rows and self.intents:
-            raise Broken(f"{self.intents} intents after cleanup")
+        if self.query("SELECT * FROM intent"):
+            raise Broken(f"intents after cleanup: {self.query('SELECT * FROM intent')}")
         self.check_root({str(row["id"]) for row in rows})
         for name, folder in self.places().items():
             for role, below in ((BASE, "bases"), (CLONE, "clones")):
