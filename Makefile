@@ -31,7 +31,7 @@ install: all
 	@meson install -C $(BUILD)
 
 clean:
-	rm -rf $(BUILD) build-asan build-clang
+	rm -rf $(BUILD) build-asan build-clang build-fuzz
 
 help:
 	@echo 'make             build everything into $(BUILD)/, the program as $(BUILD)/cowherd'
