@@ -196,15 +196,6 @@ static int pool_rename(const struct store_place *place, const struct store_objec
         return set_tag(client, name, name, "", err);
 }
 
-static int pool_can_clone(const struct store_place *place, const struct store_object *base, struct cowherd_error *err)
-{
-        struct store_probe probe;
-
-        if (lxd_pool_probe(place, base->kind, &probe, err) < 0)
-                return -1;
-        return probe.usable ? 0 : fail(err, COWHERD_UNAVAILABLE, "%s", probe.reason);
-}
-
 /* The module's two ways in; all else in it is hidden. */
 extern const struct store_driver cowherd_store_lxd_pool;
 __attribute__((visibility("default"))) const struct store_driver cowherd_store_lxd_pool = {
@@ -215,7 +206,6 @@ __attribute__((visibility("default"))) const struct store_driver cowherd_store_l
         .setup = lxd_pool_setup,
         .teardown = lxd_pool_teardown,
         .probe = lxd_pool_probe,
-        .can_clone = pool_can_clone,
         .import_base = lxd_pool_import,
         .seal_base = lxd_pool_seal,
         .check_base = lxd_pool_check,

@@ -168,8 +168,7 @@ static int delete_ours(struct lxd_client *client, const char *what, const char *
                 return -1;
         for (size_t i = 0; i < json_array_size(list); i++) {
                 const json_t *thing = json_array_get(list, i);
-                if (lxd_pool_is_ours(thing, herd_uuid) &&
-                    delete_named(client, what, lxd_text(thing, "name"), err) < 0)
+                if (lxd_pool_is_ours(thing, herd_uuid) && delete_named(client, what, lxd_text(thing, "name"), err) < 0)
                         return -1;
         }
         return 0;

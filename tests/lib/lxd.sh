@@ -54,13 +54,18 @@ lxd_mounts() {
         awk -v under="$1/" 'index($5, under) == 1 { print $5 }' /proc/self/mountinfo | sort -r
 }
 
+lxd_runs() {
+        [ -f "$1/lxd.pid" ] && [ "$(cat "/proc/$(cat "$1/lxd.pid")/comm" 2>/dev/null)" = lxd ]
+}
+
 lxd_stop() {
         if [ -S "$1/lxd/unix.socket" ]; then
                 LXD_DIR=$1/lxd lxd shutdown --timeout 30 >/dev/null 2>&1
         fi
-        if [ -f "$1/lxd.pid" ] && [ "$(cat "/proc/$(cat "$1/lxd.pid")/comm" 2>/dev/null)" = lxd ]; then
+        # Only a daemon that does not go by itself is told to by a signal: it would leave containers and mounts.
+        if lxd_runs "$1" && ! timeout 20 tail --pid="$(cat "$1/lxd.pid")" -f /dev/null; then
                 kill "$(cat "$1/lxd.pid")" 2>/dev/null
-                tail --pid="$(cat "$1/lxd.pid")" -f /dev/null
+                timeout 20 tail --pid="$(cat "$1/lxd.pid")" -f /dev/null
         fi
         lxd_mounts "$1/lxd" | while read -r mounted; do
                 umount "$mounted" 2>/dev/null || umount -l "$mounted"

@@ -54,7 +54,9 @@ teardown() {
         local name
         [ -z "${BATS_TEST_COMPLETED:-}" ] || return 0
         for name in $(lxc list -c n -f csv); do
-                [ "$name" = "$BASE" ] || lxc delete -f "$name"
+                [ "$name" != "$BASE" ] || continue
+                lxc config set "$name" security.protection.delete=false
+                lxc delete -f "$name"
         done
         for name in $(lxc image list -f json | jq -r '.[].fingerprint'); do
                 lxc image delete "$name"
@@ -294,7 +296,7 @@ names() {
         expect 0 states $words
         [ "$(echo "$output" | grep -c stopped)" -eq 16 ]
         for i in $(seq 16); do
-                expect 0 destroy clone $((99 + i)) many-$i
+                expect 0 destroy clone $((99 + i)) many-"$i"
         done
         [ "$(names)" = "$BASE " ]
 }
