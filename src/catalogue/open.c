@@ -135,7 +135,10 @@ static int set_up(struct catalogue *catalogue, struct cowherd_error *err)
         return catalogue->uuid == NULL ? fail_not_ours(catalogue, "it has no UUID", err) : 0;
 }
 
-/* Why the file cannot be opened for reading and writing; SQLite does not tell. 1 where there is none. */
+/*
+ * Why the file cannot be opened for reading and writing; SQLite does not tell. 1 where there is none, and where there
+ * was none: SQLite, not finding it, tries once more to open it for reading, and by then another process may have made it.
+ */
 static int explain(int folder, const struct catalogue *catalogue, struct cowherd_error *err)
 {
         struct stat it;
@@ -143,6 +146,8 @@ static int explain(int folder, const struct catalogue *catalogue, struct cowherd
         if (faccessat(folder, CATALOGUE_FILE, R_OK | W_OK, AT_EACCESS) == 0) {
                 if (fstatat(folder, CATALOGUE_FILE, &it, 0) == 0 && !S_ISREG(it.st_mode))
                         return fail_not_ours(catalogue, "it is no regular file", err);
+                if (sqlite3_errcode(catalogue->db) == SQLITE_OK || sqlite3_system_errno(catalogue->db) == ENOENT)
+                        return 1;
                 return catalogue_fail(catalogue, err);
         }
         return errno == ENOENT ? 1 : fail_errno(err, "cannot open the catalogue '%s'", catalogue->path);
@@ -181,6 +186,8 @@ int catalogue_open(int folder, const char *folder_path, bool create, struct cata
                 got = create_file(folder, catalogue->path, err);
                 if (got == 0)
                         got = open_existing(folder, catalogue, err);
+                if (got > 0)
+                        got = fail(err, COWHERD_BUSY, "the catalogue '%s' was taken away while it was opened", catalogue->path);
         }
         if (got != 0) {
                 catalogue_close(catalogue);
