@@ -40,7 +40,9 @@ make_rootfs() {
 teardown_file() {
         # shellcheck source=tests/lib/lxd.sh
         . "$BATS_TEST_DIRNAME/../lib/lxd.sh"
-        [ -z "${SERVER_PID:-}" ] || kill "$SERVER_PID" 2>/dev/null || true
+        for pid in "$PLACE"/*.pid; do # servers of tests that failed; the daemon is stopped in its own way
+                [ "$pid" = "$PLACE/lxd.pid" ] || [ ! -f "$pid" ] || kill "$(cat "$pid")" 2>/dev/null || true
+        done
         lxd_stop "$PLACE"
         rm -rf --one-file-system "$PLACE"
 }
@@ -387,6 +389,7 @@ os.rename(port + ".new", port)
 server.serve_forever()
 PYTHON
         SERVER_PID=$!
+        echo $SERVER_PID >"$PLACE/server.pid"
         timeout 20 sh -c "until [ -s '$PLACE/port' ]; do sleep 0.1; done"
         printf 'default-remote: local\nremotes:\n  loop:\n    addr: https://127.0.0.1:%s\n    protocol: simplestreams\n    public: true\n' \
                 "$(cat "$PLACE/port")" >"$LXD_CONF/config.yml"
@@ -403,6 +406,7 @@ PYTHON
         says "image 'loop:nosuch' of server 'https://127.0.0.1:"
         kill "$SERVER_PID"
         wait "$SERVER_PID" || true
+        rm "$PLACE/server.pid"
         printf 'remotes:\n  dead:\n    addr: https://127.0.0.1:9\n    protocol: simplestreams\n' >"$LXD_CONF/config.yml"
         expect 69 import 42 remote dead:debian/test # (of the other one, LXD remembers what it has)
         says 'hint: LXD'
@@ -423,6 +427,7 @@ os.rename(sys.argv[1] + ".new", sys.argv[1])
 time.sleep(60)
 PYTHON
         silent=$!
+        echo $silent >"$PLACE/silent.pid"
         timeout 20 sh -c "until [ -s '$PLACE/silent' ]; do sleep 0.1; done"
         printf 'remotes:\n  hole:\n    addr: http://127.0.0.1:%s\n    protocol: simplestreams\n' "$(cat "$PLACE/silent")" >"$LXD_CONF/config.yml"
         began=$(now_ms)
@@ -430,6 +435,7 @@ PYTHON
         [ $(($(now_ms) - began)) -lt 25000 ]
         says 'did not answer within 15 s'
         kill "$silent"
+        rm "$PLACE/silent.pid"
         printf 'remotes: [\n' >"$LXD_CONF/config.yml"
         expect 78 import 43 remote hole:any
         rm "$LXD_CONF/config.yml"
