@@ -100,12 +100,12 @@ int lxd_image_find(struct lxd_client *client, const char *name, struct lxd_image
 
 static int fingerprint_of(const char *metadata, const char *rootfs, char *buffer, struct cowherd_error *err)
 {
-        struct sha256 sum;
+        struct sha256_ctx sum;
 
-        sha256_begin(&sum);
+        sha256_init(&sum);
         if (sha256_add_file(&sum, metadata, err) < 0 || (rootfs != NULL && sha256_add_file(&sum, rootfs, err) < 0))
                 return -1;
-        (void)sha256_end(&sum, buffer);
+        (void)sha256_text(&sum, buffer);
         return 0;
 }
 

@@ -1,22 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* SHA-256 (FIPS 180-4), by which LXD names its images. */
+/* SHA-256 by nettle, by which LXD names its images. */
 #pragma once
 
 #include "base/error.h"
 
-#include <stddef.h>
-#include <stdint.h>
+#include <nettle/sha2.h>
 
-#define SHA256_TEXT_BYTES 65
+#define SHA256_TEXT_BYTES (2 * SHA256_DIGEST_SIZE + 1)
 
-struct sha256 {
-        uint32_t state[8];
-        uint64_t total_bytes;
-        uint8_t block[64];
-};
-void sha256_begin(struct sha256 *it);
-void sha256_add(struct sha256 *it, const void *bytes, size_t count);
+/* Adds a whole file to a sum that sha256_init began. */
+int sha256_add_file(struct sha256_ctx *sum, const char *path, struct cowherd_error *err) must_check;
 /* The sum as lower-case hex, into buffer of SHA256_TEXT_BYTES. Returns buffer. */
-const char *sha256_end(struct sha256 *it, char *buffer);
-/* Adds a whole file. */
-int sha256_add_file(struct sha256 *it, const char *path, struct cowherd_error *err) must_check;
+const char *sha256_text(struct sha256_ctx *sum, char *buffer);
