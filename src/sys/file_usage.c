@@ -44,7 +44,7 @@ static int visit_entry(struct visitor *visitor, struct walk *walk, const struct 
                 return errno == ENOENT ? 0 : fail_errno(err, "cannot look at '%s'", entry->name);
         if (!S_ISDIR(found.st_mode))
                 return visit_once(visitor, entry->folder, entry->name, &found, err);
-        owned_fd int fd = openat2_entry(entry->folder, entry->name, O_RDONLY | O_DIRECTORY);
+        owned_fd int fd = openat2_look(entry->folder, entry->name, O_RDONLY | O_DIRECTORY);
         if (fd < 0)
                 return errno == ENOENT || errno == EXDEV ? 0
                                                          : fail_errno(err, "cannot open the folder '%s'", entry->name);
@@ -76,7 +76,10 @@ static int visit_tree(struct visitor *visitor, int at, const char *path, struct 
                 return -1;
         if (!S_ISDIR(found.st_mode))
                 return 0;
-        int fd = openat(at, path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+        const int flags = O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC;
+        int fd = openat(at, path, flags | O_NOATIME);
+        if (fd < 0 && errno == EPERM)
+                fd = openat(at, path, flags);
         if (fd < 0)
                 return fail_errno(err, "cannot open the folder '%s'", path);
         if (walk_enter(&walk, fd, err) < 0 || visit_all(visitor, &walk, err) < 0)
