@@ -126,6 +126,9 @@ int catalogue_forget(struct catalogue *catalogue, const uint64_t *ids, size_t co
  * something does, takes its name (1: its bytes wait).
  */
 int catalogue_remove_base(struct catalogue *catalogue, uint64_t id, struct cowherd_error *err) must_check;
+/* Writes down that something is being done to a READY row that its engine must hear of as well; and that it is done. */
+int catalogue_begin(struct catalogue *catalogue, uint64_t id, const char *operation, struct cowherd_error *err) must_check;
+int catalogue_end(struct catalogue *catalogue, uint64_t id, struct cowherd_error *err) must_check;
 /* Gives a READY row another name; taken is 73, and reserved names likewise. */
 int catalogue_rename(struct catalogue *catalogue, uint64_t id, const char *name, struct cowherd_error *err) must_check;
 
@@ -137,7 +140,7 @@ int catalogue_get(struct catalogue *catalogue, uint64_t id, struct catalogue_row
 /* READY rows of a role, by target (or COWHERD_ANY) and pattern (NULL: all), ordered by target and name; append to *ret. Removed bases are left out. */
 int catalogue_list(struct catalogue *catalogue, enum cowherd_target target, enum catalogue_role role, const char *pattern,
                    struct catalogue_rows *ret, struct cowherd_error *err) must_check;
-/* Rows in phase CREATING or DELETING, of all targets, appended to *ret. */
+/* Rows with an intent, of all targets, appended to *ret: CREATING, DELETING, or READY and being renamed. */
 int catalogue_unfinished(struct catalogue *catalogue, struct catalogue_rows *ret, struct cowherd_error *err) must_check;
 /* READY clones whose expires_ms has passed. */
 int catalogue_expired(struct catalogue *catalogue, uint64_t now_ms, struct catalogue_rows *ret, struct cowherd_error *err) must_check;

@@ -34,3 +34,13 @@ int catalogue_rename(struct catalogue *catalogue, uint64_t id, const char *name,
         }
         return sqlite3_changes(catalogue->db) > 0 ? 0 : explain(catalogue, id, err);
 }
+
+int catalogue_begin(struct catalogue *catalogue, uint64_t id, const char *operation, struct cowherd_error *err)
+{
+        return intent_begin(catalogue, id, operation, err);
+}
+
+int catalogue_end(struct catalogue *catalogue, uint64_t id, struct cowherd_error *err)
+{
+        return statement_run_id(catalogue, INTENT_END, id, NULL, err);
+}

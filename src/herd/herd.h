@@ -150,6 +150,11 @@ int places_settle(const struct places_lock *lock, size_t *ret_count, struct cowh
 /* The same, for a sweep: where a setup is under way, that is counted as busy. */
 int places_sweep(struct cowherd_herd *herd, struct recovery *recovery, struct cowherd_error *err) must_check;
 
+/* ---- rename.c ---- */
+
+/* Has the engine's name of an object, whose lock the caller holds, follow the catalogue's; ends the intent. */
+int herd_finish_rename(struct cowherd_herd *herd, uint64_t id, struct cowherd_error *err) must_check;
+
 /* ---- identity.c ---- */
 
 /* Chooses the identity of a clone whose id is known; deterministic where it must be unique (MAC), random elsewhere. */

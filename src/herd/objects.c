@@ -223,7 +223,7 @@ static int states_of_engine(struct cowherd_herd *herd, enum cowherd_target targe
                 if (place == NULL)
                         continue;
                 which[used] = i;
-                asked[used] = (struct engine_instance){.id = rows[i].id, .name = rows[i].name, .folder = place->fd,
+                asked[used] = (struct engine_instance){.id = rows[i].id, .name = rows[i].name, .herd_uuid = catalogue_uuid(herd->catalogue), .folder = place->fd,
                                                        .path = store_object_path(&object, paths[used])};
                 used++;
         }

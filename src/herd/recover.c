@@ -2,7 +2,7 @@
 /*
  * After kill -9: whole or nothing. An object whose row is CREATING or DELETING while its lock is free was left by a killed
  * command, and is taken away by whoever comes next: a half-made clone cannot be finished (its caller is gone and was
- * never told), a half-deleted one is finished. `cleanup` sweeps besides: bytes that no row knows (a power cut may lose a
+ * never told), a half-deleted one is finished. What an engine has not heard of yet (a rename) is told it. `cleanup` sweeps besides: bytes that no row knows (a power cut may lose a
  * row, never the other way round), staging folders, lock files of nobody.
  */
 #include "herd/herd.h"
@@ -90,8 +90,13 @@ static int recover_row(struct cowherd_herd *herd, const struct catalogue_row *ro
                 ownership_remove(&owned);
                 return 0;
         }
-        if (now.phase == CATALOGUE_READY)
+        if (now.phase == CATALOGUE_READY) {
+                if (herd_finish_rename(herd, now.id, err) < 0)
+                        count_failure(recovery, err);
+                else
+                        recovery->finished++;
                 return 0;
+        }
         if (herd_settle_unfinished(herd, &now, err) < 0) {
                 count_failure(recovery, err);
                 return 0;

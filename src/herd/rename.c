@@ -1,21 +1,60 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * rename: names live in the catalogue, so it is one row. Only LXD knows its instances by name as well: there the row is
- * renamed first and the instance after it, because the driver finds an instance by its tags too and can do it again.
+ * renamed first and the instance after it, within an intent. Whoever is killed in between leaves an instance under its old
+ * name, which is found by its tags; recovery has it follow the row.
  */
 #include "herd/herd.h"
 
-static int rename_in_engine(struct cowherd_herd *herd, const struct catalogue_row *row, const char *name, struct cowherd_error *err)
+/* Opens the renamed object, and says whether its engine knows it by name. */
+static int open_named(struct cowherd_herd *herd, uint64_t id, struct thing *thing, bool *ret_known, struct cowherd_error *err)
+{
+        if (catalogue_get(herd->catalogue, id, &thing->row, err) != 0 || thing_open(herd, false, thing, err) < 0)
+                return -1;
+        *ret_known = thing->driver->rename != NULL && thing->row.role == CATALOGUE_CLONE;
+        return 0;
+}
+
+int herd_finish_rename(struct cowherd_herd *herd, uint64_t id, struct cowherd_error *err)
 {
         struct thing thing owned_by(thing_free) = {.place.fd = -1};
+        bool known = false;
 
-        if (catalogue_get(herd->catalogue, row->id, &thing.row, err) != 0 || thing_open(herd, false, &thing, err) < 0)
+        if (open_named(herd, id, &thing, &known, err) < 0)
                 return -1;
-        if (thing.driver->rename == NULL || row->role == CATALOGUE_BASE)
-                return 0;
-        x_replace(&thing.row.name, row->name);
-        thing.object.name = thing.row.name;
-        return thing.driver->rename(&thing.place.place, &thing.object, name, err);
+        if (known && thing.driver->rename(&thing.place.place, &thing.object, thing.row.name, err) < 0 &&
+            err->code != COWHERD_NOT_FOUND) /* what its engine lost has no name to be given */
+                return -1;
+        return catalogue_end(herd->catalogue, id, err);
+}
+
+/* Both names, or none: a failure puts the row's back. */
+static int rename_both(struct cowherd_herd *herd, const struct thing *thing, const char *name, struct cowherd_error *err)
+{
+        uint64_t id = thing->row.id;
+        struct cowherd_error ignored;
+
+        if (catalogue_begin(herd->catalogue, id, "rename", err) < 0)
+                return -1;
+        if (catalogue_rename(herd->catalogue, id, name, err) < 0) {
+                ignore_result(catalogue_end(herd->catalogue, id, &ignored));
+                return -1;
+        }
+        if (thing->driver->rename(&thing->place.place, &thing->object, name, err) == 0)
+                return catalogue_end(herd->catalogue, id, err);
+        if (catalogue_rename(herd->catalogue, id, thing->row.name, &ignored) == 0)
+                ignore_result(catalogue_end(herd->catalogue, id, &ignored));
+        return -1;
+}
+
+static int rename_object(struct cowherd_herd *herd, uint64_t id, const char *name, struct cowherd_error *err)
+{
+        struct thing thing owned_by(thing_free) = {.place.fd = -1};
+        bool known = false;
+
+        if (open_named(herd, id, &thing, &known, err) < 0)
+                return -1;
+        return known ? rename_both(herd, &thing, name, err) : catalogue_rename(herd->catalogue, id, name, err);
 }
 
 int verb_rename(struct call *call, struct cowherd_error *err)
@@ -38,13 +77,8 @@ int verb_rename(struct call *call, struct cowherd_error *err)
         }
         if (herd_recover(herd, NULL, err) < 0 || herd_own(&owned, &row, err) < 0)
                 return -1;
-        if (catalogue_rename(herd->catalogue, row.id, as, err) < 0)
+        if (rename_object(herd, row.id, as, err) < 0)
                 return -1;
-        if (rename_in_engine(herd, &row, as, err) < 0) {
-                struct cowherd_error ignored;
-                ignore_result(catalogue_rename(herd->catalogue, row.id, row.name, &ignored));
-                return -1;
-        }
         answer_number(call->answer, "id", row.id);
         answer_text(call->answer, "name", as);
         answer_text(call->answer, "was", row.name);

@@ -18,7 +18,7 @@ make_sources() {
                 image_tree "$1/tree" && mkdir -p "$1/tree/sbin" && ln -sfn ../usr/bin/busybox "$1/tree/sbin/init" &&
                 tar -C "$1/tree" --numeric-owner -cf "$1/tree.tar" . && mkdir "$1/meta" &&
                 printf 'architecture: %s\ncreation_date: 1\nproperties:\n  os: debian\n  release: bookworm\n' "$(uname -m)" >"$1/meta/metadata.yaml" &&
-                tar -C "$1/meta" -cf "$1/metadata.tar" metadata.yaml
+                cp -a "$1/tree" "$1/meta/rootfs" && tar -C "$1/meta" --numeric-owner -cf "$1/lxd.tar" metadata.yaml rootfs
 }
 """
 MAKE = {
@@ -77,6 +77,9 @@ class Fixture:
     def expected(self, rows):
         """What the catalogue says that engines and filesystems hold besides what was there before."""
         uuid = self.herd.setting("herd.uuid") if rows else ""
+        for source, in self.herd.query("SELECT source FROM place WHERE store = 'lxd_pool' AND ours AND folder IS NULL"):
+            yield f"storage-pools {source}"
+            yield "profiles cowherd"
         for row in rows:
             below = "bases" if row["role"] == 0 else "clones"
             if row["store"] == "lxd_pool":

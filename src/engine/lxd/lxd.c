@@ -82,6 +82,16 @@ static int ask_each(struct lxd_client *client, const struct engine_instance *ins
         return 0;
 }
 
+/* The state of an instance that bears another name: its rename is under way, or was cut short. */
+static enum engine_state find_renamed(const struct engine_instance *wanted, const json_t *list)
+{
+        enum engine_state state = ENGINE_MISSING;
+
+        for (size_t i = 0; wanted->herd_uuid != NULL && state == ENGINE_MISSING && i < json_array_size(list); i++)
+                state = judge(wanted, json_array_get(list, i));
+        return state;
+}
+
 static int ask_all(struct lxd_client *client, const struct engine_instance *instances, size_t count,
                    enum engine_state *ret, struct cowherd_error *err)
 {
@@ -94,9 +104,20 @@ static int ask_all(struct lxd_client *client, const struct engine_instance *inst
                 if (lxd_text(instance, "name") != NULL)
                         (void)json_object_set(by_name, lxd_text(instance, "name"), instance);
         }
-        for (size_t i = 0; i < count; i++)
+        for (size_t i = 0; i < count; i++) {
                 ret[i] = judge(&instances[i], json_object_get(by_name, instances[i].name));
+                if (ret[i] == ENGINE_MISSING)
+                        ret[i] = find_renamed(&instances[i], list);
+        }
         return 0;
+}
+
+static bool has_missing(const enum engine_state *states, size_t count)
+{
+        for (size_t i = 0; i < count; i++)
+                if (states[i] == ENGINE_MISSING)
+                        return true;
+        return false;
 }
 
 static int lxd_states(const struct engine_instance *instances, size_t count, enum engine_state *ret,
@@ -106,8 +127,11 @@ static int lxd_states(const struct engine_instance *instances, size_t count, enu
 
         if (lxd_client_get(&client, err) < 0)
                 return -1;
-        return count <= ONE_BY_ONE ? ask_each(client, instances, count, ret, err)
-                                   : ask_all(client, instances, count, ret, err);
+        if (count > ONE_BY_ONE)
+                return ask_all(client, instances, count, ret, err);
+        if (ask_each(client, instances, count, ret, err) < 0)
+                return -1;
+        return has_missing(ret, count) ? ask_all(client, instances, count, ret, err) : 0;
 }
 
 extern const struct engine_driver cowherd_engine_lxd;
