@@ -219,7 +219,7 @@ static int answer_base(struct registering *registering)
 {
         const struct catalogue_row *row = &registering->base.row;
         struct cowherd_answer *answer = registering->call->answer;
-        owned_str char *path = thing_path(&registering->base.place, row), *neutralised = NULL;
+        owned_str char *path = thing_path(&registering->base.place, row);
         struct str removed owned_by(str_free) = {0};
 
         fields_of_base(answer, row);

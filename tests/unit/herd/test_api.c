@@ -52,7 +52,7 @@ static int setup(void **state)
 }
 
 /* Says one command; `code` is what it must end with. The answer is the caller's. */
-static struct cowherd_answer *say(struct fixture *fixture, int code, const char *format, ...)
+__attribute__((format(printf, 3, 4))) static struct cowherd_answer *say(struct fixture *fixture, int code, const char *format, ...)
 {
         char command[512];
         va_list args;

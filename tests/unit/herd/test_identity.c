@@ -41,7 +41,7 @@ static void test_nothing_in_common(void **state)
         }
         for (size_t c = 0; c < array_length(columns); c++) {
                 for (size_t i = 0; i < MANY; i++)
-                        column[i] = *(char **)((char *)&rows[i] + columns[c]);
+                        memcpy(&column[i], (const char *)&rows[i] + columns[c], sizeof column[i]);
                 assert_all_different(column);
         }
         for (size_t i = 0; i < MANY; i++)
