@@ -181,6 +181,10 @@ int catalogue_open(int folder, const char *folder_path, bool create, struct cata
         catalogue->path = x_asprintf("%s/" CATALOGUE_FILE, folder_path);
         catalogue->wait_ms = CATALOGUE_WAIT_MS;
         int got = open_existing(folder, catalogue, err);
+        if (got > 0 && faccessat(folder, CATALOGUE_FILE, F_OK, AT_SYMLINK_NOFOLLOW) == 0) {
+                forget_connection(catalogue); /* it has come just now, or could not be opened for a moment */
+                got = open_existing(folder, catalogue, err);
+        }
         if (got > 0 && create) {
                 forget_connection(catalogue);
                 got = create_file(folder, catalogue->path, err);
