@@ -238,6 +238,17 @@ static int answer_removed(struct removing *removing, struct cowherd_error *err)
         return 0;
 }
 
+/* Where each of several failed, the answer tells why for each. */
+static bool all_failed(const struct removing *removing)
+{
+        if (!str_is_pattern(request_text(removing->call->request, KEY_NAME)))
+                return false;
+        for (size_t i = 0; i < removing->rows.count; i++)
+                if (!removing->outcomes[i].failed)
+                        return false;
+        return true;
+}
+
 int verb_delete(struct call *call, struct cowherd_error *err)
 {
         struct removing removing owned_by(removing_free) = {.call = call};
@@ -258,7 +269,7 @@ int verb_delete(struct call *call, struct cowherd_error *err)
                 answer_done(call->answer, "nothing done: this is the plan to delete %zu clone%s", removing.rows.count, removing.rows.count == 1 ? "" : "s");
                 return 0;
         }
-        if (plan_apply(&removing.plan, removing.outcomes, err) < 0)
+        if (plan_apply(&removing.plan, removing.outcomes, err) < 0 && !all_failed(&removing))
                 return -1;
         return answer_removed(&removing, err);
 }

@@ -68,6 +68,14 @@ is() {
         [ "$1" = "$2" ] || { printf 'it is:     %s\nexpected:  %s\n' "$1" "$2"; return 1; }
 }
 
+# not COMMAND…: bash's own `!` never fails a test.
+not() {
+        if "$@"; then
+                echo "it should have failed: $*"
+                return 1
+        fi
+}
+
 says() {
         [[ $output == *"$1"* ]] || show "without: $1"
 }
