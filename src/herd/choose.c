@@ -8,6 +8,7 @@
 
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 enum store_kind kind_of_target(enum cowherd_target target)
 {
@@ -92,6 +93,10 @@ static int choose_first(struct cowherd_herd *herd, enum cowherd_target target, e
                 }
                 if (!choice.probe.usable)
                         str_addf(&reasons, "%s%s: %s", reasons.length > 0 ? "; " : "", name, choice.probe.reason);
+        }
+        if (target == COWHERD_NSPAWN && geteuid() != 0) {
+                (void)fail(err, COWHERD_DENIED, "nspawn needs root (%s)", str_text(&reasons));
+                return fail_hint(err, "run cowherd as root: sudo cowherd …");
         }
         (void)fail(err, COWHERD_UNAVAILABLE, "no store for %s works here (%s)", cowherd_target_name(target), str_text(&reasons));
         return target == COWHERD_LXD ? fail_hint(err, "run 'cowherd lxd setup' to make a storage pool")

@@ -404,12 +404,12 @@ int verb_clone_from_base(struct call *call, struct cowherd_error *err)
 
         if (refuse_unsupported(call->request, err) < 0)
                 return -1;
-        int got = herd_open_for(call, err);
+        int got = herd_open(call->herd, false, err); /* a herd with a base is there */
         if (got < 0)
                 return -1;
         if (got > 0)
                 return fail(err, COWHERD_NOT_FOUND, "base '%s' not found. Register it first with register_base", request_text(call->request, KEY_BASE));
-        if (find_base(&cloning, err) < 0 || choose_driver(&cloning, err) < 0 || fill_rows(&cloning, err) < 0)
+        if (herd_open_for(call, err) < 0 || find_base(&cloning, err) < 0 || choose_driver(&cloning, err) < 0 || fill_rows(&cloning, err) < 0)
                 return -1;
         make_plan(&cloning);
         if (request_flag(call->request, KEY_DRY_RUN)) {

@@ -122,6 +122,8 @@ static int open_root(struct cowherd_herd *herd, bool create, struct cowherd_erro
 {
         int got = open_or_make(AT_FDCWD, herd->root, create, &herd->fd, err);
 
+        if (got < 0 && err->os_errno == ENOTDIR)
+                return fail(err, COWHERD_CONFIG, "the herd's root '%s' is not a folder", herd->root);
         if (got < 0 && geteuid() != 0)
                 return fail_hint(err, "a folder of your own can be the herd's root: say --root DIR or set COWHERD_ROOT");
         return got;

@@ -261,7 +261,7 @@ int verb_register_base(struct call *call, struct cowherd_error *err)
         const struct request *request = call->request;
         struct outcome outcome = {0};
 
-        if (expect_engine(call, err) < 0 || herd_open_for(call, err) < 0 || origin_resolve(call, &registering.origin, err) < 0)
+        if (expect_engine(call, err) < 0 || origin_resolve(call, &registering.origin, err) < 0 || herd_open_for(call, err) < 0)
                 return -1;
         if (choice_make(call->herd, request->target, kind_of_target(request->target), request_text(request, KEY_STORE),
                         request_flag(request, KEY_DURABLE), &registering.choice, err) < 0)
