@@ -119,7 +119,7 @@ static const struct cowherd_parameter parameters[KEY_COUNT] = {
         [KEY_FILE] = {.name = "file", .type = "path", .help = "The script's file."},
         [KEY_TOPIC] = {.name = "topic",
                        .type = "text",
-                       .help = "A verb or a topic: targets, names, types, answers, codes, rexx."},
+                       .help = "A verb or a topic: syntax, types, targets, stores, answers, codes, rexx."},
         [KEY_LINES] = {.name = "lines",
                        .type = "count",
                        .range = "1..",

@@ -191,14 +191,33 @@ static void check_engine(struct cowherd_herd *herd, struct findings *findings, e
         add_finding(findings, store, found, found ? choice.driver->name : err.text, err.hint);
 }
 
+/* Whether nobody works at an unfinished object any more: its lock is free, and it is still as it was listed. */
+static bool is_left_over(struct cowherd_herd *herd, uint64_t id)
+{
+        struct ownership owned owned_by(ownership_free) = {.herd = herd};
+        struct catalogue_row now owned_by(catalogue_row_free) = {0};
+        struct cowherd_error ignored;
+        int got = ownership_take(&owned, id, false, &ignored);
+
+        if (got != 0)
+                return got < 0;
+        got = catalogue_get(herd->catalogue, id, &now, &ignored);
+        if (got > 0)
+                ownership_remove(&owned);
+        return got < 0 || (got == 0 && now.phase != CATALOGUE_READY);
+}
+
 static int check_leftovers(struct cowherd_herd *herd, struct findings *findings, struct cowherd_error *err)
 {
         struct catalogue_rows rows owned_by(catalogue_rows_free) = {0};
+        size_t left = 0;
 
         if (catalogue_unfinished(herd->catalogue, &rows, err) < 0)
                 return -1;
-        owned_str char *detail = x_asprintf("%zu unfinished object%s", rows.count, rows.count == 1 ? "" : "s");
-        add_finding(findings, "leftovers", rows.count == 0, detail, "run 'cowherd cleanup'");
+        for (size_t i = 0; i < rows.count; i++)
+                left += is_left_over(herd, rows.items[i].id);
+        owned_str char *detail = x_asprintf("%zu unfinished object%s", left, left == 1 ? "" : "s");
+        add_finding(findings, "leftovers", left == 0, detail, "run 'cowherd cleanup'");
         return 0;
 }
 
