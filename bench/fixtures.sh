@@ -25,6 +25,7 @@ clean_up() {
 images_prepare
 fixture_begin
 trap clean_up EXIT
+chmod 711 "$FIXTURE_DIR" # a container is another user to the host: it must get through to its own root
 qemu-img create -q -f qcow2 "$FIXTURE_DIR/disk.qcow2" 20G
 qemu-io -f qcow2 -c 'write -P 7 0 256M' "$FIXTURE_DIR/disk.qcow2" >/dev/null
 image_tree "$FIXTURE_DIR/tree"
@@ -35,6 +36,6 @@ zfs snapshot "$FIXTURE_POOL/raw@base"
 mkdir "$FIXTURE_DIR/x"
 lxd_start "$FIXTURE_DIR/x"
 lxc image import "$IMAGES/metadata.tar" "$IMAGES/rootfs.tar" --alias raw >/dev/null
-lxc init raw raw >/dev/null
+lxc init raw raw >/dev/null 2>&1
 lxc snapshot raw base
 COWHERD_BENCH_DIR=$FIXTURE_DIR "$@"

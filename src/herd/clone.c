@@ -278,6 +278,17 @@ static struct store_place place_of_item(const struct cloning *cloning, size_t it
         return place;
 }
 
+static int prepare_clone(void *operation, size_t item, struct cowherd_error *err)
+{
+        struct cloning *cloning = operation;
+        const struct store_place place = place_of_item(cloning, item);
+
+        if (cloning->driver->prepare_clone(&place, &cloning->objects[item], err) < 0)
+                return fail_while(err, "cloning '%s'", cloning->rows[item].name);
+        cloning->objects[item].prepared = true;
+        return 0;
+}
+
 static int make_clone(void *operation, size_t item, struct cowherd_error *err)
 {
         struct cloning *cloning = operation;
@@ -330,13 +341,15 @@ static void make_plan(struct cloning *cloning)
                 plan_add(plan, false, reserve, unreserve, "reserve the name '%s' and choose its identity", first);
         else
                 plan_add(plan, false, reserve, unreserve, "reserve the names '%s' to '%s' and choose their identities", first, last);
+        if (cloning->count > 1 && cloning->driver->prepare_clone != NULL)
+                plan_add(plan, true, prepare_clone, unmake_clone, "make room in store '%s'", cloning->driver->name);
         plan_add(plan, true, make_clone, unmake_clone, "clone '%s' by store '%s'", cloning->base.row.name, cloning->driver->name);
         plan_add(plan, false, settle, NULL, "settle the catalogue");
 }
 
 /* ---- answer ---- */
 
-static void add_clone(struct cloning *cloning, size_t index)
+static void add_clone(struct cloning *cloning, size_t index, bool measured)
 {
         struct cowherd_answer *answer = cloning->call->answer;
         const struct catalogue_row *row = &cloning->rows[index];
@@ -345,7 +358,7 @@ static void add_clone(struct cloning *cloning, size_t index)
         struct cowherd_error ignored;
 
         fields_of_clone(answer, row, path, "stopped");
-        if (row->kind == STORE_DISK && cloning->driver->usage(&cloning->base.place.place, &cloning->objects[index], &usage, &ignored) == 0)
+        if (measured && row->kind == STORE_DISK && cloning->driver->usage(&cloning->base.place.place, &cloning->objects[index], &usage, &ignored) == 0)
                 answer_number(answer, "space_bytes", usage.unique_bytes);
 }
 
@@ -366,7 +379,7 @@ static int answer_several(struct cloning *cloning, struct cowherd_error *err)
                 answer_item(answer);
                 answer_flag(answer, "success", !outcome->failed);
                 if (!outcome->failed) {
-                        add_clone(cloning, i);
+                        add_clone(cloning, i, false);
                         continue;
                 }
                 answer_text(answer, "name", cloning->rows[i].name);
@@ -393,7 +406,7 @@ static int answer_clones(struct cloning *cloning, struct cowherd_error *err)
 
         if (request_has(cloning->call->request, KEY_COUNT_OF))
                 return answer_several(cloning, err);
-        add_clone(cloning, 0);
+        add_clone(cloning, 0, true);
         answer_done(answer, "clone '%s' of '%s' made in %s ms (%s)", row->name, cloning->base.row.name, number_format_ms(row->clone_ms, ms), row->store);
         return 0;
 }

@@ -167,13 +167,19 @@ static int btrfs_check_base(const struct store_place *place, const struct store_
         return fail_hint(err, "remove the base and register it again; its clones go on");
 }
 
+static int btrfs_prepare_clone(const struct store_place *place, const struct store_object *clone,
+                               struct cowherd_error *err)
+{
+        return folder_make(place, clone, NULL, err);
+}
+
 static int btrfs_clone(const struct store_place *place, const struct store_object *clone, struct cowherd_error *err)
 {
         owned_fd int from = -1, folder = -1;
 
         if (folder_open_leaf(place, clone->base, "tree", &from, err) < 0)
                 return -1;
-        if (folder_make(place, clone, &folder, err) < 0)
+        if ((clone->prepared ? folder_open(place, clone, &folder, err) : folder_make(place, clone, &folder, err)) < 0)
                 return -1;
         if (make_snapshot(from, folder, "tree") < 0) {
                 (void)fail_errno(err, "cannot make a snapshot in '%s'", place->folder);
@@ -290,6 +296,7 @@ const struct store_driver store_btrfs = {
         .prepare_base = btrfs_prepare_base,
         .seal_base = btrfs_seal_base,
         .check_base = btrfs_check_base,
+        .prepare_clone = btrfs_prepare_clone,
         .clone = btrfs_clone,
         .destroy = btrfs_destroy,
         .usage = btrfs_usage,

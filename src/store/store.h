@@ -47,6 +47,7 @@ struct store_object {
         uint64_t virtual_bytes; /* of a disk: the size the guest sees */
         const char *fingerprint; /* of a base: what seal_base gave */
         const struct store_object *base; /* of a clone, and of a base that was promoted: what it stands on; else NULL */
+        bool prepared;         /* of a clone: prepare_clone was called for it */
 };
 
 /* "bases/12" or "clones/57", into buffer. Returns buffer. */
@@ -133,6 +134,11 @@ struct store_driver {
         /* O(1): whether the base is what seal_base saw; 65 with what changed where it is not. Asked at each clone. */
         int (*check_base)(const struct store_place *place, const struct store_object *base, struct cowherd_error *err) must_check;
 
+        /*
+         * NULL, or what is better done for all of many clones before the first of them is made: on btrfs a mkdir waits for the
+         * transaction that a sibling's snapshot is committing. destroy undoes it.
+         */
+        int (*prepare_clone)(const struct store_place *place, const struct store_object *clone, struct cowherd_error *err) must_check;
         /* Makes clones/ID from clone->base. Whole or not at all. */
         int (*clone)(const struct store_place *place, const struct store_object *clone, struct cowherd_error *err) must_check;
         /* Instances only, else NULL: the engine's own name of it follows. */
