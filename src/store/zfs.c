@@ -194,19 +194,34 @@ static int zfs_check_base(const struct store_place *place, const struct store_ob
         return folder_fail(base, COWHERD_DATA, "was never sealed: it has no snapshot to clone from", err);
 }
 
+/* Where the clone will be mounted when it is used: there from the beginning, so that it is seen to be there. */
+static int make_mount_point(const struct store_place *place, const struct store_object *clone,
+                            struct cowherd_error *err)
+{
+        owned_fd int folder = -1;
+
+        if (folder_make(place, clone, &folder, err) < 0)
+                return -1;
+        if (mkdirat(folder, "tree", 0700) == 0)
+                return 0;
+        (void)fail_errno(err, "cannot make the mount point of a clone");
+        return folder_undo(place, clone, err);
+}
+
 static int zfs_clone(const struct store_place *place, const struct store_object *clone, struct cowherd_error *err)
 {
         owned_str char *from = zfs_dataset(place, clone->base), *dataset = zfs_dataset(place, clone);
         owned_str char *snapshot = x_asprintf("%s%s", from, clone->base->fingerprint);
         struct cowherd_error why;
 
-        if (zfs_check_base(place, clone->base, err) < 0)
+        if (zfs_check_base(place, clone->base, err) < 0 || make_mount_point(place, clone, err) < 0)
                 return -1;
         if (zfs_run(place, NULL, &why, "clone", snapshot, dataset, NULL) == 0)
                 return 0;
         *err = why;
         if (why.code != COWHERD_NOT_FOUND)
-                return -1;
+                return folder_undo(place, clone, err);
+        (void)folder_undo(place, clone, err);
         (void)folder_fail(clone->base, COWHERD_DATA, "was changed since it was registered: its snapshot is gone", err);
         return fail_hint(err, "remove the base and register it again");
 }

@@ -108,8 +108,8 @@ class Herd:
 
     def places(self):
         """Folders in which objects of this herd lie, by the name of their place."""
-        pool = self.root / "pools" / "btrfs"
-        return {"": self.root, **({"btrfs": pool} if os.path.ismount(pool) else {})}
+        btrfs, zfs = self.root / "pools" / "btrfs", self.root / "pools" / "zfs"
+        return {"": self.root, **({"btrfs": btrfs} if os.path.ismount(btrfs) else {}), **({"zfs": zfs} if zfs.is_dir() else {})}
 
     def listed(self):
         """What list and list_bases show, each also asked for by info."""
@@ -157,7 +157,7 @@ class Herd:
         for name, folder in self.places().items():
             for role, below in ((BASE, "bases"), (CLONE, "clones")):
                 wanted = {str(row["id"]) for row in rows
-                          if row["role"] == role and (row["place"] or "") == name and row["store"] not in ("zfs", "lxd_pool")}
+                          if row["role"] == role and (row["place"] or "") == name and row["store"] != "lxd_pool"}
                 found = set(os.listdir(folder / below)) if (folder / below).is_dir() else set()
                 if found != wanted:
                     raise Broken(f"'{folder / below}' holds {sorted(found)}, and the catalogue knows {sorted(wanted)}")

@@ -55,6 +55,8 @@ def check_all(herd, source_tree):
     items = herd.listed()
     for item in items:
         item["base_id"] = rows[item["id"]]["base"]
+        if item["role"] == "clone" and item["state"] != "stopped":
+            raise Broken(f"clone '{item['name']}' is listed as {item['state']}")
         if item["store"] in ("zfs", "lxd_pool"):
             continue
         if not os.path.exists(item["path"]):
