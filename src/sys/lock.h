@@ -19,10 +19,3 @@
 int lock_take(int at, const char *name, bool wait, int *ret_fd, struct cowherd_error *err) must_check;
 /* Removes the lock file while it is held, then gives it back and sets *fd to -1. */
 void lock_remove(int at, const char *name, int *fd);
-
-/* Which files are locked on this host, by any process, as the kernel lists them (/proc/locks), read once. */
-struct lock_table;
-int lock_table_read(struct lock_table **ret, struct cowherd_error *err) must_check;
-/* Whether anybody holds a lock (flock, POSIX or OFD) on the file of these numbers. */
-bool lock_table_has(const struct lock_table *table, dev_t device, ino_t inode);
-void lock_table_free(struct lock_table *table);

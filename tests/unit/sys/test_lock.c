@@ -93,44 +93,11 @@ static void test_interrupted(void **state)
         assert_int_equal(sigaction(SIGUSR1, &before, NULL), 0);
 }
 
-static bool is_locked(const struct scratch *scratch, const char *name)
-{
-        struct lock_table *table = NULL;
-        struct cowherd_error err;
-        struct stat found = scratch_stat(scratch, name);
-
-        assert_done(lock_table_read(&table, &err), &err);
-        bool has = lock_table_has(table, found.st_dev, found.st_ino);
-        lock_table_free(table);
-        return has;
-}
-
-static void test_table(void **state)
-{
-        const struct scratch *scratch = *state;
-        owned_fd int held = -1;
-        struct cowherd_error err;
-
-        scratch_write(scratch, "free", "");
-        assert_done(lock_take(scratch->fd, "held", false, &held, &err), &err);
-        assert_true(is_locked(scratch, "held"));
-        assert_false(is_locked(scratch, "free"));
-
-        owned_fd int fd = openat(scratch->fd, "free", O_RDWR | O_CLOEXEC);
-        struct flock range = {.l_type = F_WRLCK, .l_whence = SEEK_SET, .l_start = 100, .l_len = 1};
-        assert_int_equal(fcntl(fd, F_OFD_SETLK, &range), 0);
-        assert_true(is_locked(scratch, "free"));
-        (void)close(take_fd(fd));
-        (void)close(take_fd(held));
-        assert_false(is_locked(scratch, "free") || is_locked(scratch, "held"));
-        lock_table_free(NULL);
-}
-
 int main(void)
 {
         const struct CMUnitTest tests[] = {
                 scratch_test(test_take),        scratch_test(test_fails), scratch_test(test_removed_under_waiter),
-                scratch_test(test_interrupted), scratch_test(test_table),
+                scratch_test(test_interrupted),
         };
 
         return cmocka_run_group_tests(tests, NULL, NULL);
