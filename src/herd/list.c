@@ -133,15 +133,29 @@ int verb_info(struct call *call, struct cowherd_error *err)
 
 /* ---- usage ---- */
 
+static bool is_removed(struct cowherd_herd *herd, uint64_t id)
+{
+        struct catalogue_row now owned_by(catalogue_row_free) = {0};
+        struct cowherd_error ignored;
+        int got = catalogue_get(herd->catalogue, id, &now, &ignored);
+
+        return got > 0 || (got == 0 && now.phase != CATALOGUE_READY);
+}
+
+/* 1, with the error set, where another command has removed it since it was listed. */
 static int measure(struct cowherd_herd *herd, const struct catalogue_row *row, struct store_usage *ret, struct cowherd_error *err)
 {
         struct thing thing owned_by(thing_free) = {.place.fd = -1};
+        int got = catalogue_get(herd->catalogue, row->id, &thing.row, err);
 
-        if (catalogue_get(herd->catalogue, row->id, &thing.row, err) != 0)
-                return fail(err, COWHERD_NOT_FOUND, "'%s' not found: another command has just removed it", row->name);
-        if (thing_open(herd, false, &thing, err) < 0 || thing.driver->usage(&thing.place.place, &thing.object, ret, err) < 0)
+        if (got < 0)
+                return -1;
+        if (got == 0 && thing_open(herd, false, &thing, err) == 0 && thing.driver->usage(&thing.place.place, &thing.object, ret, err) == 0)
+                return 0;
+        if (got == 0 && !is_removed(herd, row->id))
                 return fail_while(err, "measuring '%s'", row->name);
-        return 0;
+        (void)fail(err, COWHERD_NOT_FOUND, "'%s' not found: another command has just removed it", row->name);
+        return 1;
 }
 
 static void fields_of_measured(struct cowherd_answer *answer, const struct catalogue_row *row, const struct store_usage *usage)
@@ -161,7 +175,7 @@ static int usage_of_one(struct call *call, const char *name, struct cowherd_erro
         struct store_usage usage = {0};
         char unique[NUMBER_TEXT_BYTES], shared[NUMBER_TEXT_BYTES];
 
-        if (herd_find(call->herd, call->request->target, "", name, &row, err) < 0 || measure(call->herd, &row, &usage, err) < 0)
+        if (herd_find(call->herd, call->request->target, "", name, &row, err) < 0 || measure(call->herd, &row, &usage, err) != 0)
                 return -1;
         fields_of_measured(call->answer, &row, &usage);
         answer_done(call->answer, "'%s' has %s of its own and shares %s", row.name, number_format_size(usage.unique_bytes, unique),
@@ -174,6 +188,7 @@ static int usage_of_many(struct call *call, const char *pattern, struct cowherd_
         struct catalogue_rows rows owned_by(catalogue_rows_free) = {0};
         enum cowherd_target target = call->request->target;
         uint64_t unique = 0;
+        size_t measured = 0;
         char text[NUMBER_TEXT_BYTES];
 
         if ((pattern == NULL && catalogue_list(call->herd->catalogue, target, CATALOGUE_BASE, NULL, &rows, err) < 0) ||
@@ -184,15 +199,19 @@ static int usage_of_many(struct call *call, const char *pattern, struct cowherd_
         answer_list(call->answer);
         for (size_t i = 0; i < rows.count; i++) {
                 struct store_usage usage = {0};
-                if (measure(call->herd, &rows.items[i], &usage, err) < 0)
+                int got = measure(call->herd, &rows.items[i], &usage, err);
+                if (got < 0)
                         return -1;
+                if (got > 0)
+                        continue;
+                measured++;
                 unique += usage.unique_bytes;
                 answer_item(call->answer);
                 fields_of_measured(call->answer, &rows.items[i], &usage);
         }
         answer_items_end(call->answer);
         answer_number(call->answer, "total_unique_bytes", unique);
-        answer_done(call->answer, "%zu of them have %s of their own", rows.count, number_format_size(unique, text));
+        answer_done(call->answer, "%zu of them have %s of their own", measured, number_format_size(unique, text));
         return 0;
 }
 
