@@ -95,9 +95,8 @@ refuses() {
 # Everything that a herd has, on disk (bytes apart) and in its catalogue (what was refused is written down there too). One
 # without a catalogue and one whose catalogue is empty are the same.
 herd_state() {
-        local root=${1:-$COWHERD_ROOT}
-        find "$root" -mindepth 2 ! -type d -printf '%P %y %s %m %i %l\n' 2>/dev/null | sort
-        [ ! -e "$root/catalogue.db" ] || sqlite3 "$root/catalogue.db" 'SELECT * FROM object; SELECT * FROM intent; SELECT * FROM place;' \
+        find "$COWHERD_ROOT" -mindepth 2 ! -type d -printf '%P %y %s %m %i %l\n' 2>/dev/null | sort
+        [ ! -e "$COWHERD_ROOT/catalogue.db" ] || sqlite3 "$COWHERD_ROOT/catalogue.db" 'SELECT * FROM object; SELECT * FROM intent; SELECT * FROM place;' \
                 "SELECT * FROM setting WHERE key <> 'herd.uuid';"
 }
 
