@@ -8,6 +8,7 @@
 
 #include <inttypes.h>
 #include <stdio.h>
+#include <time.h>
 
 #define OWN_NAME "cowherd"
 #define SETUP_QUIET_MS 120000u
@@ -158,6 +159,45 @@ int lxd_pool_setup(const struct store_setup *setup, struct store_made *ret, stru
         return make_own(client, setup, pools, profiles, ret, err);
 }
 
+#define MAKING_TRIES 120
+#define MAKING_MS 250
+
+/*
+ * LXD goes on making a pool whose asker was killed. Deleting it meanwhile would leave its folder behind, with which no pool
+ * of that name could ever be made again; and no operation shows it. It is made when it can tell what it has room for.
+ */
+static int await_made(struct lxd_client *client, const char *pool, struct cowherd_error *err)
+{
+        owned_str char *path = lxd_pool_path("storage-pools", pool), *resources = x_asprintf("%s/resources", path);
+
+        for (int tries = 0;; tries++) {
+                owned_json json_t *room = NULL, *there = NULL;
+                struct cowherd_error why;
+                if (lxd_get(client, resources, &room, &why) == 0)
+                        return 0;
+                int rc = lxd_get(client, path, &there, err);
+                if (rc != 0)
+                        return rc < 0 ? -1 : 0;
+                if (tries == MAKING_TRIES)
+                        return 0; /* it is as good as it will get */
+                (void)nanosleep(&(struct timespec){.tv_nsec = MAKING_MS * 1000000L}, NULL);
+        }
+}
+
+static int await_pools(struct lxd_client *client, const char *herd_uuid, struct cowherd_error *err)
+{
+        owned_json json_t *pools = NULL;
+
+        if (lxd_get(client, "/1.0/storage-pools?recursion=1", &pools, err) < 0)
+                return -1;
+        for (size_t i = 0; i < json_array_size(pools); i++) {
+                const json_t *pool = json_array_get(pools, i);
+                if (lxd_pool_is_ours(pool, herd_uuid) && await_made(client, lxd_text(pool, "name"), err) < 0)
+                        return -1;
+        }
+        return 0;
+}
+
 /* Deletes all of a list that bear our mark. */
 static int delete_ours(struct lxd_client *client, const char *what, const char *herd_uuid, struct cowherd_error *err)
 {
@@ -181,7 +221,9 @@ int lxd_pool_teardown(const struct store_setup *setup, const struct store_made *
 
         if (!made->ours)
                 return 0;
-        if (lxd_client_get(&client, err) < 0 || delete_ours(client, "profiles", setup->herd_uuid, err) < 0)
+        if (lxd_client_get(&client, err) < 0 ||
+            (made->source == NULL && await_pools(client, setup->herd_uuid, err) < 0) ||
+            delete_ours(client, "profiles", setup->herd_uuid, err) < 0)
                 return -1;
         return delete_ours(client, "storage-pools", setup->herd_uuid, err);
 }
