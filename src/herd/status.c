@@ -233,7 +233,8 @@ static int check_bases(struct cowherd_herd *herd, struct findings *findings, str
                 struct cowherd_error why = {0};
                 owned_str char *check = x_asprintf("base %s", rows.items[i].name);
                 bool ok = catalogue_get(herd->catalogue, rows.items[i].id, &base.row, &why) == 0 && thing_open(herd, false, &base, &why) == 0 &&
-                          base.driver->check_base(&base.place.place, &base.object, &why) == 0;
+                          base.driver->check_base(&base.place.place, &base.object, &why) == 0 &&
+                          (base.driver->deep_check_base == NULL || base.driver->deep_check_base(&base.place.place, &base.object, &why) == 0);
                 add_finding(findings, check, ok, ok ? "unchanged" : why.text, "register it again under another name, and clone that");
         }
         return 0;

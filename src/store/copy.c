@@ -42,6 +42,7 @@ const struct store_driver store_copy = {
         .prepare_base = folder_prepare_base,
         .seal_base = folder_seal_base,
         .check_base = folder_check_base,
+        .deep_check_base = folder_deep_check_base,
         .clone = copy_clone,
         .destroy = folder_destroy,
         .usage = folder_usage,

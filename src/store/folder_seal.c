@@ -2,7 +2,8 @@
 /*
  * Sealing a base and seeing later, in O(1), whether it is still what was sealed. A disk is one file, whose change time
  * moves with everything done to it. A tree is thousands: only its root and the folders at its top are looked at, which
- * is where a package manager, a hand or a stray extraction leaves traces; the deep look is doctor's.
+ * is where a package manager, a hand or a stray extraction leaves traces; doctor's deep look walks all of it and compares
+ * the digest that was kept at sealing.
  */
 #include "store/folder.h"
 
@@ -118,12 +119,33 @@ int folder_check_base(const struct store_place *place, const struct store_object
         return base->kind == STORE_TREE ? folder_tree_check(place, base, "tree", err) : check_disk(place, base, err);
 }
 
+int folder_tree_deep_check(const struct store_place *place, const struct store_object *base, const char *leaf,
+                           struct cowherd_error *err)
+{
+        struct file_usage sealed, now;
+        owned_fd int tree = -1;
+
+        if (folder_read_size(place, base, &sealed, err) < 0 || folder_open_leaf(place, base, leaf, &tree, err) < 0 ||
+            file_measure(tree, ".", &now, err) < 0)
+                return -1;
+        if (sealed.digest == now.digest)
+                return 0;
+        (void)folder_fail(base, COWHERD_DATA, "was changed since it was registered, deep in its tree", err);
+        return fail_hint(err, "remove the base and register it again; its clones go on");
+}
+
+/* A disk is one file: check_base has seen all of it. */
+int folder_deep_check_base(const struct store_place *place, const struct store_object *base, struct cowherd_error *err)
+{
+        return base->kind == STORE_TREE ? folder_tree_deep_check(place, base, "tree", err) : 0;
+}
+
 int folder_write_size(const struct store_place *place, const struct store_object *base, const struct file_usage *usage,
                       struct cowherd_error *err)
 {
         char folder[STORE_PATH_BYTES], path[STORE_PATH_BYTES + 8];
-        owned_str char *text = x_asprintf("%" PRIu64 " %" PRIu64 " %" PRIu64 "\n", usage->allocated_bytes,
-                                          usage->apparent_bytes, usage->files);
+        owned_str char *text = x_asprintf("%" PRIu64 " %" PRIu64 " %" PRIu64 " %" PRIu64 "\n", usage->allocated_bytes,
+                                          usage->apparent_bytes, usage->files, usage->digest);
 
         (void)snprintf(path, sizeof path, "%s/size", store_object_folder(base, folder));
         return file_replace(place->fd, path, text, 0600, place->durable, err);
@@ -143,9 +165,9 @@ int folder_read_size(const struct store_place *place, const struct store_object 
         }
         if (file_read(place->fd, path, SIZE_FILE_BYTES, &text, NULL, err) < 0)
                 return -1;
-        if (sscanf(text, "%" SCNu64 " %" SCNu64 " %" SCNu64, &read.allocated_bytes, &read.apparent_bytes,
-                   &read.files) != 3)
-                return fail(err, COWHERD_DATA, "'%s/%s' does not hold three numbers", place->folder, path);
+        if (sscanf(text, "%" SCNu64 " %" SCNu64 " %" SCNu64 " %" SCNu64, &read.allocated_bytes, &read.apparent_bytes,
+                   &read.files, &read.digest) != 4)
+                return fail(err, COWHERD_DATA, "'%s/%s' does not hold four numbers", place->folder, path);
         *ret = read;
         return 0;
 }

@@ -136,6 +136,7 @@ const struct store_driver store_hardlink = {
         .prepare_base = folder_prepare_base,
         .seal_base = folder_seal_base,
         .check_base = folder_check_base,
+        .deep_check_base = folder_deep_check_base,
         .clone = hardlink_clone,
         .destroy = layers_destroy,
         .activate = hardlink_activate,

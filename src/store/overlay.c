@@ -88,6 +88,15 @@ static int overlay_check_base(const struct store_place *place, const struct stor
         return 0;
 }
 
+static int overlay_deep_check_base(const struct store_place *place, const struct store_object *base,
+                                   struct cowherd_error *err)
+{
+        for (; base != NULL; base = base->base)
+                if (folder_tree_deep_check(place, base, own_files(base), err) < 0)
+                        return -1;
+        return 0;
+}
+
 static int overlay_activate(const struct store_place *place, const struct store_object *object, char **ret_path,
                             struct cowherd_error *err)
 {
@@ -141,6 +150,7 @@ const struct store_driver store_overlay = {
         .prepare_base = overlay_prepare_base,
         .seal_base = overlay_seal_base,
         .check_base = overlay_check_base,
+        .deep_check_base = overlay_deep_check_base,
         .clone = make_layer,
         .destroy = layers_destroy,
         .activate = overlay_activate,

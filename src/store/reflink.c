@@ -55,6 +55,7 @@ const struct store_driver store_reflink = {
         .prepare_base = folder_prepare_base,
         .seal_base = folder_seal_base,
         .check_base = folder_check_base,
+        .deep_check_base = folder_deep_check_base,
         .clone = reflink_clone,
         .destroy = folder_destroy,
         .usage = folder_usage,

@@ -134,6 +134,9 @@ struct store_driver {
         /* O(1): whether the base is what seal_base saw; 65 with what changed where it is not. Asked at each clone. */
         int (*check_base)(const struct store_place *place, const struct store_object *base, struct cowherd_error *err) must_check;
 
+        /* NULL where check_base sees everything; else the same by looking at all of it, for doctor. */
+        int (*deep_check_base)(const struct store_place *place, const struct store_object *base, struct cowherd_error *err) must_check;
+
         /*
          * NULL, or what is better done for all of many clones before the first of them is made: on btrfs a mkdir waits for the
          * transaction that a sibling's snapshot is committing. destroy undoes it.

@@ -77,6 +77,7 @@ struct file_usage {
         uint64_t allocated_bytes;
         uint64_t apparent_bytes;
         uint64_t files;
+        uint64_t digest; /* of inode, mode, owner, size and modification time of each, in any order */
 };
 int file_measure(int at, const char *path, struct file_usage *ret, struct cowherd_error *err) must_check;
 /* Of the allocated bytes, those whose extents other files share too (FIEMAP); 0 where the filesystem can't tell. */

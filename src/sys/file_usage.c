@@ -87,12 +87,32 @@ static int visit_tree(struct visitor *visitor, int at, const char *path, struct 
         return 0;
 }
 
+/* One round of splitmix64's finaliser: every bit of the sum so far and of the value tells on every bit. */
+static uint64_t mix(uint64_t sum, uint64_t value)
+{
+        sum = (sum ^ value) + UINT64_C(0x9e3779b97f4a7c15);
+        sum = (sum ^ (sum >> 30)) * UINT64_C(0xbf58476d1ce4e5b9);
+        sum = (sum ^ (sum >> 27)) * UINT64_C(0x94d049bb133111eb);
+        return sum ^ (sum >> 31);
+}
+
+/* Not the change time, which a hard link of another store moves; a folder's size is the filesystem's own affair. */
+static uint64_t digest_of(const struct stat *found)
+{
+        uint64_t sum = mix(found->st_ino, found->st_mode);
+
+        sum = mix(sum, (uint64_t)found->st_uid << 32 | found->st_gid);
+        sum = mix(sum, S_ISDIR(found->st_mode) ? 0 : (uint64_t)found->st_size);
+        return mix(mix(sum, (uint64_t)found->st_mtim.tv_sec), (uint64_t)found->st_mtim.tv_nsec);
+}
+
 static int add_usage(void *context, int folder, const char *name, const struct stat *found, struct cowherd_error *err)
 {
         struct file_usage *usage = context;
 
         (void)folder, (void)name, (void)err;
         usage->allocated_bytes += (uint64_t)found->st_blocks * 512;
+        usage->digest += digest_of(found);
         if (!S_ISDIR(found->st_mode)) {
                 usage->apparent_bytes += (uint64_t)found->st_size;
                 usage->files++;

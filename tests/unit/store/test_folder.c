@@ -72,6 +72,22 @@ static void sees_what_changed_in_a_tree(void **state)
         assert_true(err.hint[0] != '\0');
 }
 
+/* A file's bytes are no folder's business: only the walk sees them. */
+static void sees_a_change_deep_in_a_tree(void **state)
+{
+        struct ground *ground = *state;
+        struct cowherd_error err;
+
+        ground_seal(ground, &store_copy);
+        assert_int_equal(store_copy.deep_check_base(&ground->place, &ground->base, &err), 0);
+        owned_fd int file = openat(ground->place.fd, "bases/7/tree/etc/hostname", O_WRONLY | O_APPEND | O_CLOEXEC);
+        assert_int_equal(write(file, "more", 4), 4);
+        assert_int_equal(store_copy.check_base(&ground->place, &ground->base, &err), 0);
+        assert_fails(store_copy.deep_check_base(&ground->place, &ground->base, &err), COWHERD_DATA, "deep in its tree");
+        ground->base.kind = STORE_DISK;
+        assert_int_equal(store_copy.deep_check_base(&ground->place, &ground->base, &err), 0);
+}
+
 static void sees_a_changed_root_and_a_lost_tree(void **state)
 {
         struct ground *ground = *state;
@@ -96,13 +112,14 @@ static void keeps_the_size_of_a_tree(void **state)
         assert_int_equal(folder_make(&ground->place, &ground->base, NULL, &err), 0);
         assert_int_equal(folder_read_size(&ground->place, &ground->base, &usage, &err), 0);
         assert_int_equal(usage.allocated_bytes, 0);
-        usage = (struct file_usage){.allocated_bytes = UINT64_MAX, .apparent_bytes = 2, .files = 3};
+        usage = (struct file_usage){.allocated_bytes = UINT64_MAX, .apparent_bytes = 2, .files = 3, .digest = 4};
         assert_int_equal(folder_write_size(&ground->place, &ground->base, &usage, &err), 0);
         usage = (struct file_usage){0};
         assert_int_equal(folder_read_size(&ground->place, &ground->base, &usage, &err), 0);
-        assert_true(usage.allocated_bytes == UINT64_MAX && usage.apparent_bytes == 2 && usage.files == 3);
+        assert_true(usage.allocated_bytes == UINT64_MAX && usage.apparent_bytes == 2 && usage.files == 3 &&
+                    usage.digest == 4);
         ground_write(ground, "bases/7/size", "rubbish\n");
-        assert_fails(folder_read_size(&ground->place, &ground->base, &usage, &err), COWHERD_DATA, "three numbers");
+        assert_fails(folder_read_size(&ground->place, &ground->base, &usage, &err), COWHERD_DATA, "four numbers");
 }
 
 static void copies_disks_with_their_holes(void **state)
@@ -242,6 +259,7 @@ int main(void)
                 ground_test(lists_only_ids),
                 ground_test(device_numbers_do_not_count),
                 ground_test(sees_what_changed_in_a_tree),
+                ground_test(sees_a_change_deep_in_a_tree),
                 ground_test(sees_a_changed_root_and_a_lost_tree),
                 ground_test(keeps_the_size_of_a_tree),
                 ground_test(copies_disks_with_their_holes),
