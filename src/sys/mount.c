@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Mounts by mount(2) and umount2(2). Whether something is mounted is asked of the file itself (statx(2)), which costs
- * the same however many mounts there are; what is mounted there is in libmount's table.
+ * the same however many mounts there are; what is mounted there is in libmount's table, in a module of its own.
  */
 #include "sys/mount.h"
 
@@ -9,10 +9,11 @@
 #include "base/str.h"
 #include "sys/file.h"
 #include "sys/libc.h"
+#include "sys/module.h"
+#include "sys/mount_module.h"
 
 #include <errno.h>
 #include <fcntl.h>
-#include <libmount.h>
 #include <limits.h>
 #include <linux/stat.h>
 #include <stdio.h>
@@ -22,28 +23,6 @@
 
 #define MOUNTINFO "/proc/self/mountinfo"
 #define MOUNTINFO_BYTES (64u << 20)
-
-static void release_table(struct libmnt_table **table)
-{
-        mnt_unref_table(*table);
-}
-
-/* Finds the topmost mount at exactly this target: 0, 1 where there is none. The row belongs to the table. */
-static int find_row(const char *target, struct libmnt_table **ret_table, struct libmnt_fs **ret_row,
-                    struct cowherd_error *err)
-{
-        __attribute__((cleanup(release_table))) struct libmnt_table *table = mnt_new_table_from_file(MOUNTINFO);
-        owned_str char *canonical = realpath(target, NULL);
-
-        if (table == NULL)
-                return fail(err, COWHERD_SYSTEM, "cannot read the table of mounts '%s'", MOUNTINFO);
-        struct libmnt_fs *row = mnt_table_find_target(table, canonical == NULL ? target : canonical, MNT_ITER_BACKWARD);
-        if (row == NULL)
-                return 1;
-        *ret_table = take(table);
-        *ret_row = row;
-        return 0;
-}
 
 bool mount_is_mounted(const char *target)
 {
@@ -62,18 +41,11 @@ bool mount_is_mounted(const char *target)
 
 int mount_query(const char *target, char **ret_type, char **ret_source, struct cowherd_error *err)
 {
-        __attribute__((cleanup(release_table))) struct libmnt_table *table = NULL;
-        struct libmnt_fs *row = NULL;
+        void *query = NULL;
 
-        int result = find_row(target, &table, &row, err);
-        if (result != 0)
-                return result;
-        const char *type = mnt_fs_get_fstype(row), *source = mnt_fs_get_source(row);
-        if (ret_type != NULL)
-                *ret_type = x_strdup(type == NULL ? "" : type);
-        if (ret_source != NULL)
-                *ret_source = x_strdup(source == NULL ? "" : source);
-        return 0;
+        if (module_symbol("mount", "cowherd_mount_query", &query, err) < 0)
+                return -1;
+        return ((mount_query_fn *)query)(target, ret_type, ret_source, err);
 }
 
 /* Turns the octal escapes of mountinfo (\040 is a blank) into what they stand for, in place. */

@@ -9,11 +9,12 @@
 #include "base/mem.h"
 #include "base/str.h"
 #include "sys/libc.h"
+#include "sys/module.h"
+#include "sys/mount_module.h"
 
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <libmount.h>
 #include <linux/loop.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -111,20 +112,16 @@ static int bind_loop(int backing, const char *file, bool read_only, int *ret_fd,
                     "cannot get a loop device for '%s': others take them as fast as they become free", file);
 }
 
-/* Parts "noatime,compress=zstd" into mount(2)'s flags and the filesystem's own options (to be freed). */
+/* Options as mount(8) takes them, parted by libmount; none need no libmount. */
 static int split_options(const char *options, unsigned long *ret_flags, char **ret_data, struct cowherd_error *err)
 {
-        owned_str char *vfs = NULL, *data = NULL;
-        unsigned long flags = 0;
+        void *split = NULL;
 
         if (str_is_empty(options))
                 return 0;
-        if (mnt_split_optstr(options, NULL, &vfs, &data, 0, 0) != 0 ||
-            (vfs != NULL && mnt_optstr_get_flags(vfs, &flags, mnt_get_builtin_optmap(MNT_LINUX_MAP)) != 0))
-                return fail(err, COWHERD_INTERNAL, "cannot understand the mount options '%s'", options);
-        *ret_flags = flags;
-        *ret_data = take(data);
-        return 0;
+        if (module_symbol("mount", "cowherd_mount_split", &split, err) < 0)
+                return -1;
+        return ((mount_split_fn *)split)(options, ret_flags, ret_data, err);
 }
 
 static int fail_mount(const char *file, const char *target, const char *type, struct cowherd_error *err)
