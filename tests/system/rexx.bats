@@ -61,7 +61,7 @@ complains() {
 @test "the shell's commands between our own; ERROR is raised and names line and command" {
         expect 66 "$PROGRAM" run "$SCRIPTS/mixed.rexx" "$PWD"
         says $'made\nc made\nline 11: 66 clone base=nowhere name=d'
-        complains "mixed.rexx:11: \"clone base=nowhere name=d\": 'nowhere' not found"
+        complains "mixed.rexx:11: \"clone base=nowhere name=d\": base 'nowhere' not found"
 }
 
 @test "a stopped script still cleans up" {
