@@ -29,6 +29,7 @@ bench: setup all
 
 install: all
 	@meson install -C $(BUILD)
+	@test -n "$(DESTDIR)" || ldconfig # the loader finds a library in a standard folder by its cache
 
 clean:
 	rm -rf $(BUILD) build-asan build-clang build-fuzz
