@@ -119,6 +119,16 @@ struct cowherd_answer *cowherd_execute_words(struct cowherd_herd *herd, enum cow
 typedef void cowherd_progress_fn(void *context, const char *what, unsigned long long done, unsigned long long total);
 void cowherd_set_progress(struct cowherd_herd *herd, cowherd_progress_fn *progress, void *context);
 
+/*
+ * Descriptors of the caller's for `execute` and `shell`: the guest's command then reads and writes them as it runs, and the
+ * answer has no stdout and stderr. NULL turns it off, which is how a herd begins: output is kept in the answer.
+ */
+struct cowherd_streams {
+        int input, output, errors;
+        bool terminal; /* input and output are a terminal: the guest's command gets one, of the same size */
+};
+void cowherd_set_streams(struct cowherd_herd *herd, const struct cowherd_streams *streams);
+
 /* ---- Answers: an ordered list of fields, and for a list its items, each a list of fields again. ---- */
 
 enum cowherd_type { COWHERD_TEXT, COWHERD_NUMBER, COWHERD_BOOLEAN };

@@ -23,7 +23,9 @@
         {.key = KEY_NAME, .aliases = "destination", .help = "Name of the clone; made up where it is not given."},      \
                 {.key = KEY_COUNT_OF}, {.key = KEY_START}, {.key = KEY_WAIT}, {.key = KEY_TTL}, {.key = KEY_MEMORY},   \
                 {.key = KEY_CPUS}, {.key = KEY_DISK_SIZE}, {.key = KEY_NETWORK}, {.key = KEY_PORTS},                   \
-                {.key = KEY_IDENTITY}, {.key = KEY_STORE}, {.key = KEY_DURABLE}, {.key = KEY_ATOMIC}
+                {.key = KEY_MOUNT}, {.key = KEY_SSH_KEY}, {.key = KEY_USER_DATA}, {.key = KEY_OS},                     \
+                {.key = KEY_FIRMWARE}, {.key = KEY_ACCEL}, {.key = KEY_IDENTITY}, {.key = KEY_STORE},                  \
+                {.key = KEY_DURABLE}, {.key = KEY_ATOMIC}, {.key = KEY_TIMEOUT}
 
 static const struct verb_row rows[VERB_COUNT] = {
         [VERB_STATUS] = {
@@ -83,7 +85,7 @@ static const struct verb_row rows[VERB_COUNT] = {
                              {.key = KEY_STORE},
                              {.key = KEY_MEMORY, .help = "Memory of its clones, where they do not say."},
                              {.key = KEY_CPUS, .help = "Processors of its clones, where they do not say."},
-                             {.key = KEY_DURABLE}),
+                             {.key = KEY_OS}, {.key = KEY_FIRMWARE}, {.key = KEY_DURABLE}),
                 BARE(KEY_NAME, KEY_IMAGE),
         },
         [VERB_LIST_BASES] = {

@@ -24,6 +24,8 @@ struct cowherd_herd {
         bool durable;        /* what the catalogue was told last */
         cowherd_progress_fn *progress;
         void *progress_context;
+        struct cowherd_streams streams; /* what cowherd_set_streams said */
+        bool has_streams;
 };
 
 /* One command on its way. */

@@ -90,6 +90,12 @@ void cowherd_close(struct cowherd_herd *herd)
         free(herd);
 }
 
+void cowherd_set_streams(struct cowherd_herd *herd, const struct cowherd_streams *streams)
+{
+        herd->has_streams = streams != NULL;
+        herd->streams = streams != NULL ? *streams : (struct cowherd_streams){0};
+}
+
 void cowherd_set_progress(struct cowherd_herd *herd, cowherd_progress_fn *progress, void *context)
 {
         herd->progress = progress;

@@ -13,11 +13,6 @@
 #include <stdio.h>
 #include <unistd.h>
 
-static const char *role_folder(enum store_role role)
-{
-        return role == STORE_BASE ? "bases" : "clones";
-}
-
 int folder_make(const struct store_place *place, const struct store_object *object, int *ret_fd,
                 struct cowherd_error *err)
 {
@@ -26,7 +21,7 @@ int folder_make(const struct store_place *place, const struct store_object *obje
 
         int made = mkdirat(place->fd, store_object_folder(object, path), mode);
         if (made < 0 && errno == ENOENT) { /* the first object of all */
-                if (file_make_folders(place->fd, role_folder(object->role), 0711, err) < 0)
+                if (file_make_folders(place->fd, store_role_folder(object->role), 0711, err) < 0)
                         return -1;
                 made = mkdirat(place->fd, path, mode);
         }
@@ -104,9 +99,9 @@ static int sync_parents(const struct store_place *place, const struct store_obje
 {
         owned_fd int parent = -1;
 
-        if (open_at(place, role_folder(object->role), &parent, err) < 0)
+        if (open_at(place, store_role_folder(object->role), &parent, err) < 0)
                 return -1;
-        return file_sync(parent, role_folder(object->role), err);
+        return file_sync(parent, store_role_folder(object->role), err);
 }
 
 static int sync_disk(const struct store_place *place, const struct store_object *object, int folder,
@@ -144,7 +139,8 @@ int folder_settle(const struct store_place *place, const struct store_object *ob
 
 int folder_fail(const struct store_object *object, enum cowherd_code code, const char *what, struct cowherd_error *err)
 {
-        const char *role = object->role == STORE_BASE ? "base" : "clone";
+        static const char *const roles[] = {[STORE_BASE] = "base", [STORE_CLONE] = "clone", [STORE_SNAPSHOT] = "snapshot"};
+        const char *role = roles[object->role];
 
         if (object->name != NULL)
                 return fail(err, code, "%s '%s' %s", role, object->name, what);
@@ -177,7 +173,7 @@ int folder_destroy(const struct store_place *place, const struct store_object *o
 
         if (file_remove_tree(place->fd, store_object_folder(object, path), err) < 0)
                 return fail_while(err, "removing '%s/%s'", place->folder, path);
-        if (!place->durable || faccessat(place->fd, role_folder(object->role), F_OK, 0) < 0)
+        if (!place->durable || faccessat(place->fd, store_role_folder(object->role), F_OK, 0) < 0)
                 return 0;
         return sync_parents(place, object, err);
 }
@@ -237,7 +233,7 @@ bool folder_is_id(const char *name)
 int folder_list_ids(const struct store_place *place, enum store_role role, struct strv *ret, struct cowherd_error *err)
 {
         owned_strv struct strv ids = {0};
-        int failed = folder_list_names(place, role_folder(role), folder_is_id, &ids, err);
+        int failed = folder_list_names(place, store_role_folder(role), folder_is_id, &ids, err);
 
         for (size_t i = 0; failed == 0 && i < ids.count; i++)
                 strv_add(ret, ids.items[i]);

@@ -7,6 +7,7 @@
  * Layout, the same for all that live in folders (`place->folder` is the herd's root or an embedded pool's mount point):
  *
  *     bases/ID/disk.qcow2 | disk.raw | tree/        clones/ID/disk.qcow2 | disk.raw | tree/ (+ upper/ work/)
+ *     snapshots/ID/ as a base: all three lie equally deep, so a file moves among them and its relative backing name stays right
  *
  * Every callback is idempotent where it says so, safe to be called from several threads for different objects, and
  * leaves nothing behind when it fails. Bases are made in two steps, prepare_base and seal_base; between them the caller
@@ -36,7 +37,7 @@ struct store_place {
         int lock;              /* the lock of the object in hand, which the tools started for it inherit; 0: none */
 };
 
-enum store_role { STORE_BASE, STORE_CLONE };
+enum store_role { STORE_BASE, STORE_CLONE, STORE_SNAPSHOT };
 
 struct store_object {
         uint64_t id;
@@ -48,8 +49,11 @@ struct store_object {
         const char *fingerprint; /* of a base: what seal_base gave */
         const struct store_object *base; /* of a clone, and of a base that was promoted: what it stands on; else NULL */
         bool prepared;         /* of a clone: prepare_clone was called for it */
+        const struct store_object *of; /* of a snapshot: the clone it was taken of (its id and name are what is looked at) */
 };
 
+/* "bases", "clones" or "snapshots". */
+const char *store_role_folder(enum store_role role);
 /* "bases/12" or "clones/57", into buffer. Returns buffer. */
 #define STORE_PATH_BYTES 64
 const char *store_object_folder(const struct store_object *object, char *buffer);
@@ -152,6 +156,41 @@ struct store_driver {
         /* Makes the object usable and says where: *ret_path absolute, the caller's. NULL: it always is, at store_object_path. */
         int (*activate)(const struct store_place *place, const struct store_object *object, char **ret_path, struct cowherd_error *err) must_check;
         int (*deactivate)(const struct store_place *place, const struct store_object *object, struct cowherd_error *err) must_check;
+
+        /*
+         * Points in time. A snapshot, and a base that is made of a clone, are made by the same callback: `made` is the new object
+         * (STORE_SNAPSHOT or STORE_BASE), its content what the clone is now. Two ways there are:
+         *   - it stacks (snapshot_stacks says so for that role): `made` takes the clone's own bytes, stands on what the clone stood on,
+         *     and the clone goes on, empty, upon it. made->base is the clone's former base; the herd then settles clone->base = made.
+         *   - it does not: `made` is a copy on write, the clone stays where it is.
+         * Idempotent: after a kill it is called again with the same objects and finishes. The caller then seals `made` by seal_base
+         * (snapshots too), before which a tree may be written through activate.
+         */
+        bool (*snapshot_stacks)(enum store_role role);
+        /*
+         * Only where it stacks: makes made's folder and the overlay that the clone will go on with, before anything is moved.
+         * *ret_next: its path, relative to the place's folder, for an engine that is running; the caller's. May be NULL.
+         */
+        int (*snapshot_prepare)(const struct store_place *place, const struct store_object *clone, const struct store_object *made,
+                                char **ret_next, struct cowherd_error *err) must_check;
+        int (*snapshot)(const struct store_place *place, const struct store_object *clone, const struct store_object *made,
+                        struct cowherd_error *err) must_check;
+        /* Undoes snapshot_prepare, where `snapshot` has not begun: then 1, and it must be finished. May be NULL. */
+        int (*snapshot_cancel)(const struct store_place *place, const struct store_object *clone, const struct store_object *made,
+                               struct cowherd_error *err) must_check;
+        /*
+         * The stopped clone becomes what the snapshot holds; what it was is gone. Idempotent, and at no moment without one of both.
+         * Where snapshots stack, the clone then stands on the snapshot (the herd settles that).
+         */
+        int (*restore)(const struct store_place *place, const struct store_object *clone, const struct store_object *snapshot,
+                       struct cowherd_error *err) must_check;
+        /*
+         * The stopped clone gets bytes of its own of all that it reads through its base, then stands on nothing. Idempotent. NULL: its
+         * clones never need their base's bytes (a btrfs snapshot), so it is the catalogue's to say.
+         */
+        int (*flatten)(const struct store_place *place, const struct store_object *clone,
+                       void (*report)(void *context, uint64_t done_bytes, uint64_t total_bytes), void *context,
+                       struct cowherd_error *err) must_check;
 
         int (*usage)(const struct store_place *place, const struct store_object *object, struct store_usage *ret, struct cowherd_error *err) must_check;
         /* The ids of all objects of a role that lie in this place, as decimal texts: recovery finds by bytes what no row knows. */

@@ -65,14 +65,16 @@ int store_find(const char *name, const struct store_driver **ret, struct cowherd
         return unknown_store(name, err);
 }
 
-static const char *role_folder(enum store_role role)
+const char *store_role_folder(enum store_role role)
 {
-        return role == STORE_BASE ? "bases" : "clones";
+        static const char *const folders[] = {[STORE_BASE] = "bases", [STORE_CLONE] = "clones", [STORE_SNAPSHOT] = "snapshots"};
+
+        return folders[role];
 }
 
 const char *store_object_folder(const struct store_object *object, char *buffer)
 {
-        (void)snprintf(buffer, STORE_PATH_BYTES, "%s/%llu", role_folder(object->role), (unsigned long long)object->id);
+        (void)snprintf(buffer, STORE_PATH_BYTES, "%s/%llu", store_role_folder(object->role), (unsigned long long)object->id);
         return buffer;
 }
 
@@ -82,6 +84,6 @@ const char *store_object_path(const struct store_object *object, char *buffer)
                            : str_equal(object->format, "raw") ? "disk.raw"
                                                               : "disk.qcow2";
 
-        (void)snprintf(buffer, STORE_PATH_BYTES, "%s/%llu/%s", role_folder(object->role), (unsigned long long)object->id, leaf);
+        (void)snprintf(buffer, STORE_PATH_BYTES, "%s/%llu/%s", store_role_folder(object->role), (unsigned long long)object->id, leaf);
         return buffer;
 }

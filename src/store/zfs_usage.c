@@ -70,7 +70,7 @@ static void add_ids(const char *output, const char *parent, struct strv *ret)
 /* Datasets, and the folders of mount points that a dataset lost its own way left behind. */
 int zfs_list_ids(const struct store_place *place, enum store_role role, struct strv *ret, struct cowherd_error *err)
 {
-        owned_str char *parent = x_asprintf("%s/%s", place->source, role == STORE_BASE ? "bases" : "clones");
+        owned_str char *parent = x_asprintf("%s/%s", place->source, store_role_folder(role));
         owned_str char *output = NULL;
         owned_strv struct strv ids = {0}, folders = {0};
 
