@@ -9,7 +9,6 @@
 #include "base/number.h"
 #include "sys/clock.h"
 
-#include <jansson.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -122,14 +121,18 @@ static char *extra_of(const struct request *request)
                 enum key key;
                 const char *name;
         } kept[] = {{KEY_NETWORK, "network"}, {KEY_PORTS, "ports"}};
-        json_t *extra = json_object();
+        owned_string struct str text = {0};
 
-        for (size_t i = 0; i < array_length(kept); i++)
-                if (request_has(request, kept[i].key))
-                        (void)json_object_set_new(extra, kept[i].name, json_string(request_text(request, kept[i].key)));
-        char *text = json_object_size(extra) == 0 ? NULL : json_dumps(extra, JSON_COMPACT);
-        json_decref(extra);
-        return text;
+        for (size_t i = 0; i < array_length(kept); i++) {
+                if (!request_has(request, kept[i].key))
+                        continue;
+                str_addf(&text, "%c\"%s\":", text.length == 0 ? '{' : ',', kept[i].name);
+                answer_add_json_text(&text, request_text(request, kept[i].key));
+        }
+        if (text.length == 0)
+                return NULL;
+        str_add_char(&text, '}');
+        return str_take(&text);
 }
 
 /* The name of clone `index`: as given, NAME-1 … with count=, or made up from the base's. */
