@@ -164,7 +164,7 @@ int nspawn_attach(const struct engine_instance *instance, const struct engine_co
         int result = relay_run(&a.relay, &how, err);
         bool late = a.timer >= 0 && has_ended(a.timer, 0) && !has_ended(a.entered.pidfd, 0);
         struct cowherd_error second = {0};
-        if (settle(&a, late, &second) < 0 || enter_finish(instance, &a.entered, ret_exit_code, &second) < 0) {
+        if (settle(&a, late, &second) < 0 || enter_finish(&a.entered, ret_exit_code, &second) < 0) {
                 if (result == 0)
                         *err = second;
                 return -1;

@@ -45,14 +45,13 @@ int cgroup_check(struct cowherd_error *err) must_check;
 int cgroup_make(const char *path, const struct cgroup_limits *limits, struct cgroup_entry *ret,
                 struct cowherd_error *err) must_check;
 /*
- * Opens an entry for one more process of a group that is there: in the hierarchies of v1 the group itself, in the
- * unified one a new group below it, for which cgroup_kill is then called as "PATH/NAME". A hierarchy without the group
- * is left out.
+ * Opens an entry for one more process of a group that is there: in the hierarchies of v1 its group PATH/BELOW (where
+ * there is one, else PATH), in the unified one a new group PATH/BELOW/NAME. A hierarchy without the group is left out.
  */
-int cgroup_make_below(const char *path, const char *name, struct cgroup_entry *ret,
+int cgroup_make_below(const char *path, const char *below, const char *name, struct cgroup_entry *ret,
                       struct cowherd_error *err) must_check;
-/* Removes what cgroup_make_below has made, unless something lives in it. */
-void cgroup_remove_below(const char *path, const char *name);
+/* Removes one unified group, unless something lives in it. */
+void cgroup_remove_one(const char *path);
 
 /* Whether anything lives in it (below it, too): false too where there is no such group. */
 bool cgroup_is_populated(const char *path);

@@ -164,12 +164,16 @@ void cgroup_entry_close(struct cgroup_entry *entry)
         entry->count = 0;
 }
 
-/* Opens the group's entries in the hierarchies from `first` on. */
-static int open_entry(const struct cgroup_roots *roots, size_t first, const char *path, struct cgroup_entry *entry,
-                      struct cowherd_error *err)
+/* Opens the group's entries in the hierarchies from `first` on; where there is a group `below` it, that one's. */
+static int open_entry(const struct cgroup_roots *roots, size_t first, const char *path, const char *below,
+                      struct cgroup_entry *entry, struct cowherd_error *err)
 {
+        owned_str char *deeper = x_asprintf("%s/%s", path, below);
+
         for (size_t i = first; i < roots->count; i++) {
-                int fd = cgroup_open_file(roots->paths[i], path, "cgroup.procs", O_WRONLY);
+                int fd = cgroup_open_file(roots->paths[i], deeper, "cgroup.procs", O_WRONLY);
+                if (fd < 0 && errno == ENOENT)
+                        fd = cgroup_open_file(roots->paths[i], path, "cgroup.procs", O_WRONLY);
                 if (fd >= 0) {
                         entry->fds[entry->count++] = fd;
                 } else if (errno != ENOENT && errno != EROFS) {
@@ -202,32 +206,33 @@ int cgroup_make(const char *path, const struct cgroup_limits *wanted, struct cgr
         if (write_limits(&roots, path, limits, err) < 0)
                 return -1;
         ret->count = 0;
-        return open_entry(&roots, 0, path, ret, err);
+        return open_entry(&roots, 0, path, ".", ret, err);
 }
 
-int cgroup_make_below(const char *path, const char *name, struct cgroup_entry *ret, struct cowherd_error *err)
+int cgroup_make_below(const char *path, const char *below, const char *name, struct cgroup_entry *ret,
+                      struct cowherd_error *err)
 {
         struct cgroup_roots roots;
-        owned_str char *below = x_asprintf("%s/%s", path, name);
+        owned_str char *group = x_asprintf("%s/%s/%s", path, below, name);
 
         ret->count = 0;
         cgroup_find_roots(&roots);
         if (!roots.has_unified)
                 return cgroup_check(err);
-        owned_str char *folder = x_asprintf("%s/%s", roots.paths[0], below);
+        owned_str char *folder = x_asprintf("%s/%s", roots.paths[0], group);
         if (mkdir(folder, 0755) < 0)
                 return fail_errno(err, "cannot make the control group '%s'", folder);
-        int fd = cgroup_open_file(roots.paths[0], below, "cgroup.procs", O_WRONLY);
+        int fd = cgroup_open_file(roots.paths[0], group, "cgroup.procs", O_WRONLY);
         if (fd < 0)
                 return fail_errno(err, "cannot open the control group '%s'", folder);
         ret->fds[ret->count++] = fd;
-        return open_entry(&roots, 1, path, ret, err);
+        return open_entry(&roots, 1, path, below, ret, err);
 }
 
-void cgroup_remove_below(const char *path, const char *name)
+void cgroup_remove_one(const char *path)
 {
         const char *root = cgroup_unified_root();
-        owned_str char *folder = x_asprintf("%s/%s/%s", root == NULL ? "" : root, path, name);
+        owned_str char *folder = x_asprintf("%s/%s", root == NULL ? "" : root, path);
 
         (void)rmdir(folder);
 }

@@ -21,6 +21,7 @@
 
 #define GUEST_PATH "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 #define GROUP_DIGITS 8
+#define PAYLOAD "payload" /* the group that nspawn hands to the container, whose init may move what is in it */
 
 /* All that way_in borrows. */
 struct preparing {
@@ -143,7 +144,7 @@ static void make_argv(struct preparing *p, const struct engine_command *command)
 static int prepare(struct preparing *p, const struct enter *enter, struct entered *entered, struct cowherd_error *err)
 {
         const struct engine_instance *instance = enter->instance;
-        char digits[2 * GROUP_DIGITS + 1], cgroup[CGROUP_PATH_BYTES];
+        char digits[2 * GROUP_DIGITS + 1], name[32], cgroup[CGROUP_PATH_BYTES];
         owned_fd int root = -1;
 
         if (nspawn_expect_running(instance, err) < 0)
@@ -160,14 +161,14 @@ static int prepare(struct preparing *p, const struct enter *enter, struct entere
         find_namespaces(p->leader.pid, &p->way);
         make_environment(p, enter);
         make_argv(p, enter->command);
-        (void)snprintf(entered->group_name, sizeof entered->group_name, "exec-%s", random_hex(GROUP_DIGITS, digits));
-        int length = snprintf(entered->cgroup, sizeof entered->cgroup, "%s/%s", nspawn_cgroup(instance, cgroup),
-                              entered->group_name);
+        (void)snprintf(name, sizeof name, "exec-%s", random_hex(GROUP_DIGITS, digits));
+        int length = snprintf(entered->cgroup, sizeof entered->cgroup, "%s/" PAYLOAD "/%s",
+                              nspawn_cgroup(instance, cgroup), name);
         if (length < 0 || (size_t)length >= sizeof entered->cgroup)
                 return fail(err, COWHERD_INTERNAL, "the name of a control group is too long");
         if (pipe2(p->way.pid, O_CLOEXEC) < 0 || pipe2(p->way.error, O_CLOEXEC) < 0)
                 return fail_errno(err, "cannot make a pipe");
-        return cgroup_make_below(cgroup, entered->group_name, &p->entry, err);
+        return cgroup_make_below(cgroup, PAYLOAD, name, &p->entry, err);
 }
 
 static void complete(struct preparing *p, const struct enter *enter)
@@ -261,23 +262,20 @@ int enter_start(const struct enter *enter, struct entered *ret, struct cowherd_e
         owned_by(preparing_free) struct preparing p = {.leader = {.pidfd = -1},
                                                        .way = {.pid = {-1, -1}, .error = {-1, -1}}};
         struct entered entered = {.pidfd = -1};
-        char cgroup[CGROUP_PATH_BYTES];
 
         if (prepare(&p, enter, &entered, err) < 0)
                 return -1;
         complete(&p, enter);
         if (go(&p, enter->instance, &entered, err) < 0) {
-                cgroup_remove_below(nspawn_cgroup(enter->instance, cgroup), entered.group_name);
+                cgroup_remove_one(entered.cgroup);
                 return -1;
         }
         *ret = entered;
         return 0;
 }
 
-int enter_finish(const struct engine_instance *instance, struct entered *entered, int *ret_exit_code,
-                 struct cowherd_error *err)
+int enter_finish(struct entered *entered, int *ret_exit_code, struct cowherd_error *err)
 {
-        char cgroup[CGROUP_PATH_BYTES];
         siginfo_t info = {0};
 
         while (waitid(P_PIDFD, (id_t)entered->pidfd, &info, WEXITED) < 0)
@@ -286,7 +284,7 @@ int enter_finish(const struct engine_instance *instance, struct entered *entered
         (void)close(entered->pidfd);
         entered->pidfd = -1;
         /* What it has left running stays in its group, until the container stops. */
-        cgroup_remove_below(nspawn_cgroup(instance, cgroup), entered->group_name);
+        cgroup_remove_one(entered->cgroup);
         *ret_exit_code = info.si_code == CLD_EXITED ? info.si_status : 128 + info.si_status;
         return 0;
 }

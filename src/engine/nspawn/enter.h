@@ -19,15 +19,13 @@ struct entered {
         pid_t pid; /* a child of ours */
         int pidfd;
         char cgroup[CGROUP_PATH_BYTES]; /* of its own, with all that it starts: for cgroup_kill */
-        char group_name[32];
 };
 
 /* Starts it; returns once it has begun. 66 where the guest has no such program, user or folder. */
 int enter_start(const struct enter *enter, struct entered *ret, struct cowherd_error *err) must_check;
 /* Waits for its end (it is there when the pidfd is readable), removes its control group. Its status, or 128 + the
  * signal. */
-int enter_finish(const struct engine_instance *instance, struct entered *entered, int *ret_exit_code,
-                 struct cowherd_error *err) must_check;
+int enter_finish(struct entered *entered, int *ret_exit_code, struct cowherd_error *err) must_check;
 /* Kills it with all that it has started inside. */
 int enter_kill(const struct entered *entered, struct cowherd_error *err) must_check;
 

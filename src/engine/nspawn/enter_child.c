@@ -29,7 +29,7 @@
 
 static _Noreturn void give_up(int to, enum way_step step)
 {
-        struct way_failure failure = {step, errno};
+        struct way_failure failure = {(int)step, errno};
 
         (void)!write(to, &failure, sizeof failure);
         _exit(127);

@@ -169,7 +169,7 @@ int nspawn_execute(const struct engine_instance *instance, const struct engine_c
                 e.deadline = clock_ms() + (double)command->timeout_ms;
         if (collect_quietly(&e, err) < 0)
                 return -1;
-        if (enter_finish(instance, &e.entered, &exit_code, err) < 0)
+        if (enter_finish(&e.entered, &exit_code, err) < 0)
                 return -1;
         if (e.late)
                 return fail(err, COWHERD_BUSY, "the command did not end in '%s' within %llu ms, and was ended",

@@ -106,7 +106,9 @@ int nspawn_tidy(const struct engine_instance *instance, struct cowherd_error *er
         (void)nspawn_cgroup(instance, cgroup);
         if (cgroup_is_populated(cgroup) && cgroup_kill(cgroup, err) < 0)
                 return fail_while(err, "ending container '%s'", instance->name);
-        if (cgroup_remove(cgroup, err) < 0 || remove_lock(instance, err) < 0 || remove_traces(instance, err) < 0)
+        /* What systemd manages it takes away itself, as soon as nothing lives in it. */
+        if ((!nspawn_under_systemd() && cgroup_remove(cgroup, err) < 0) || remove_lock(instance, err) < 0 ||
+            remove_traces(instance, err) < 0)
                 return fail_while(err, "tidying container '%s' up", instance->name);
         return instance->runtime == NULL ? 0 : file_remove_tree(AT_FDCWD, instance->runtime, err);
 }
