@@ -65,7 +65,7 @@ nothing_is_left() {
                 is "$(ls "/run/cowherd-test/${HERD:0:8}/$ID" 2>/dev/null)" "" &&
                 is "$(ls -A "$PLACE/clones/$ID" | grep lck)" "" &&
                 is "$(grep -c "$PLACE/clones/$ID/" /proc/mounts)" 0 &&
-                is "$(pgrep -cf "machine=cowherd-${HERD:0:8}-$ID ")" 0
+                is "$(pgrep -af "machine=cowherd-${HERD:0:8}-$ID ")" ""
 }
 
 supervisor() {
@@ -248,7 +248,7 @@ supervisor() {
         run unshare --pid --fork --mount-proc "$CHECK" "$PLACE" overlay execute "$ID" true
         [ "$status" -eq 69 ] || show 'execute from elsewhere'
         says "can't be seen from here"
-        unshare --pid --fork --mount-proc "$CHECK" "$PLACE" overlay stop "$ID" 1000
+        unshare --pid --fork "$CHECK" "$PLACE" overlay stop "$ID" 1000
         state_is stopped
         nothing_is_left
 }

@@ -18,6 +18,7 @@
 #include <sys/pidfd.h>
 #include <unistd.h>
 
+#define TRIES 16
 #define NSPAWN_RUNTIME "/run/systemd/nspawn"
 
 /* What an init takes for "power off". */
@@ -99,15 +100,30 @@ static int remove_traces(const struct engine_instance *instance, struct cowherd_
         return unlink(lock) < 0 && errno != ENOENT ? fail_errno(err, "cannot remove the lock '%s'", lock) : 0;
 }
 
+/*
+ * Ends all that lives in the container's groups and removes them. What a killed start had just let begin may enter them
+ * between the two; it does so once.
+ */
+static int end_group(const char *cgroup, struct cowherd_error *err)
+{
+        int result = -1;
+
+        for (int tries = 0; tries < TRIES && result < 0; tries++) {
+                if (cgroup_is_populated(cgroup) && cgroup_kill(cgroup, err) < 0)
+                        return -1;
+                /* What systemd manages it takes away itself, as soon as nothing lives in it. */
+                result = nspawn_under_systemd() ? 0 : cgroup_remove(cgroup, err);
+                if (result < 0 && err->code != COWHERD_BUSY)
+                        return -1;
+        }
+        return result;
+}
+
 int nspawn_tidy(const struct engine_instance *instance, struct cowherd_error *err)
 {
         char cgroup[CGROUP_PATH_BYTES];
 
-        (void)nspawn_cgroup(instance, cgroup);
-        if (cgroup_is_populated(cgroup) && cgroup_kill(cgroup, err) < 0)
-                return fail_while(err, "ending container '%s'", instance->name);
-        /* What systemd manages it takes away itself, as soon as nothing lives in it. */
-        if ((!nspawn_under_systemd() && cgroup_remove(cgroup, err) < 0) || remove_lock(instance, err) < 0 ||
+        if (end_group(nspawn_cgroup(instance, cgroup), err) < 0 || remove_lock(instance, err) < 0 ||
             remove_traces(instance, err) < 0)
                 return fail_while(err, "tidying container '%s' up", instance->name);
         return instance->runtime == NULL ? 0 : file_remove_tree(AT_FDCWD, instance->runtime, err);
