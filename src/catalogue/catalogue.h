@@ -129,6 +129,8 @@ int catalogue_remove_base(struct catalogue *catalogue, uint64_t id, struct cowhe
 /* Writes down that something is being done to a READY row that its engine must hear of as well; and that it is done. */
 int catalogue_begin(struct catalogue *catalogue, uint64_t id, const char *operation, struct cowherd_error *err) must_check;
 int catalogue_end(struct catalogue *catalogue, uint64_t id, struct cowherd_error *err) must_check;
+/* What is being done to an object, the caller's; 1 where nothing is. */
+int catalogue_operation(struct catalogue *catalogue, uint64_t id, char **ret, struct cowherd_error *err) must_check;
 /* Gives a READY row another name; taken is 73, and reserved names likewise. */
 int catalogue_rename(struct catalogue *catalogue, uint64_t id, const char *name, struct cowherd_error *err) must_check;
 

@@ -35,6 +35,7 @@ enum statement {
         BASE_MARK_DELETING,
         BASE_TAKE_NAME,
         INTENT_BEGIN,
+        INTENT_GET,
         INTENT_END,
         FIND_ID,
         FIND_NAME,

@@ -46,6 +46,7 @@ static const char *const texts[STATEMENTS] = {
         [BASE_TAKE_NAME] = "UPDATE object SET name = NULL WHERE id = ? AND role = 0 AND phase = 1 AND name IS NOT NULL",
 
         [INTENT_BEGIN] = "INSERT OR REPLACE INTO intent VALUES (?, ?, " NOW_MS ")",
+        [INTENT_GET] = "SELECT operation FROM intent WHERE object_id = ?",
         [INTENT_END] = "DELETE FROM intent WHERE object_id = ?",
 
         [FIND_ID] = SELECT_ROWS "WHERE id = ?",

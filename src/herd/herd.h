@@ -125,6 +125,11 @@ struct recovery {
 int herd_recover(struct cowherd_herd *herd, struct recovery *ret, struct cowherd_error *err) must_check;
 /* Settles one row whose lock the caller holds, and removes the lock file's row; `owned` is that lock. */
 int herd_settle_unfinished(struct cowherd_herd *herd, const struct catalogue_row *row, struct cowherd_error *err) must_check;
+/*
+ * Ends what a killed command had begun with a READY row whose lock the caller holds (its intent tells what), and the intent. Nothing
+ * where there is none.
+ */
+int herd_settle_ready(struct cowherd_herd *herd, const struct catalogue_row *row, struct cowherd_error *err) must_check;
 /* Removes what lies in the places without a row, and lock files of nobody. */
 int herd_sweep(struct cowherd_herd *herd, struct recovery *recovery, struct cowherd_error *err) must_check;
 /* Destroys the bytes of removed bases whose last clone is gone (ids as catalogue_forget tells them), then forgets them. */
@@ -194,4 +199,4 @@ void fields_of_usage(struct cowherd_answer *answer, const struct store_usage *us
 
 typedef int verb_function(struct call *call, struct cowherd_error *err);
 verb_function verb_status, verb_doctor, verb_setup, verb_teardown, verb_register_base, verb_remove_base, verb_clone_from_base,
-        verb_list_bases, verb_list, verb_info, verb_usage, verb_rename, verb_delete, verb_cleanup, verb_help;
+        verb_list_bases, verb_power, verb_wait, verb_list, verb_info, verb_usage, verb_rename, verb_delete, verb_cleanup, verb_help;

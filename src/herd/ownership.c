@@ -135,5 +135,5 @@ int herd_own(struct ownership *owned, struct catalogue_row *row, struct cowherd_
         }
         catalogue_row_free(row);
         *row = now;
-        return 0;
+        return herd_settle_ready(owned->herd, row, err);
 }
