@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What the stores that live in folders have in common: bases/ID and clones/ID, their making and removing, sealing and
+ * What the stores that live in folders have in common: bases/ID, clones/ID and snapshots/ID, their making and removing, sealing and
  * checking of a base, and what is told about bytes. The first group are parts for a driver to call; the second are
  * whole callbacks that a driver can name in its table as they are.
  */
@@ -20,6 +20,9 @@
  */
 int folder_make(const struct store_place *place, const struct store_object *object, int *ret_fd,
                 struct cowherd_error *err) must_check;
+/* The same where it may be there already: of a snapshot that is gone on with after a kill. */
+int folder_ensure(const struct store_place *place, const struct store_object *object, int *ret_fd,
+                  struct cowherd_error *err) must_check;
 /* Opens bases/ID or clones/ID, or the folder `leaf` ("tree") in it. *ret_fd is the caller's. */
 int folder_open(const struct store_place *place, const struct store_object *object, int *ret_fd,
                 struct cowherd_error *err) must_check;
