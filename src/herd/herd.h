@@ -70,12 +70,13 @@ struct thing {
         const struct store_driver *driver;
         struct place place;
         struct store_object object;
+        struct store_object of; /* of what was made of a clone: that clone, its id and, if it is still there, its name */
         struct thing *base; /* owned, or NULL */
 };
 void thing_free(struct thing *thing);
 define_owned(struct thing, thing_free)
 #define owned_thing owned_by(thing_free)
-/* Completes a thing whose row is filled in (on failure too the row stays its own). */
+/* Completes a thing whose row is filled in (on failure too the row stays its own). It must not be moved afterwards. */
 int thing_open(struct cowherd_herd *herd, bool durable, struct thing *thing, struct cowherd_error *err) must_check;
 
 /* Where people find it: an absolute path, or an LXD instance as `lxc` names it. To be freed. */
@@ -125,6 +126,11 @@ struct recovery {
 int herd_recover(struct cowherd_herd *herd, struct recovery *ret, struct cowherd_error *err) must_check;
 /* Settles one row whose lock the caller holds, and removes the lock file's row; `owned` is that lock. */
 int herd_settle_unfinished(struct cowherd_herd *herd, const struct catalogue_row *row, struct cowherd_error *err) must_check;
+/*
+ * Ends what a killed command had begun with a READY row whose lock the caller holds (its intent tells what), and the intent. Nothing
+ * where there is none.
+ */
+int herd_settle_ready(struct cowherd_herd *herd, const struct catalogue_row *row, struct cowherd_error *err) must_check;
 /* Removes what lies in the places without a row, and lock files of nobody. */
 int herd_sweep(struct cowherd_herd *herd, struct recovery *recovery, struct cowherd_error *err) must_check;
 /* Destroys the bytes of removed bases whose last clone is gone (ids as catalogue_forget tells them), then forgets them. */
@@ -185,6 +191,8 @@ enum store_kind kind_of_target(enum cowherd_target target);
 
 /* ---- fields.c: answers ---- */
 
+/* "web-base", "" where that was removed, "none" where it stands on nothing. Borrowed. */
+const char *base_text(const struct catalogue_row *row);
 void fields_of_base(struct cowherd_answer *answer, const struct catalogue_row *row);
 void fields_of_clone(struct cowherd_answer *answer, const struct catalogue_row *row, const char *path, const char *state);
 void fields_of_identity(struct cowherd_answer *answer, const struct catalogue_row *row);
@@ -195,3 +203,4 @@ void fields_of_usage(struct cowherd_answer *answer, const struct store_usage *us
 typedef int verb_function(struct call *call, struct cowherd_error *err);
 verb_function verb_status, verb_doctor, verb_setup, verb_teardown, verb_register_base, verb_remove_base, verb_clone_from_base,
         verb_list_bases, verb_list, verb_info, verb_usage, verb_rename, verb_delete, verb_cleanup, verb_help;
+verb_function verb_snapshot, verb_restore, verb_list_snapshots, verb_delete_snapshot, verb_promote, verb_flatten;

@@ -81,13 +81,20 @@ static int lock_reserved(void *context, const struct catalogue_row *row, struct 
  */
 static int wait_for_owner(struct cowherd_herd *herd, const struct catalogue_row *taken, struct cowherd_error *err)
 {
-        struct ownership theirs owned_by(ownership_free) = {.herd = herd};
-        struct catalogue_row now owned_by(catalogue_row_free) = {0};
+        struct ownership theirs owned_by(ownership_free) = {.herd = herd}, keepers owned_by(ownership_free) = {.herd = herd};
+        struct catalogue_row now owned_by(catalogue_row_free) = {0}, keeper owned_by(catalogue_row_free) = {0};
 
         if (taken->phase == CATALOGUE_READY) {
                 (void)fail(err, COWHERD_EXISTS, "%s '%s' already exists", taken->role == CATALOGUE_BASE ? "base" : "clone", taken->name);
                 return fail_hint(err, taken->role == CATALOGUE_BASE ? "choose another name, or remove_base it first"
                                                                     : "choose another name, or delete it first");
+        }
+        if (taken->role == CATALOGUE_BASE && taken->of_id != 0) { /* it is being made of a clone: that one's lock comes first */
+                if (ownership_take(&keepers, taken->of_id, true, err) < 0)
+                        return -1;
+                int there = catalogue_get(herd->catalogue, taken->of_id, &keeper, err);
+                if (there < 0 || (there == 0 && keeper.phase == CATALOGUE_READY && herd_settle_ready(herd, &keeper, err) < 0))
+                        return -1;
         }
         if (ownership_take(&theirs, taken->id, true, err) < 0)
                 return -1;
@@ -135,5 +142,5 @@ int herd_own(struct ownership *owned, struct catalogue_row *row, struct cowherd_
         }
         catalogue_row_free(row);
         *row = now;
-        return 0;
+        return herd_settle_ready(owned->herd, row, err);
 }

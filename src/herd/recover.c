@@ -9,6 +9,7 @@
 
 #include "base/number.h"
 #include "herd/adopt.h"
+#include "herd/point.h"
 #include "store/folder.h"
 #include "sys/file.h"
 #include "sys/lock.h"
@@ -66,6 +67,41 @@ int herd_settle_unfinished(struct cowherd_herd *herd, const struct catalogue_row
         return herd_destroy_freed(herd, &freed, err);
 }
 
+int herd_settle_ready(struct cowherd_herd *herd, const struct catalogue_row *row, struct cowherd_error *err)
+{
+        owned_str char *operation = NULL;
+        int got = catalogue_operation(herd->catalogue, row->id, &operation, err);
+
+        if (got != 0)
+                return got < 0 ? -1 : 0;
+        got = point_recover(herd, row, operation, err);
+        return got <= 0 ? got : herd_finish_rename(herd, row->id, err);
+}
+
+/*
+ * Whether another row's turn settles this one as well: what is being made of a clone, its clone's intent; a snapshot that goes with its
+ * clone, the clone's end.
+ */
+static int has_keeper(struct cowherd_herd *herd, const struct catalogue_row *row, bool *ret, struct cowherd_error *err)
+{
+        struct catalogue_row of owned_by(catalogue_row_free) = {0};
+        owned_str char *operation = NULL;
+
+        *ret = false;
+        if (row->of_id == 0 || row->role == CATALOGUE_CLONE || row->phase == CATALOGUE_READY)
+                return 0;
+        int got = catalogue_get(herd->catalogue, row->of_id, &of, err);
+        if (got != 0)
+                return got < 0 ? -1 : 0;
+        if (row->phase == CATALOGUE_DELETING || of.phase == CATALOGUE_DELETING) {
+                *ret = of.phase == CATALOGUE_DELETING;
+                return 0;
+        }
+        got = catalogue_operation(herd->catalogue, of.id, &operation, err);
+        *ret = got == 0;
+        return got < 0 ? -1 : 0;
+}
+
 static void count_failure(struct recovery *recovery, const struct cowherd_error *err)
 {
         if (recovery->failed++ == 0)
@@ -77,8 +113,13 @@ static int recover_row(struct cowherd_herd *herd, const struct catalogue_row *ro
 {
         struct ownership owned owned_by(ownership_free) = {.herd = herd};
         struct catalogue_row now owned_by(catalogue_row_free) = {0};
-        int got = ownership_take(&owned, row->id, false, err);
+        bool kept = false;
 
+        if (has_keeper(herd, row, &kept, err) < 0)
+                return -1;
+        if (kept)
+                return 0;
+        int got = ownership_take(&owned, row->id, false, err);
         if (got != 0) {
                 recovery->busy += got > 0;
                 return got < 0 ? -1 : 0;
@@ -91,7 +132,7 @@ static int recover_row(struct cowherd_herd *herd, const struct catalogue_row *ro
                 return 0;
         }
         if (now.phase == CATALOGUE_READY) {
-                if (herd_finish_rename(herd, now.id, err) < 0)
+                if (herd_settle_ready(herd, &now, err) < 0)
                         count_failure(recovery, err);
                 else
                         recovery->finished++;
@@ -194,7 +235,7 @@ static int sweep_probes(const struct place *place, struct recovery *recovery, st
         return 0;
 }
 
-/* Clones before bases: they stand on them. */
+/* Clones before snapshots before bases: they stand on them. */
 static int sweep_place(struct cowherd_herd *herd, const char *name, const char *store, struct recovery *recovery, struct cowherd_error *err)
 {
         struct place place owned_by(place_close) = {.fd = -1};
@@ -202,7 +243,8 @@ static int sweep_place(struct cowherd_herd *herd, const char *name, const char *
 
         if (store_find(store, &driver, err) < 0 || place_open(herd, name, false, &place, err) < 0)
                 return -1;
-        if (sweep_probes(&place, recovery, err) < 0 || sweep_role(herd, driver, &place, STORE_CLONE, recovery, err) < 0)
+        if (sweep_probes(&place, recovery, err) < 0 || sweep_role(herd, driver, &place, STORE_CLONE, recovery, err) < 0 ||
+            sweep_role(herd, driver, &place, STORE_SNAPSHOT, recovery, err) < 0)
                 return -1;
         return sweep_role(herd, driver, &place, STORE_BASE, recovery, err);
 }
@@ -277,7 +319,7 @@ int herd_sweep(struct cowherd_herd *herd, struct recovery *recovery, struct cowh
 {
         struct strv places owned_by(strv_free) = {0};
 
-        if (places_sweep(herd, recovery, err) < 0)
+        if (places_sweep(herd, recovery, err) < 0 || point_sweep(herd, recovery, err) < 0)
                 count_failure(recovery, err);
         if (catalogue_list_places(herd->catalogue, &places, err) < 0)
                 return -1;

@@ -1,0 +1,224 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * restore: a clone becomes again what a snapshot of it holds. The snapshot stays, so that it can be gone back to again. Once begun it
+ * is finished, by the next command if need be: what the clone was may be gone already. The identity goes back as well: where
+ * the snapshot was taken before the first start, the next start is the first one again, with the same values.
+ */
+#include "herd/point.h"
+
+#include "base/number.h"
+#include "sys/clock.h"
+
+struct restoring {
+        struct call *call;
+        struct ownership owned;
+        struct thing clone, snapshot;
+        enum engine_state state;
+        double restore_ms;
+        struct plan plan;
+};
+
+static void restoring_free(struct restoring *restoring)
+{
+        thing_free(&restoring->snapshot);
+        thing_free(&restoring->clone);
+        ownership_free(&restoring->owned);
+}
+define_owned(struct restoring, restoring_free)
+
+static bool is_on(enum engine_state state)
+{
+        return state == ENGINE_RUNNING || state == ENGINE_PAUSED;
+}
+
+/* The snapshot that is meant: by its name, or the last one that has a name. */
+static int find_snapshot(struct restoring *restoring, struct cowherd_error *err)
+{
+        const char *label = request_text(restoring->call->request, KEY_SNAPSHOT);
+        struct catalogue *catalogue = restoring->call->herd->catalogue;
+        const struct catalogue_row *clone = &restoring->clone.row;
+        struct catalogue_rows rows owned_by(catalogue_rows_free) = {0};
+
+        if (label != NULL)
+                return catalogue_find_snapshot(catalogue, clone, label, &restoring->snapshot.row, err);
+        if (catalogue_snapshots(catalogue, clone->id, &rows, err) < 0)
+                return -1;
+        for (size_t i = rows.count; i-- > 0;)
+                if (rows.items[i].label != NULL)
+                        return catalogue_find_snapshot(catalogue, clone, rows.items[i].label, &restoring->snapshot.row, err);
+        (void)fail(err, COWHERD_NOT_FOUND, "a snapshot of '%s' was not found: it has none", clone->name);
+        return fail_hint(err, "take one with 'snapshot name=%s'", clone->name);
+}
+
+static int open_both(struct cowherd_herd *herd, struct thing *clone, struct thing *snapshot, struct cowherd_error *err)
+{
+        if (thing_open(herd, true, clone, err) < 0 || thing_open(herd, true, snapshot, err) < 0)
+                return -1;
+        return clone->driver->restore != NULL
+                       ? 0
+                       : fail(err, COWHERD_UNAVAILABLE, "store '%s' can't restore snapshots in this version", clone->driver->name);
+}
+
+/* Facts about the clone, whose row is there; with its lock once it is held. */
+static int look(struct restoring *restoring, struct cowherd_error *err)
+{
+        struct cowherd_herd *herd = restoring->call->herd;
+
+        if (find_snapshot(restoring, err) < 0 || open_both(herd, &restoring->clone, &restoring->snapshot, err) < 0)
+                return -1;
+        return herd_states(herd, &restoring->clone.row, 1, &restoring->state, err);
+}
+
+static int own(void *operation, size_t item, struct cowherd_error *err)
+{
+        struct restoring *restoring = operation;
+        struct catalogue_row row = restoring->clone.row;
+
+        (void)item;
+        restoring->clone.row = (struct catalogue_row){0};
+        int got = herd_own(&restoring->owned, &row, err);
+        thing_free(&restoring->clone);
+        thing_free(&restoring->snapshot);
+        restoring->clone.row = row;
+        if (got < 0 || look(restoring, err) < 0)
+                return -1;
+        restoring->clone.place.place.lock = restoring->owned.fds[0];
+        const struct thing *snapshot = &restoring->snapshot;
+        return snapshot->driver->check_base(&snapshot->place.place, &snapshot->object, err);
+}
+
+static int expect_stopped(const struct restoring *restoring, struct cowherd_error *err)
+{
+        if (!is_on(restoring->state))
+                return 0;
+        (void)fail(err, COWHERD_BUSY, "clone '%s' is %s", restoring->clone.row.name, engine_state_name(restoring->state));
+        return fail_hint(err, "stop it first");
+}
+
+static int end_life(void *operation, size_t item, struct cowherd_error *err)
+{
+        (void)item;
+        return expect_stopped(operation, err);
+}
+
+/* The row of a clone that was restored. */
+static int settle_restored(struct cowherd_herd *herd, const struct thing *clone, const struct thing *snapshot, struct cowherd_error *err)
+{
+        struct catalogue_row row = clone->row; /* borrowed */
+        const struct store_driver *driver = clone->driver;
+        bool stacks = driver->snapshot_stacks != NULL && driver->snapshot_stacks(STORE_SNAPSHOT);
+
+        row.base_id = stacks ? snapshot->row.id : snapshot->row.base_id;
+        row.virtual_bytes = snapshot->row.virtual_bytes;
+        row.disk_bytes = snapshot->row.disk_bytes;
+        row.identity_applied = snapshot->row.identity_applied;
+        if (point_called(herd, row.id, row.base_id, &row.of_id, err) < 0)
+                return -1;
+        return catalogue_settle(herd->catalogue, &row, 1, err);
+}
+
+static int restore(void *operation, size_t item, struct cowherd_error *err)
+{
+        struct restoring *restoring = operation;
+        struct catalogue *catalogue = restoring->call->herd->catalogue;
+        const struct thing *clone = &restoring->clone, *snapshot = &restoring->snapshot;
+        owned_str char *intent = x_asprintf("restore %llu", (unsigned long long)snapshot->row.id);
+        double began = clock_ms();
+        struct cowherd_error ignored;
+
+        (void)item;
+        if (catalogue_set_durable(catalogue, true, err) < 0 || catalogue_begin(catalogue, clone->row.id, intent, err) < 0)
+                return -1;
+        restoring->call->herd->durable = true;
+        if (clone->driver->restore(&clone->place.place, &clone->object, &snapshot->object, err) < 0) {
+                /* It left nothing behind: nobody shall find this tomorrow and do it then. */
+                ignore_result(catalogue_end(catalogue, clone->row.id, &ignored));
+                return -1;
+        }
+        if (settle_restored(restoring->call->herd, clone, snapshot, err) < 0)
+                return -1;
+        restoring->restore_ms = clock_ms() - began;
+        return 0;
+}
+
+static int start_again(void *operation, size_t item, struct cowherd_error *err)
+{
+        (void)operation;
+        (void)item;
+        (void)err;
+        return 0;
+}
+
+static void make_plan(struct restoring *restoring)
+{
+        struct plan *plan = &restoring->plan;
+        const char *name = restoring->clone.row.name, *label = restoring->snapshot.row.label;
+
+        *plan = (struct plan){.items = 1, .parallel = 1, .operation = restoring};
+        plan_add(plan, false, own, NULL, "own clone '%s', and see that snapshot '%s' is unchanged", name, label);
+        plan_add(plan, false, end_life, NULL, is_on(restoring->state) ? "stop '%s'" : "see that '%s' does not run", name);
+        plan_add(plan, false, restore, NULL, "give '%s' the bytes of snapshot '%s' in store '%s', and settle the catalogue", name, label,
+                 restoring->clone.row.store);
+        if (is_on(restoring->state))
+                plan_add(plan, false, start_again, NULL, "start '%s' again", name);
+}
+
+static int answer_restored(const struct restoring *restoring)
+{
+        struct cowherd_answer *answer = restoring->call->answer;
+        const struct catalogue_row *clone = &restoring->clone.row, *snapshot = &restoring->snapshot.row;
+        char text[CLOCK_TEXT_BYTES], ms[NUMBER_TEXT_BYTES];
+
+        answer_text(answer, "snapshot", snapshot->label);
+        answer_text(answer, "name", clone->name);
+        answer_number(answer, "id", clone->id);
+        answer_text(answer, "engine", cowherd_target_name(clone->target));
+        answer_text(answer, "store", clone->store);
+        answer_text(answer, "created", clock_format(snapshot->created_ms, text));
+        answer_ms(answer, "restore_ms", restoring->restore_ms);
+        answer_also(answer, "snapshot_name", "snapshot");
+        answer_done(answer, "clone '%s' is what it was at snapshot '%s' (%s ms)", clone->name, snapshot->label,
+                    number_format_ms(restoring->restore_ms, ms));
+        return 0;
+}
+
+int verb_restore(struct call *call, struct cowherd_error *err)
+{
+        struct restoring restoring owned_by(restoring_free) = {
+                .call = call, .owned.herd = call->herd, .clone.place.fd = -1, .snapshot.place.fd = -1};
+        struct outcome outcome = {0};
+        bool dry = request_flag(call->request, KEY_DRY_RUN);
+
+        if (point_find_clone(call, request_text(call->request, KEY_NAME), &restoring.clone.row, err) < 0)
+                return -1;
+        if ((!dry && herd_recover(call->herd, NULL, err) < 0) || look(&restoring, err) < 0 || expect_stopped(&restoring, err) < 0)
+                return -1;
+        make_plan(&restoring);
+        if (dry) {
+                plan_print(&restoring.plan, call->answer);
+                answer_done(call->answer, "nothing done: this is the plan to restore '%s'", restoring.clone.row.name);
+                return 0;
+        }
+        if (plan_apply(&restoring.plan, &outcome, err) < 0)
+                return fail_while(err, "restoring '%s'", restoring.clone.row.name);
+        if (herd_recover(call->herd, NULL, err) < 0) /* what the clone stood on, and nothing does any more */
+                return -1;
+        return answer_restored(&restoring);
+}
+
+int restore_recover(struct cowherd_herd *herd, const struct catalogue_row *row, uint64_t snapshot_id, struct cowherd_error *err)
+{
+        struct thing clone owned_by(thing_free) = {.place.fd = -1}, snapshot owned_by(thing_free) = {.place.fd = -1};
+
+        if (catalogue_get(herd->catalogue, row->id, &clone.row, err) != 0)
+                return -1;
+        int got = catalogue_get(herd->catalogue, snapshot_id, &snapshot.row, err);
+        if (got < 0)
+                return -1;
+        if (got > 0) /* it can't go while the clone's lock is held: nothing was begun */
+                return catalogue_end(herd->catalogue, row->id, err);
+        if (open_both(herd, &clone, &snapshot, err) < 0 ||
+            clone.driver->restore(&clone.place.place, &clone.object, &snapshot.object, err) < 0)
+                return fail_while(err, "finishing an interrupted restore of '%s'", row->name);
+        return settle_restored(herd, &clone, &snapshot, err);
+}
