@@ -109,6 +109,8 @@ void ownership_remove(struct ownership *owned);
 /* Reserves rows with their locks; who finds a name in the making waits for its maker, then 73. */
 int herd_reserve(struct ownership *owned, struct catalogue_row *rows, size_t count, const char *operation,
                  catalogue_reserved_fn *also, void *context, struct cowherd_error *err) must_check;
+/* 73: the row has the name that was wanted. */
+int fail_taken(const struct catalogue_row *taken, struct cowherd_error *err);
 /* Takes the lock of a READY row and reads it again, so that what follows is about what is; 66 where it went away. */
 int herd_own(struct ownership *owned, struct catalogue_row *row, struct cowherd_error *err) must_check;
 

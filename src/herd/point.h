@@ -83,6 +83,8 @@ int point_sweep(struct cowherd_herd *herd, struct recovery *recovery, struct cow
  * (point->owned, point->making) until point_free. `dry` only looks whether it could be.
  */
 int point_nameless(struct point *point, const struct catalogue_row *clone, bool durable, struct cowherd_error *err) must_check;
+/* Takes it away again if nothing stands on it, and gives the locks back. */
+void point_drop_nameless(struct point *point);
 /* register_base from=: as promote, and the clone goes on where it is unless its store stacks. */
 int point_register(struct call *call, struct cowherd_error *err) must_check;
 

@@ -110,6 +110,20 @@ int point_nameless(struct point *point, const struct catalogue_row *clone, bool 
         return 0;
 }
 
+void point_drop_nameless(struct point *point)
+{
+        struct catalogue *catalogue = point->herd->catalogue;
+        struct catalogue_row row owned_by(catalogue_row_free) = {0};
+        uint64_t id = point->made.row.id;
+        struct cowherd_error ignored;
+
+        if (point->making.count > 0 && id != 0 && catalogue_free_nameless(catalogue, id, &ignored) == 0 &&
+            catalogue_get(catalogue, id, &row, &ignored) == 0 && herd_settle_unfinished(point->herd, &row, &ignored) == 0)
+                ownership_remove(&point->making);
+        ownership_free(&point->making);
+        ownership_free(&point->owned);
+}
+
 /* ---- snapshot ---- */
 
 static void fields_of_snapshot(struct cowherd_answer *answer, const struct catalogue_row *row, const char *name)
