@@ -163,7 +163,15 @@ static const struct verb_row rows[VERB_COUNT] = {
                 .public = {
                         .name = "start",
                         .summary = "start instances",
+                        .description = "Returns once the engine runs it; its guest may still boot. wait=true "
+                                       "answers only when it is ready (its init says that it is up, or its agent "
+                                       "answers), at most timeout (two minutes) later; where that never comes the "
+                                       "answer is 75, and the instance was left running. The first start puts the "
+                                       "fresh identity in. What runs already is 75; start_if_stopped skips it. "
+                                       "With a pattern several start at once: each has its own fields, failed=n "
+                                       "tells how many could not, and atomic=true stops the others again.",
                         .example = "start name=vm-1 wait=true",
+                        .available = true,
                 },
                 .uses = POWER_USES,
                 BARE(KEY_NAME),
@@ -172,7 +180,11 @@ static const struct verb_row rows[VERB_COUNT] = {
                 .public = {
                         .name = "stop",
                         .summary = "stop instances in order, or at once with force=true",
+                        .description = "The guest is asked to shut down; after timeout (30 seconds), or at once "
+                                       "with force=true, it is ended (forced=1). What is stopped already is 75; "
+                                       "stop_if_running skips it.",
                         .example = "stop name=web-*",
+                        .available = true,
                 },
                 .uses = POWER_USES,
                 BARE(KEY_NAME),
@@ -181,7 +193,10 @@ static const struct verb_row rows[VERB_COUNT] = {
                 .public = {
                         .name = "restart",
                         .summary = "stop and start instances",
+                        .description = "Stops what runs as stop does, then starts it as start does. What is "
+                                       "stopped is started.",
                         .example = "restart name=vm-1",
+                        .available = true,
                 },
                 .uses = POWER_USES,
                 BARE(KEY_NAME),
@@ -190,7 +205,9 @@ static const struct verb_row rows[VERB_COUNT] = {
                 .public = {
                         .name = "pause",
                         .summary = "freeze running instances",
+                        .description = "Its processors stand still, its memory stays. What does not run is 75.",
                         .example = "pause name=vm-1",
+                        .available = true,
                 },
                 .uses = POWER_USES,
                 BARE(KEY_NAME),
@@ -199,7 +216,9 @@ static const struct verb_row rows[VERB_COUNT] = {
                 .public = {
                         .name = "resume",
                         .summary = "let paused instances go on",
+                        .description = "What is not paused is 75.",
                         .example = "resume name=vm-1",
+                        .available = true,
                 },
                 .uses = POWER_USES,
                 BARE(KEY_NAME),
@@ -208,7 +227,10 @@ static const struct verb_row rows[VERB_COUNT] = {
                 .public = {
                         .name = "start_if_stopped",
                         .summary = "start instances, skipping those that run",
+                        .description = "As start, but what runs or is paused is left alone, with skipped=1 in the "
+                                       "answer.",
                         .example = "start_if_stopped name=vm-1",
+                        .available = true,
                 },
                 .uses = POWER_USES,
                 BARE(KEY_NAME),
@@ -217,7 +239,9 @@ static const struct verb_row rows[VERB_COUNT] = {
                 .public = {
                         .name = "stop_if_running",
                         .summary = "stop instances, skipping those that do not run",
+                        .description = "As stop, but what is stopped is left alone, with skipped=1 in the answer.",
                         .example = "stop_if_running name=vm-1",
+                        .available = true,
                 },
                 .uses = POWER_USES,
                 BARE(KEY_NAME),
@@ -226,7 +250,13 @@ static const struct verb_row rows[VERB_COUNT] = {
                 .public = {
                         .name = "wait",
                         .summary = "wait until instances are what is asked for",
+                        .description = "for=running: the engine runs it; for=ready: its init says that it is up, "
+                                       "or its agent answers; for=address: it has a global address, which the "
+                                       "answer tells; for=stopped. It is told by an event, not by asking again and "
+                                       "again. After timeout (two minutes) the answer is 75, and the instance as "
+                                       "it was. A pattern waits for all of them at once.",
                         .example = "wait name=vm-1 for=ready timeout=30s",
+                        .available = true,
                 },
                 .uses = USES(PATTERN_REQUIRED, {.key = KEY_FOR}, {.key = KEY_TIMEOUT}),
                 BARE(KEY_NAME),

@@ -17,6 +17,14 @@ static verb_function *const functions[VERB_COUNT] = {
         [VERB_REMOVE_BASE] = verb_remove_base,
         [VERB_CLONE_FROM_BASE] = verb_clone_from_base,
         [VERB_LIST] = verb_list,
+        [VERB_START] = verb_power,
+        [VERB_STOP] = verb_power,
+        [VERB_RESTART] = verb_power,
+        [VERB_PAUSE] = verb_power,
+        [VERB_RESUME] = verb_power,
+        [VERB_START_IF_STOPPED] = verb_power,
+        [VERB_STOP_IF_RUNNING] = verb_power,
+        [VERB_WAIT] = verb_wait,
         [VERB_RENAME] = verb_rename,
         [VERB_DELETE] = verb_delete,
         [VERB_USAGE] = verb_usage,
@@ -40,6 +48,13 @@ static bool changes_something(enum verb_id verb)
         case VERB_REGISTER_BASE:
         case VERB_REMOVE_BASE:
         case VERB_CLONE_FROM_BASE:
+        case VERB_START:
+        case VERB_STOP:
+        case VERB_RESTART:
+        case VERB_PAUSE:
+        case VERB_RESUME:
+        case VERB_START_IF_STOPPED:
+        case VERB_STOP_IF_RUNNING:
         case VERB_RENAME:
         case VERB_DELETE:
         case VERB_SNAPSHOT:

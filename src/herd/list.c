@@ -71,6 +71,8 @@ int verb_list(struct call *call, struct cowherd_error *err)
         if (got < 0 || (got == 0 && catalogue_list(call->herd->catalogue, call->request->target, CATALOGUE_CLONE,
                                                    request_text(call->request, KEY_NAME), &rows, err) < 0))
                 return -1;
+        if (rows.count == 0 && call->request->verb->id == VERB_INFO)
+                return fail(err, COWHERD_NOT_FOUND, "no clone matches '%s'", request_text(call->request, KEY_NAME));
         owned_mem enum engine_state *states = x_calloc(rows.count, sizeof *states);
         ask_states(call, &rows, states);
         answer_list(call->answer);

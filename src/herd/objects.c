@@ -3,7 +3,7 @@
  * From rows to things: a row of the catalogue with its store, its place (mounted again if need be) and the bases it stands
  * on. Here engines and stores are married: kind for kind, path for path.
  */
-#include "herd/herd.h"
+#include "herd/machine.h"
 
 #include "sys/file.h"
 
@@ -222,6 +222,7 @@ static int states_of_engine(struct cowherd_herd *herd, enum cowherd_target targe
         const struct engine_driver *engine = NULL;
         owned_mem struct engine_instance *asked = x_calloc(count, sizeof *asked);
         owned_mem char(*paths)[STORE_PATH_BYTES] = x_calloc(count, sizeof *paths);
+        struct strv runtimes owned_by(strv_free) = {0};
         owned_mem size_t *which = x_calloc(count, sizeof *which);
         owned_mem enum engine_state *states = x_calloc(count, sizeof *states);
         size_t used = 0;
@@ -232,8 +233,9 @@ static int states_of_engine(struct cowherd_herd *herd, enum cowherd_target targe
                 if (place == NULL)
                         continue;
                 which[used] = i;
+                strv_take(&runtimes, machine_runtime(herd, rows[i].id));
                 asked[used] = (struct engine_instance){.id = rows[i].id, .name = rows[i].name, .herd_uuid = catalogue_uuid(herd->catalogue), .folder = place->fd,
-                                                       .path = store_object_path(&object, paths[used])};
+                                                       .path = store_object_path(&object, paths[used]), .runtime = runtimes.items[used]};
                 used++;
         }
         if (used == 0)

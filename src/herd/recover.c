@@ -5,7 +5,7 @@
  * never told), a half-deleted one is finished. What an engine has not heard of yet (a rename) is told it. `cleanup` sweeps besides: bytes that no row knows (a power cut may lose a
  * row, never the other way round), staging folders, lock files of nobody.
  */
-#include "herd/herd.h"
+#include "herd/live.h"
 
 #include "base/number.h"
 #include "herd/adopt.h"
@@ -45,6 +45,16 @@ static int remove_staging(struct cowherd_herd *herd, uint64_t id, struct cowherd
         return file_remove_tree(herd->fd, staging, err);
 }
 
+/* A clone that was started as it was made, or is deleted while it runs, runs no more. */
+static int end_life(struct cowherd_herd *herd, uint64_t id, struct cowherd_error *err)
+{
+        struct live live owned_by(live_free) = {.thing.place.fd = -1};
+
+        if (catalogue_get(herd->catalogue, id, &live.thing.row, err) != 0 || live_open(herd, false, &live, err) < 0)
+                return -1;
+        return live_tidy(&live, true, err);
+}
+
 int herd_settle_unfinished(struct cowherd_herd *herd, const struct catalogue_row *row, struct cowherd_error *err)
 {
         struct thing thing owned_by(thing_free) = {.place.fd = -1};
@@ -60,11 +70,23 @@ int herd_settle_unfinished(struct cowherd_herd *herd, const struct catalogue_row
         if (row->role == CATALOGUE_BASE && row->phase == CATALOGUE_CREATING &&
             (adopt_give_back(&thing, err) < 0 || remove_staging(herd, row->id, err) < 0))
                 return -1;
+        if (row->role == CATALOGUE_CLONE && end_life(herd, row->id, err) < 0)
+                return -1;
         if (thing.driver->destroy(&thing.place.place, &thing.object, err) < 0)
                 return -1;
         if (catalogue_forget(herd->catalogue, &row->id, 1, &freed, err) < 0)
                 return -1;
         return herd_destroy_freed(herd, &freed, err);
+}
+
+/* start, stop … : the engine is asked what became of it. What runs is well; what does not leaves nothing of itself behind. */
+static int settle_power(struct cowherd_herd *herd, uint64_t id, struct cowherd_error *err)
+{
+        struct live live owned_by(live_free) = {.thing.place.fd = -1};
+
+        if (catalogue_get(herd->catalogue, id, &live.thing.row, err) != 0 || live_open(herd, false, &live, err) < 0 || live_tidy(&live, false, err) < 0)
+                return -1;
+        return catalogue_end(herd->catalogue, id, err);
 }
 
 int herd_settle_ready(struct cowherd_herd *herd, const struct catalogue_row *row, struct cowherd_error *err)
@@ -74,8 +96,10 @@ int herd_settle_ready(struct cowherd_herd *herd, const struct catalogue_row *row
 
         if (got != 0)
                 return got < 0 ? -1 : 0;
+        if (str_equal(operation, "rename"))
+                return herd_finish_rename(herd, row->id, err);
         got = point_recover(herd, row, operation, err);
-        return got <= 0 ? got : herd_finish_rename(herd, row->id, err);
+        return got <= 0 ? got : settle_power(herd, row->id, err);
 }
 
 /*

@@ -36,12 +36,15 @@ static void registering_free(struct registering *registering)
 }
 define_owned(struct registering, registering_free)
 
-static void fill_row(struct registering *registering)
+static int fill_row(struct registering *registering, struct cowherd_error *err)
 {
         const struct request *request = registering->call->request;
         const struct origin *origin = &registering->origin;
         bool disk = origin->kind == ORIGIN_DISK;
+        owned_str char *extra = NULL;
 
+        if (machine_extra(request, request->target, NULL, &extra, err) < 0)
+                return -1;
         registering->base.row = (struct catalogue_row){
                 .role = CATALOGUE_BASE,
                 .phase = CATALOGUE_CREATING,
@@ -57,8 +60,9 @@ static void fill_row(struct registering *registering)
                 .cpus = request_number(request, KEY_CPUS),
                 .image = x_strdup(origin->asked),
                 .source = x_strdup(origin->path != NULL ? origin->path : origin->remote),
-                .extra = request_flag(request, KEY_ADOPT) ? x_strdup(ADOPT_EXTRA) : NULL,
+                .extra = request_flag(request, KEY_ADOPT) ? adopt_mark(extra) : take(extra),
         };
+        return 0;
 }
 
 /* adopt= moves what was given: only what is a file or folder of the caller's, and needs no conversion, can be. */
@@ -269,7 +273,8 @@ int verb_register_base(struct call *call, struct cowherd_error *err)
         if (choice_make(call->herd, request->target, kind_of_target(request->target), request_text(request, KEY_STORE),
                         request_flag(request, KEY_DURABLE), &registering.choice, err) < 0)
                 return -1;
-        fill_row(&registering);
+        if (fill_row(&registering, err) < 0)
+                return -1;
         registering.base.driver = registering.choice.driver;
         registering.base.place = registering.choice.place;
         if (check_adopt(&registering, err) < 0)

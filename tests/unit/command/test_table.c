@@ -90,7 +90,8 @@ static void test_examples(void **state)
 static void test_what_works_now(void **state)
 {
         static const char works[] =
-                "status setup teardown register_base list_bases info remove_base clone_from_base list usage rename "
+                "status setup teardown register_base list_bases info remove_base clone_from_base list start stop restart "
+                "pause resume start_if_stopped stop_if_running wait usage rename "
                 "delete cleanup doctor run help";
 
         (void)state;
