@@ -116,8 +116,9 @@ int overlay_activate(const struct store_place *place, const struct store_object 
 static int overlay_usage(const struct store_place *place, const struct store_object *object, struct store_usage *ret,
                          struct cowherd_error *err)
 {
+        char path[STORE_PATH_BYTES];
         struct file_usage own, below;
-        uint64_t shared_bytes = 0;
+        uint64_t unique_bytes, shared_bytes = 0;
 
         if (!folder_exists(place, object)) {
                 *ret = (struct store_usage){.missing = true};
@@ -127,13 +128,17 @@ static int overlay_usage(const struct store_place *place, const struct store_obj
                 return folder_usage(place, object, ret, err);
         if (layers_measure(place, object, &own, err) < 0)
                 return -1;
+        /* A snapshot's upper is a copy, and shares what the filesystem can share. */
+        if (file_shared_bytes(place->fd, store_object_folder(object, path), &shared_bytes, err) < 0)
+                return -1;
+        unique_bytes = own.allocated_bytes > shared_bytes ? own.allocated_bytes - shared_bytes : 0;
         for (const struct store_object *lower = object->base; lower != NULL; lower = lower->base) {
                 if (folder_read_size(place, lower, &below, err) < 0)
                         return -1;
                 shared_bytes += below.allocated_bytes;
         }
         *ret = (struct store_usage){
-                .unique_bytes = own.allocated_bytes,
+                .unique_bytes = unique_bytes,
                 .shared_bytes = shared_bytes,
                 .apparent_bytes = own.apparent_bytes,
         };
