@@ -172,17 +172,31 @@ static int recover_row(struct cowherd_herd *herd, const struct catalogue_row *ro
         return 0;
 }
 
+static bool is_among(const struct catalogue_rows *rows, size_t count, uint64_t id)
+{
+        for (size_t i = 0; i < count; i++)
+                if (rows->items[i].id == id)
+                        return true;
+        return false;
+}
+
 int herd_recover(struct cowherd_herd *herd, struct recovery *ret, struct cowherd_error *err)
 {
         struct catalogue_rows rows owned_by(catalogue_rows_free) = {0};
         struct recovery ignored = {0}, *recovery = ret == NULL ? &ignored : ret;
 
-        if (catalogue_unfinished(herd->catalogue, &rows, err) < 0)
-                return -1;
-        for (size_t i = 0; i < rows.count; i++)
-                if (recover_row(herd, &rows.items[i], recovery, err) < 0)
-                        return fail_while(err, "settling what an interrupted command left");
-        return 0;
+        /* To settle one may leave others to be taken away: a removed base that its last clone was cut loose from. */
+        for (size_t seen = 0, settled = 0;; settled = recovery->finished + recovery->undone) {
+                if (catalogue_unfinished(herd->catalogue, &rows, err) < 0)
+                        return -1;
+                size_t count = rows.count;
+                for (size_t i = seen; i < count; i++)
+                        if (!is_among(&rows, seen, rows.items[i].id) && recover_row(herd, &rows.items[i], recovery, err) < 0)
+                                return fail_while(err, "settling what an interrupted command left");
+                if (count == seen || recovery->finished + recovery->undone == settled)
+                        return 0;
+                seen = count;
+        }
 }
 
 /* ---- sweeping: what no row knows ---- */
