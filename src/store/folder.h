@@ -77,6 +77,8 @@ int folder_tree_fingerprint(int tree, char **ret_text, struct cowherd_error *err
  */
 int folder_tree_check(const struct store_place *place, const struct store_object *base, const char *leaf,
                       struct cowherd_error *err) must_check;
+/* 0 where a fingerprint that was just made is the one that sealing gave, else 65 naming what changed. */
+int folder_compare(const struct store_object *base, const char *now, struct cowherd_error *err) must_check;
 /* The same by walking all of it (35 ms for a Debian) and comparing the digest that sealing kept. */
 int folder_tree_deep_check(const struct store_place *place, const struct store_object *base, const char *leaf,
                            struct cowherd_error *err) must_check;

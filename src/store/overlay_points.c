@@ -25,16 +25,6 @@ bool overlay_snapshot_stacks(enum store_role role)
         return role == STORE_BASE;
 }
 
-/* What a layer has besides its own files. */
-static int add_rest(int folder, const struct store_object *object, struct cowherd_error *err)
-{
-        if (object->base == NULL)
-                return 0;
-        if (folder_add(folder, "work", 0755, err) < 0)
-                return -1;
-        return folder_add(folder, "tree", 0755, err);
-}
-
 /* ---- Snapshots: copies ---- */
 
 static int copy_snapshot(const struct store_place *place, const struct store_object *clone, const struct store_object *made,
@@ -51,8 +41,8 @@ static int copy_snapshot(const struct store_place *place, const struct store_obj
         if (file_remove_tree(folder, MAKING, err) < 0)
                 return -1;
         int done = folder_copy_tree(place, clone, overlay_own_files(clone), folder, MAKING, FILE_TREE_COPY, err);
-        if (done == 0)
-                done = add_rest(folder, made, err);
+        if (done == 0 && made->base != NULL)
+                done = layers_add_rest(folder, err);
         if (done == 0 && renameat(folder, MAKING, folder, own) < 0)
                 done = fail_errno(err, "cannot rename '" MAKING "' to '%s'", own);
         if (done < 0 || folder_settle(place, made, err) < 0)
@@ -60,24 +50,11 @@ static int copy_snapshot(const struct store_place *place, const struct store_obj
         return 0;
 }
 
-/* Puts an empty folder in the place of the mount point, in which the files of a plain tree may lie. */
-static int empty_tree(int folder, struct cowherd_error *err)
-{
-        if (unlinkat(folder, "tree", AT_REMOVEDIR) < 0 && errno != ENOENT) {
-                if (errno != ENOTEMPTY)
-                        return fail_errno(err, "cannot remove the mount point of a clone");
-                if (folder_add(folder, RESTORED, 0755, err) < 0)
-                        return -1;
-                return folder_put(folder, RESTORED, "tree", err);
-        }
-        return folder_add(folder, "tree", 0755, err);
-}
-
 /* The clone is to have the shape of its snapshot: layers, or (flattened) a plain tree. */
 static int take_shape(int folder, const struct store_object *snapshot, struct cowherd_error *err)
 {
         if (snapshot->base != NULL)
-                return empty_tree(folder, err) < 0 ? -1 : folder_add(folder, "work", 0755, err);
+                return layers_empty_tree(folder, err) < 0 ? -1 : layers_add_rest(folder, err);
         return file_remove_tree(folder, "upper", err) < 0 ? -1 : file_remove_tree(folder, "work", err);
 }
 
@@ -120,7 +97,7 @@ static int prepare(const struct store_place *place, const struct store_object *c
 {
         if (overlay_can_clone(place, made, err) < 0)
                 return -1;
-        if (add_rest(made_folder, made, err) < 0)
+        if (made->base != NULL && layers_add_rest(made_folder, err) < 0)
                 return -1;
         return make_next(folder, clone, err);
 }
@@ -152,9 +129,7 @@ static int go_on(const struct store_object *clone, int folder, struct cowherd_er
                 return fail_errno(err, "cannot rename '" NEXT "' to 'upper'");
         if (!folder_has(folder, "upper"))
                 return folder_fail(clone, COWHERD_DATA, "has lost its upper folder", err);
-        if (folder_add(folder, "work", 0755, err) < 0)
-                return -1;
-        return folder_add(folder, "tree", 0755, err);
+        return layers_add_rest(folder, err);
 }
 
 static int promote(const struct store_place *place, const struct store_object *clone, const struct store_object *made,
@@ -194,4 +169,12 @@ int overlay_snapshot_cancel(const struct store_place *place, const struct store_
         if (folder_open(place, clone, &folder, err) < 0 || file_remove_tree(folder, NEXT, err) < 0)
                 return -1;
         return layers_destroy(place, made, err);
+}
+
+int overlay_flatten(const struct store_place *place, const struct store_object *clone,
+                    void (*report)(void *context, uint64_t done_bytes, uint64_t total_bytes), void *context, struct cowherd_error *err)
+{
+        const struct file_progress progress = {.report = report, .context = context};
+
+        return layers_flatten(place, clone, overlay_activate, &progress, err);
 }

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Flattening an overlay: the merged tree, as a mount of it shows it, is copied beside, and then takes the place of the mount point.
+ * Flattening what is layered: the merged tree, as a mount of it shows it, is copied beside, and then takes the place of the mount point.
  * The upper goes last: as long as it is there and the mount point is empty, nothing has happened.
  */
-#include "store/overlay.h"
+#include "store/layers.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -44,12 +44,12 @@ static int copy_merged(int folder, const char *path, const struct file_progress 
         return folder_match_root(tree, flat, err);
 }
 
-static int make_flat(const struct store_place *place, const struct store_object *clone, int folder,
+static int make_flat(const struct store_place *place, const struct store_object *clone, int folder, layers_activate_fn *activate,
                      const struct file_progress *progress, struct cowherd_error *err)
 {
         owned_str char *path = NULL;
 
-        if (overlay_activate(place, clone, &path, err) < 0)
+        if (activate(place, clone, &path, err) < 0)
                 return -1;
         int copied = copy_merged(folder, path, progress, err);
         struct cowherd_error second;
@@ -64,10 +64,10 @@ static int make_flat(const struct store_place *place, const struct store_object 
         return copied;
 }
 
-int overlay_flatten(const struct store_place *place, const struct store_object *clone,
-                    void (*report)(void *context, uint64_t done_bytes, uint64_t total_bytes), void *context, struct cowherd_error *err)
+int layers_flatten(const struct store_place *place, const struct store_object *clone, layers_activate_fn *activate,
+                   const struct file_progress *progress, struct cowherd_error *err)
 {
-        const struct file_progress progress = {.report = report, .context = context};
+        static const char *const parts[] = {"upper", "work", "farm", FLAT};
         owned_fd int folder = -1;
         bool is_layered = false;
 
@@ -77,10 +77,11 @@ int overlay_flatten(const struct store_place *place, const struct store_object *
                 return -1;
         if (is_layered && clone->base == NULL)
                 return folder_fail(clone, COWHERD_INTERNAL, "has layers and stands on nothing", err);
-        if (is_layered && (make_flat(place, clone, folder, &progress, err) < 0 || folder_put(folder, FLAT, "tree", err) < 0))
+        if (is_layered &&
+            (make_flat(place, clone, folder, activate, progress, err) < 0 || folder_put(folder, FLAT, "tree", err) < 0))
                 return -1;
-        if (file_remove_tree(folder, "upper", err) < 0 || file_remove_tree(folder, "work", err) < 0 ||
-            file_remove_tree(folder, FLAT, err) < 0)
-                return -1;
+        for (size_t i = 0; i < array_length(parts); i++)
+                if (file_remove_tree(folder, parts[i], err) < 0)
+                        return -1;
         return folder_settle(place, clone, err);
 }
