@@ -7,8 +7,8 @@
  * the program: nothing half-started stays.
  *
  * fork(2) and not posix_spawn(3), because what is done in between (a session, another user, no capabilities) is no file
- * action. Between fork and exec only system calls are made, for other threads of ours may hold any lock; and the raw ones
- * for the ids, as the library's wrappers would change those of all our threads.
+ * action. Between fork and exec only system calls are made, for other threads of ours may hold any lock; and the raw
+ * ones for the ids, as the library's wrappers would change those of all our threads.
  */
 #include "sys/process_detach.h"
 
@@ -182,7 +182,8 @@ static int start(struct birth_plan *plan, struct process_birth *ret, struct cowh
         owned_fd int nothing = open("/dev/null", O_RDWR | O_CLOEXEC), output = copy_above(what->output, plan->count);
         owned_fd int nothing_above = nothing < 0 ? -1 : copy_above(nothing, plan->count);
         int done = -1;
-        if (!copied || output < 0 || nothing_above < 0 || socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) < 0) {
+        if (!copied || output < 0 || nothing_above < 0 ||
+            socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) < 0) {
                 done = fail_errno(err, "cannot prepare descriptors for '%s'", plan->path);
         } else {
                 plan->nothing = nothing_above;

@@ -2,11 +2,12 @@
 /*
  * Calls the QEMU engine's callbacks on a machine that is described in words, for qemu_life.bats:
  *
- *     engine_qemu VERB key=value …     check start stop pause resume wait states logs quiesce resume switch flatten tidy
+ *     engine_qemu VERB key=value …     check start stop pause resume wait states logs quiesce resume switch flatten
+ * tidy
  *
  * Keys: root= (a folder) path= layers=PATH:FORMAT,… runtime= name= id= herd= memory= (MiB) cpus= os= firmware= accel=
- * network= port=HOST:GUEST mount=HOST:GUEST[:ro] fresh=1 applied=1, and of the verb: timeout= (ms) force=1 for= lines= next=
- * frozen=1. Results are lines of key=value; a failure prints the error and its hint, and exits with its code.
+ * network= port=HOST:GUEST mount=HOST:GUEST[:ro] fresh=1 applied=1, and of the verb: timeout= (ms) force=1 for= lines=
+ * next= frozen=1. Results are lines of key=value; a failure prints the error and its hint, and exits with its code.
  */
 #include "base/number.h"
 #include "base/str.h"
@@ -132,7 +133,8 @@ static int do_wait(const struct engine_instance *instance)
 
         for (size_t i = 0; i < array_length(names); i++)
                 if (str_equal(word("for"), names[i])) {
-                        if (engine_qemu.wait(instance, (enum engine_event)i, number("timeout", 30000), &waited, &err) < 0)
+                        if (engine_qemu.wait(instance, (enum engine_event)i, number("timeout", 30000), &waited, &err) <
+                            0)
                                 return -1;
                         (void)printf("address=%s\napplied=%d\n", waited.address, waited.identity_applied);
                         print_phases(&waited.phases);
@@ -213,7 +215,9 @@ int main(int count, char **words)
         struct engine_machine machine = {
                 .memory_bytes = number("memory", 0) << 20,
                 .cpus = number("cpus", 0),
-                .os = str_equal(os, "windows") ? ENGINE_OS_WINDOWS : str_equal(os, "other") ? ENGINE_OS_OTHER : ENGINE_OS_LINUX,
+                .os = str_equal(os, "windows") ? ENGINE_OS_WINDOWS
+                      : str_equal(os, "other") ? ENGINE_OS_OTHER
+                                               : ENGINE_OS_LINUX,
                 .firmware = str_equal(firmware, "uefi") ? ENGINE_FIRMWARE_UEFI : ENGINE_FIRMWARE_DEFAULT,
                 .acceleration = word("accel"),
                 .layers = layers,

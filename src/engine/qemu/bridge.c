@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A place on a bridge of the host. Root makes a tap device and puts it on the bridge; others ask qemu-bridge-helper, which is
- * setuid root and does what /etc/qemu/bridge.conf allows. It is run by us, not by QEMU, which may start no programs: it sends the
- * tap's descriptor through a socket (SCM_RIGHTS).
+ * A place on a bridge of the host. Root makes a tap device and puts it on the bridge; others ask qemu-bridge-helper,
+ * which is setuid root and does what /etc/qemu/bridge.conf allows. It is run by us, not by QEMU, which may start no
+ * programs: it sends the tap's descriptor through a socket (SCM_RIGHTS).
  */
 #include "engine/qemu/host.h"
 
@@ -29,26 +29,33 @@ static bool helper_works(void)
 {
         struct stat found;
 
-        return stat(HELPER, &found) == 0 && found.st_uid == 0 && (found.st_mode & S_ISUID) != 0 && access(HELPER, X_OK) == 0;
+        return stat(HELPER, &found) == 0 && found.st_uid == 0 && (found.st_mode & S_ISUID) != 0 &&
+               access(HELPER, X_OK) == 0;
 }
 
 int qemu_bridge_check(const char *bridge, struct cowherd_error *err)
 {
-        owned_str char *interface = x_asprintf("/sys/class/net/%s", bridge), *inside = x_asprintf("%s/bridge", interface);
+        owned_str char *interface = x_asprintf("/sys/class/net/%s", bridge),
+                       *inside = x_asprintf("%s/bridge", interface);
 
         if (access(inside, F_OK) < 0) {
-                (void)fail(err, COWHERD_NOT_FOUND, access(interface, F_OK) < 0 ? "bridge '%s' not found" : "'%s' is no bridge", bridge);
-                return fail_hint(err, "make one (ip link add NAME type bridge), or see 'ip link show type bridge' for those there are");
+                (void)fail(err, COWHERD_NOT_FOUND,
+                           access(interface, F_OK) < 0 ? "bridge '%s' not found" : "'%s' is no bridge", bridge);
+                return fail_hint(err, "make one (ip link add NAME type bridge), or see 'ip link show type bridge' for "
+                                      "those there are");
         }
         if (geteuid() == 0) {
                 if (access("/dev/net/tun", R_OK | W_OK) < 0)
-                        return fail(err, COWHERD_UNAVAILABLE, "network=bridge:%s needs /dev/net/tun, which can't be opened: %s", bridge, strerror(errno));
+                        return fail(err, COWHERD_UNAVAILABLE,
+                                    "network=bridge:%s needs /dev/net/tun, which can't be opened: %s", bridge,
+                                    strerror(errno));
                 return 0;
         }
         if (helper_works())
                 return 0;
         (void)fail(err, COWHERD_DENIED, "network=bridge:%s needs root, or %s with setuid root", bridge, HELPER);
-        return fail_hint(err, "run as root, or let root do: chmod u+s %s; echo 'allow %s' >>/etc/qemu/bridge.conf", HELPER, bridge);
+        return fail_hint(err, "run as root, or let root do: chmod u+s %s; echo 'allow %s' >>/etc/qemu/bridge.conf",
+                         HELPER, bridge);
 }
 
 static int make_tap(const char *bridge, int *ret_fd, struct cowherd_error *err)
@@ -56,7 +63,8 @@ static int make_tap(const char *bridge, int *ret_fd, struct cowherd_error *err)
         struct ifreq request = {.ifr_flags = IFF_TAP | IFF_NO_PI | IFF_VNET_HDR, .ifr_name = TAP_NAME};
         struct ifreq on_bridge = {0};
 
-        owned_fd int tap = open("/dev/net/tun", O_RDWR | O_CLOEXEC), any = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+        owned_fd int tap = open("/dev/net/tun", O_RDWR | O_CLOEXEC),
+                     any = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
         if (tap < 0)
                 return fail_errno(err, "cannot open '/dev/net/tun'");
         if (any < 0 || ioctl(tap, TUNSETIFF, &request) < 0)
@@ -82,7 +90,8 @@ static int receive_descriptor(int from, int *ret_fd, struct cowherd_error *err)
         } control = {0};
         char byte;
         struct iovec bytes = {.iov_base = &byte, .iov_len = 1};
-        struct msghdr message = {.msg_iov = &bytes, .msg_iovlen = 1, .msg_control = &control, .msg_controllen = sizeof control};
+        struct msghdr message = {
+                .msg_iov = &bytes, .msg_iovlen = 1, .msg_control = &control, .msg_controllen = sizeof control};
 
         if (recvmsg(from, &message, MSG_CMSG_CLOEXEC | MSG_DONTWAIT) < 0)
                 return fail_errno(err, "cannot read from '%s'", HELPER);

@@ -2,8 +2,8 @@
 /*
  * Changes of a running machine's chain. A new overlay is opened by us and handed over (add-fd), described with explicit
  * format and without a backing file, and put on top: QEMU gives it the disk so far as its backing, whatever its header
- * says, and both files may be renamed afterwards, as no name is ever looked at again. Flattening copies into the topmost
- * file all that it reads through others, and ends with a header that names none.
+ * says, and both files may be renamed afterwards, as no name is ever looked at again. Flattening copies into the
+ * topmost file all that it reads through others, and ends with a header that names none.
  */
 #include "engine/qemu/life.h"
 
@@ -30,7 +30,8 @@ static int find_top(struct qmp *qmp, char **ret, struct cowherd_error *err)
 
         if (qmp_execute(qmp, "query-block", NULL, -1, QMP_TIMEOUT_MS, &blocks, err) < 0)
                 return -1;
-        json_array_foreach(blocks, i, block) {
+        json_array_foreach(blocks, i, block)
+        {
                 const char *device = json_string_value(json_object_get(block, "qdev"));
                 /* "disk", or for some devices the path of what is behind it */
                 if (device != NULL && (strcmp(device, "disk") == 0 || str_starts(device, "/machine/peripheral/disk/")))
@@ -64,12 +65,14 @@ static int put_on_top(struct qmp *qmp, const char *top, int fd, struct cowherd_e
         owned_str char *next = x_asprintf("disk%lu", strtoul(top + strlen("disk"), NULL, 10) + 1);
         if (add_descriptor(qmp, fd, &set, err) < 0)
                 return -1;
-        if (qmp_execute(qmp, "blockdev-add", qemu_layer_node(next, "qcow2", set, true, NULL), -1, QMP_TIMEOUT_MS, NULL, err) < 0)
+        if (qmp_execute(qmp, "blockdev-add", qemu_layer_node(next, "qcow2", set, true, NULL), -1, QMP_TIMEOUT_MS, NULL,
+                        err) < 0)
                 return -1;
-        if (qmp_execute(qmp, "blockdev-snapshot", json_pack("{s:s, s:s}", "node", top, "overlay", next), -1, QMP_TIMEOUT_MS,
-                        NULL, err) == 0)
+        if (qmp_execute(qmp, "blockdev-snapshot", json_pack("{s:s, s:s}", "node", top, "overlay", next), -1,
+                        QMP_TIMEOUT_MS, NULL, err) == 0)
                 return 0;
-        ignore_result(qmp_execute(qmp, "blockdev-del", json_pack("{s:s}", "node-name", next), -1, QMP_TIMEOUT_MS, NULL, &ignored));
+        ignore_result(qmp_execute(qmp, "blockdev-del", json_pack("{s:s}", "node-name", next), -1, QMP_TIMEOUT_MS, NULL,
+                                  &ignored));
         return -1;
 }
 
@@ -113,7 +116,8 @@ static int report_progress(struct qmp *qmp, void (*report)(void *context, uint64
 
         if (qmp_execute(qmp, "query-block-jobs", NULL, -1, QMP_TIMEOUT_MS, &jobs, err) < 0)
                 return -1;
-        json_array_foreach(jobs, i, job) {
+        json_array_foreach(jobs, i, job)
+        {
                 const char *device = json_string_value(json_object_get(job, "device"));
                 if (report != NULL && device != NULL && strcmp(device, JOB) == 0)
                         report(context, (uint64_t)json_integer_value(json_object_get(job, "offset")),
@@ -129,7 +133,8 @@ static int await_job(struct qmp *qmp, void (*report)(void *context, uint64_t don
         for (;;) {
                 struct cowherd_error none;
                 json_t *event = NULL;
-                if (qmp_event(qmp, JOB_QUESTION_MS, &event, &none) < 0) { /* none yet, or QEMU is gone: the next question tells */
+                if (qmp_event(qmp, JOB_QUESTION_MS, &event, &none) <
+                    0) { /* none yet, or QEMU is gone: the next question tells */
                         if (report_progress(qmp, report, context, err) < 0)
                                 return -1;
                         continue;
@@ -150,7 +155,8 @@ int qemu_flatten(const struct engine_instance *instance, void (*report)(void *co
         if (qemu_control(instance, &qmp, err) < 0)
                 return -1;
         if (find_top(&qmp, &top, err) < 0 ||
-            qmp_execute(&qmp, "block-stream", json_pack("{s:s, s:s}", "job-id", JOB, "device", top), -1, QMP_TIMEOUT_MS, NULL, err) < 0 ||
+            qmp_execute(&qmp, "block-stream", json_pack("{s:s, s:s}", "job-id", JOB, "device", top), -1, QMP_TIMEOUT_MS,
+                        NULL, err) < 0 ||
             await_job(&qmp, report, context, err) < 0)
                 return fail_while(err, "flattening the disk of '%s'", instance->name);
         return 0;

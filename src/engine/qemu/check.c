@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Whether a machine can be had here, asked before anything is made. What is true now may not be at its start: that says so again. */
+/* Whether a machine can be had here, asked before anything is made. What is true now may not be at its start: that says
+ * so again. */
 #include "engine/qemu/host.h"
 
 #include "base/mem.h"
@@ -59,12 +60,15 @@ static int check_port(const struct engine_port *port, struct cowherd_error *err)
         int yes = 1;
 
         if (inet_pton(AF_INET, text, &address.sin_addr) != 1) {
-                (void)fail(err, COWHERD_UNAVAILABLE, "ports= can't listen on '%s': qemu forwards from IPv4 addresses only", text);
+                (void)fail(err, COWHERD_UNAVAILABLE,
+                           "ports= can't listen on '%s': qemu forwards from IPv4 addresses only", text);
                 return fail_hint(err, "expected an address such as 127.0.0.1 or 0.0.0.0");
         }
         if (port->host < first_free_port()) {
-                (void)fail(err, COWHERD_DENIED, "ports= can't listen on port %u: a machine runs without privileges", (unsigned)port->host);
-                return fail_hint(err, "take a host port from %u on, or lower the sysctl net.ipv4.ip_unprivileged_port_start",
+                (void)fail(err, COWHERD_DENIED, "ports= can't listen on port %u: a machine runs without privileges",
+                           (unsigned)port->host);
+                return fail_hint(err,
+                                 "take a host port from %u on, or lower the sysctl net.ipv4.ip_unprivileged_port_start",
                                  first_free_port());
         }
         owned_fd int fd = socket(AF_INET, (port->udp ? SOCK_DGRAM : SOCK_STREAM) | SOCK_CLOEXEC, 0);
@@ -73,7 +77,8 @@ static int check_port(const struct engine_port *port, struct cowherd_error *err)
         if (bind(fd, (const struct sockaddr *)&address, sizeof address) == 0)
                 return 0;
         if (errno == EADDRNOTAVAIL)
-                return fail(err, COWHERD_NOT_FOUND, "ports= can't listen on '%s', which is no address of this host", text);
+                return fail(err, COWHERD_NOT_FOUND, "ports= can't listen on '%s', which is no address of this host",
+                            text);
         if (errno != EADDRINUSE)
                 return fail_errno(err, "cannot listen on port %u of '%s'", (unsigned)port->host, text);
         (void)fail(err, COWHERD_BUSY, "port %u of '%s' is in use on this host", (unsigned)port->host, text);
@@ -83,7 +88,8 @@ static int check_port(const struct engine_port *port, struct cowherd_error *err)
 static int check_network(const struct engine_machine *machine, struct cowherd_error *err)
 {
         if (machine->network == ENGINE_NETWORK_HOST) {
-                (void)fail(err, COWHERD_UNAVAILABLE, "network=host is not for a virtual machine: it has a network card of its own");
+                (void)fail(err, COWHERD_UNAVAILABLE,
+                           "network=host is not for a virtual machine: it has a network card of its own");
                 return fail_hint(err, "take network=user with ports=, or network=bridge:NAME");
         }
         if (machine->network == ENGINE_NETWORK_BRIDGE) {
@@ -91,7 +97,8 @@ static int check_network(const struct engine_machine *machine, struct cowherd_er
                         return -1;
                 if (machine->port_count == 0)
                         return 0;
-                (void)fail(err, COWHERD_UNAVAILABLE, "ports= is for network=user: on a bridge the guest has an address of its own");
+                (void)fail(err, COWHERD_UNAVAILABLE,
+                           "ports= is for network=user: on a bridge the guest has an address of its own");
                 return fail_hint(err, "leave ports= out, and reach the guest at its address (wait for=address)");
         }
         for (size_t i = 0; i < machine->port_count; i++)
@@ -114,7 +121,8 @@ static int check_mount(const struct engine_mount *mount, struct cowherd_error *e
 static int check_mounts(const struct engine_machine *machine, struct cowherd_error *err)
 {
         if (machine->mount_count > 0 && machine->os != ENGINE_OS_LINUX) {
-                (void)fail(err, COWHERD_UNAVAILABLE, "mount= needs a Linux guest: others have no driver for 9p folders");
+                (void)fail(err, COWHERD_UNAVAILABLE,
+                           "mount= needs a Linux guest: others have no driver for 9p folders");
                 return fail_hint(err, "use copy_to and copy_from, or os=linux");
         }
         for (size_t i = 0; i < machine->mount_count; i++)
@@ -134,7 +142,8 @@ int qemu_check(const struct engine_instance *instance, struct cowherd_error *err
                 return fail_hint(err, "install it, on Debian: apt install qemu-system qemu-utils");
         }
         if (!str_equal(program, "qemu-system-x86_64"))
-                return fail(err, COWHERD_UNAVAILABLE, "machines are started on x86-64 hosts only, and %s is this host's", program);
+                return fail(err, COWHERD_UNAVAILABLE,
+                            "machines are started on x86-64 hosts only, and %s is this host's", program);
         if (check_limits(instance->machine, err) < 0 || check_network(instance->machine, err) < 0 ||
             check_mounts(instance->machine, err) < 0)
                 return -1;

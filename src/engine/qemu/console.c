@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The serial console: what it said is in a file of the instance's folder, written by QEMU from its start on, so that it can be
- * read after the machine ended as well. Only the end of that file is read, however long it is.
+ * The serial console: what it said is in a file of the instance's folder, written by QEMU from its start on, so that it
+ * can be read after the machine ended as well. Only the end of that file is read, however long it is.
  */
 #include "engine/qemu/life.h"
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What is found out about the host before a machine is described. Memory is only promised here: a memory file takes what the guest
- * touches, so defaults may be generous.
+ * What is found out about the host before a machine is described. Memory is only promised here: a memory file takes
+ * what the guest touches, so defaults may be generous.
  */
 #include "engine/qemu/host.h"
 
@@ -59,8 +59,9 @@ gid_t qemu_kvm_group(void)
 
 static uint64_t memory_of(const struct engine_machine *machine)
 {
-        static const uint64_t defaults[] = {
-                [ENGINE_OS_LINUX] = LINUX_MEMORY, [ENGINE_OS_WINDOWS] = WINDOWS_MEMORY, [ENGINE_OS_OTHER] = OTHER_MEMORY};
+        static const uint64_t defaults[] = {[ENGINE_OS_LINUX] = LINUX_MEMORY,
+                                            [ENGINE_OS_WINDOWS] = WINDOWS_MEMORY,
+                                            [ENGINE_OS_OTHER] = OTHER_MEMORY};
         uint64_t wanted = machine->memory_bytes == 0 ? defaults[machine->os] : machine->memory_bytes;
 
         return (wanted + MIB - 1) / MIB * MIB;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * UEFI: OVMF's code is everybody's and read-only, its variables (boot order, keys) are each machine's own: a copy that is made at the
- * first start and lies in the instance's folder, so that it survives a stop and goes with the instance.
+ * UEFI: OVMF's code is everybody's and read-only, its variables (boot order, keys) are each machine's own: a copy that
+ * is made at the first start and lies in the instance's folder, so that it survives a stop and goes with the instance.
  */
 #include "engine/qemu/host.h"
 

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * ISO 9660 (ECMA-119) with Joliet: what every system mounts, Windows too. The first volume descriptor has a directory of
- * plain names (FILE0001.;1 …), which nobody looks at; the second one, Joliet's, the same files under their real names in
- * UCS-2. Both directories take one sector, files follow in theirs.
+ * ISO 9660 (ECMA-119) with Joliet: what every system mounts, Windows too. The first volume descriptor has a directory
+ * of plain names (FILE0001.;1 …), which nobody looks at; the second one, Joliet's, the same files under their real
+ * names in UCS-2. Both directories take one sector, files follow in theirs.
  *
- *     sector 16 primary descriptor · 17 Joliet's · 18 terminator · 19, 20 path tables (little, big endian) · 21, 22 Joliet's
- *            23 the root directory · 24 Joliet's · 25 … files
+ *     sector 16 primary descriptor · 17 Joliet's · 18 terminator · 19, 20 path tables (little, big endian) · 21, 22
+ * Joliet's 23 the root directory · 24 Joliet's · 25 … files
  */
 #include "engine/qemu/iso9660.h"
 
@@ -140,7 +140,8 @@ static void put_descriptor(const struct image *image, bool joliet, const char *l
         put32_both(at + 132, PATH_TABLE_BYTES);
         put32(at + 140, PATH_TABLES + 2u * joliet, false);
         put32(at + 148, PATH_TABLES + 2u * joliet + 1, true);
-        (void)put_record(image, at + 156, (struct extent){ROOTS + joliet, SECTOR}, IS_FOLDER, (const unsigned char *)"\0", 1);
+        (void)put_record(image, at + 156, (struct extent){ROOTS + joliet, SECTOR}, IS_FOLDER,
+                         (const unsigned char *)"\0", 1);
         put_text(at + 190, 128 * 4, "", joliet);
         put_text(at + 702, 36, "", joliet); /* 37 bytes: an odd one stays 0 in UCS-2 */
         put_text(at + 739, 36, "", joliet);
@@ -158,7 +159,8 @@ static void set_time(struct image *image, int64_t seconds)
         struct tm parts = {.tm_mday = 1};
 
         (void)gmtime_r(&time, &parts);
-        const int of_record[6] = {parts.tm_year, parts.tm_mon + 1, parts.tm_mday, parts.tm_hour, parts.tm_min, parts.tm_sec};
+        const int of_record[6] = {parts.tm_year, parts.tm_mon + 1, parts.tm_mday,
+                                  parts.tm_hour, parts.tm_min,     parts.tm_sec};
         for (int i = 0; i < 6; i++)
                 image->when[i] = (unsigned char)of_record[i];
         (void)strftime(image->when_text, sizeof image->when_text, "%Y%m%d%H%M%S00", &parts);

@@ -6,8 +6,8 @@
  * without copying them out of a process. No balloon, then: what a guest gives back is punched out of that file, under
  * everybody who maps it.
  *
- * graphics=off has SeaBIOS speak on the serial console, and whatever prints by the BIOS behind it; a machine for Windows or
- * an unknown system has a screen instead, or as well.
+ * graphics=off has SeaBIOS speak on the serial console, and whatever prints by the BIOS behind it; a machine for
+ * Windows or an unknown system has a screen instead, or as well.
  *
  * An unknown system gets what every system of thirty years has a driver for: PIIX with IDE and an e1000, no virtio, and
  * its agent, if it has one, on the second serial port; Windows AHCI and an e1000e, which its installer knows.
@@ -76,7 +76,8 @@ static void add_machine(struct qemu_line *line, const struct engine_machine *mac
         qemu_line_add(line, "-cpu", "%s%s", kvm ? "host" : "max", for_windows);
         qemu_line_add(line, "-smp", "cpus=%" PRIu64 ",sockets=1", facts->cpus);
         qemu_line_add(line, "-m", "size=%" PRIu64 "B", facts->memory_bytes);
-        qemu_line_add(line, "-object", "memory-backend-file,id=ram,size=%" PRIu64 "B,mem-path=/proc/self/fd/%d,share=on",
+        qemu_line_add(line, "-object",
+                      "memory-backend-file,id=ram,size=%" PRIu64 "B,mem-path=/proc/self/fd/%d,share=on",
                       facts->memory_bytes, qemu_line_slot(line, QEMU_SLOT_MEMORY, 0));
         qemu_line_add(line, "-rtc", "base=%s", machine->os == ENGINE_OS_WINDOWS ? "localtime" : "utc");
 }
@@ -114,13 +115,14 @@ static void add_channels(struct qemu_line *line, const struct engine_machine *ma
         qemu_line_add(line, "-mon", "chardev=status,mode=control");
         int console = qemu_line_slot(line, QEMU_SLOT_CONSOLE, 0), log = qemu_line_slot(line, QEMU_SLOT_CONSOLE_LOG, 0);
         qemu_line_add(line, "-add-fd", "fd=%d,set=%d", log, log);
-        qemu_line_add(line, "-chardev",
-                      "socket,id=console,fd=%d,server=on,wait=off,logfile=/dev/fdset/%d,logappend=on", console, log);
+        qemu_line_add(line, "-chardev", "socket,id=console,fd=%d,server=on,wait=off,logfile=/dev/fdset/%d,logappend=on",
+                      console, log);
         qemu_line_add(line, "-device", "isa-serial,chardev=console,index=0");
         add_socket(line, "agent", QEMU_SLOT_AGENT);
         if (virtio) {
                 qemu_line_add(line, "-device", "virtio-serial-pci,id=channels");
-                qemu_line_add(line, "-device", "virtserialport,bus=channels.0,chardev=agent,id=agent,name=org.qemu.guest_agent.0");
+                qemu_line_add(line, "-device",
+                              "virtserialport,bus=channels.0,chardev=agent,id=agent,name=org.qemu.guest_agent.0");
         } else {
                 qemu_line_add(line, "-device", "isa-serial,chardev=agent,index=1");
         }
@@ -135,7 +137,8 @@ static void add_rest(struct qemu_line *line, const struct engine_machine *machin
                 qemu_line_add(line, "-device", "VGA");
         }
         if (facts->sandboxed)
-                qemu_line_add(line, "-sandbox", "on,obsolete=deny,elevateprivileges=deny,spawn=deny,resourcecontrol=deny");
+                qemu_line_add(line, "-sandbox",
+                              "on,obsolete=deny,elevateprivileges=deny,spawn=deny,resourcecontrol=deny");
 }
 
 void qemu_line_make(const struct engine_instance *instance, const struct qemu_facts *facts, struct qemu_line *ret)

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The disk's chain. Every layer is named, with its format and what is under it, so that nothing which a guest or a stranger wrote
- * into a header is followed: a raw disk stays raw, and a qcow2 has the backing file that the catalogue says. Files are
- * descriptors (fdset): QEMU could not open them by name. Lower layers are opened for reading alone.
+ * The disk's chain. Every layer is named, with its format and what is under it, so that nothing which a guest or a
+ * stranger wrote into a header is followed: a raw disk stays raw, and a qcow2 has the backing file that the catalogue
+ * says. Files are descriptors (fdset): QEMU could not open them by name. Lower layers are opened for reading alone.
  *
  * Nodes are counted from the lowest file, so that a layer which is put on top later (a snapshot) gets the next number.
  */
@@ -16,8 +16,9 @@
 json_t *qemu_layer_node(const char *name, const char *format, int set, bool writable, const char *backing)
 {
         owned_str char *filename = x_asprintf("/dev/fdset/%d", set), *file_name = x_asprintf("%s-file", name);
-        json_t *file = json_pack("{s:s, s:s, s:s, s:s, s:b, s:b, s:s}", "driver", "file", "node-name", file_name, "filename",
-                                 filename, "locking", "on", "read-only", !writable, "auto-read-only", 0, "discard", "unmap");
+        json_t *file =
+                json_pack("{s:s, s:s, s:s, s:s, s:b, s:b, s:s}", "driver", "file", "node-name", file_name, "filename",
+                          filename, "locking", "on", "read-only", !writable, "auto-read-only", 0, "discard", "unmap");
         json_t *node = json_pack("{s:s, s:s, s:o, s:b, s:b, s:s}", "driver", format, "node-name", name, "file", file,
                                  "read-only", !writable, "auto-read-only", 0, "discard", "unmap");
 
@@ -43,7 +44,8 @@ static void add_chain(struct qemu_line *line, const struct engine_machine *machi
 
         for (size_t i = machine->layer_count; i-- > 0;) {
                 owned_str char *name = x_asprintf("disk%zu", machine->layer_count - 1 - i);
-                add_node(line, name, machine->layers[i].format, qemu_line_slot(line, QEMU_SLOT_LAYER, i), i == 0, below);
+                add_node(line, name, machine->layers[i].format, qemu_line_slot(line, QEMU_SLOT_LAYER, i), i == 0,
+                         below);
                 free(below);
                 below = take(name);
         }
@@ -71,7 +73,8 @@ void qemu_line_disks(struct qemu_line *line, const struct engine_machine *machin
         if (machine->firmware == ENGINE_FIRMWARE_UEFI)
                 add_firmware(line);
         add_chain(line, machine);
-        qemu_line_add(line, "-device", "%s,id=disk,drive=disk%zu,bootindex=0", disks[machine->os], machine->layer_count - 1);
+        qemu_line_add(line, "-device", "%s,id=disk,drive=disk%zu,bootindex=0", disks[machine->os],
+                      machine->layer_count - 1);
         if (!facts->seeded)
                 return;
         add_node(line, "seed", "raw", qemu_line_slot(line, QEMU_SLOT_SEED, 0), false, NULL);

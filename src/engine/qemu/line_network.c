@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Network and shared folders. A user network is QEMU's own (slirp): it needs no privilege, and nothing comes in but by the ports
- * named. romfile= leaves the network's boot ROM out: nobody boots a clone from the network.
+ * Network and shared folders. A user network is QEMU's own (slirp): it needs no privilege, and nothing comes in but by
+ * the ports named. romfile= leaves the network's boot ROM out: nobody boots a clone from the network.
  */
 #include "engine/qemu/line.h"
 
@@ -53,8 +53,10 @@ void qemu_line_network(struct qemu_line *line, const struct engine_instance *ins
 void qemu_line_mounts(struct qemu_line *line, const struct engine_machine *machine)
 {
         for (size_t i = 0; i < machine->mount_count; i++) {
-                qemu_line_add(line, "-fsdev", "local,id=mount%zu,path=/proc/self/fd/%d,security_model=none,multidevs=remap%s", i,
-                              qemu_line_slot(line, QEMU_SLOT_MOUNT, i), machine->mounts[i].read_only ? ",readonly=on" : "");
+                qemu_line_add(line, "-fsdev",
+                              "local,id=mount%zu,path=/proc/self/fd/%d,security_model=none,multidevs=remap%s", i,
+                              qemu_line_slot(line, QEMU_SLOT_MOUNT, i),
+                              machine->mounts[i].read_only ? ",readonly=on" : "");
                 qemu_line_add(line, "-device", "virtio-9p-pci,fsdev=mount%zu,mount_tag=cowherd%zu", i, i);
         }
 }

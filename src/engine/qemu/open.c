@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What a machine's QEMU finds behind its descriptors. All of it is opened here with our rights and stays open in QEMU, whose user
- * could open none of it: a disk needs no other owner, and may lie in a folder that only we can enter.
+ * What a machine's QEMU finds behind its descriptors. All of it is opened here with our rights and stays open in QEMU,
+ * whose user could open none of it: a disk needs no other owner, and may lie in a folder that only we can enter.
  */
 #include "engine/qemu/host.h"
 
@@ -45,7 +45,8 @@ static int open_layer(const struct engine_instance *instance, size_t index, int 
 {
         const char *path = instance->machine->layers[index].path;
 
-        owned_fd int fd = openat(instance->folder, path, (index == 0 ? O_RDWR : O_RDONLY) | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
+        owned_fd int fd = openat(instance->folder, path,
+                                 (index == 0 ? O_RDWR : O_RDONLY) | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
         struct stat found;
         if (fd < 0 || fstat(fd, &found) < 0)
                 return fail_errno(err, "cannot open the disk '%s'", path);
@@ -62,7 +63,8 @@ static int open_console_log(const struct engine_instance *instance, int *ret_fd,
         if (qemu_folder_open(instance, &folder, err) < 0)
                 return -1;
         /* O_APPEND, so that cutting it off later leaves no hole. */
-        owned_fd int fd = openat(folder, QEMU_CONSOLE_LOG, O_WRONLY | O_APPEND | O_CREAT | O_TRUNC | O_NOFOLLOW | O_CLOEXEC, 0600);
+        owned_fd int fd = openat(folder, QEMU_CONSOLE_LOG,
+                                 O_WRONLY | O_APPEND | O_CREAT | O_TRUNC | O_NOFOLLOW | O_CLOEXEC, 0600);
         if (fd < 0)
                 return fail_errno(err, "cannot make the log of the console of '%s'", instance->name);
         *ret_fd = take_fd(fd);
@@ -132,8 +134,8 @@ static int open_slot(const struct engine_instance *instance, const struct qemu_f
         return fail(err, COWHERD_INTERNAL, "a machine has a descriptor of kind %d", (int)slot.kind);
 }
 
-int qemu_files_open(const struct engine_instance *instance, const struct qemu_facts *facts, const struct qemu_line *line,
-                    int runtime, struct qemu_files *ret, struct cowherd_error *err)
+int qemu_files_open(const struct engine_instance *instance, const struct qemu_facts *facts,
+                    const struct qemu_line *line, int runtime, struct qemu_files *ret, struct cowherd_error *err)
 {
         struct qemu_files files owned_by(qemu_files_free) = {.items = x_calloc(line->slot_count, sizeof *files.items)};
 

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Standing still and going on; around a snapshot of the disk with the guest's filesystems frozen, where its agent can do that. */
+/* Standing still and going on; around a snapshot of the disk with the guest's filesystems frozen, where its agent can
+ * do that. */
 #include "engine/qemu/life.h"
 
 #include "engine/qemu/agent.h"
@@ -34,7 +35,8 @@ static bool stands_still(struct qmp *qmp)
         return qmp_status(qmp, status, sizeof status, QMP_TIMEOUT_MS, &ignored) == 0 && str_equal(status, "paused");
 }
 
-/* A machine that was paused before is neither frozen (its agent can't answer) nor let go on afterwards by us: see resume. */
+/* A machine that was paused before is neither frozen (its agent can't answer) nor let go on afterwards by us: see
+ * resume. */
 static int make_quiet(const struct engine_instance *instance, bool *ret_frozen, struct cowherd_error *err)
 {
         owned_qmp struct qmp qmp = {.fd = -1};

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * "PID START BOOT NAMESPACE" in the runtime folder: the number, the clock ticks since boot at which it was started, the boot,
- * and the pid namespace in which the number means something. START is read again once a pidfd is open: equal then, the
- * pidfd is that process's, for its number can't have been given away while it lived. Written before the process is let go,
- * so that none lives on that is not written down.
+ * "PID START BOOT NAMESPACE" in the runtime folder: the number, the clock ticks since boot at which it was started, the
+ * boot, and the pid namespace in which the number means something. START is read again once a pidfd is open: equal
+ * then, the pidfd is that process's, for its number can't have been given away while it lived. Written before the
+ * process is let go, so that none lives on that is not written down.
  */
 #include "engine/qemu/process.h"
 

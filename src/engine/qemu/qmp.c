@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * The client's side of QMP. A command's reply is found by its id; events that arrive before it are kept for whoever
- * asks. One client at a time is served by each of QEMU's sockets, others queue for it, so nobody keeps one longer than a
- * command takes; what is asked of many machines at once has a socket of its own.
+ * asks. One client at a time is served by each of QEMU's sockets, others queue for it, so nobody keeps one longer than
+ * a command takes; what is asked of many machines at once has a socket of its own.
  */
 #include "engine/qemu/qmp.h"
 
@@ -138,8 +138,8 @@ static void keep_event(struct qmp *qmp, json_t *line)
         (void)json_array_append_new(qmp->events, line);
 }
 
-int qmp_execute(struct qmp *qmp, const char *command, json_t *arguments, int fd, uint64_t timeout_ms, json_t **ret_value,
-                struct cowherd_error *err)
+int qmp_execute(struct qmp *qmp, const char *command, json_t *arguments, int fd, uint64_t timeout_ms,
+                json_t **ret_value, struct cowherd_error *err)
 {
         uint64_t id = ++qmp->commands;
         double deadline = clock_ms() + (double)timeout_ms;

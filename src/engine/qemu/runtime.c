@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * The runtime folder and its sockets. A socket's address may have 107 bytes, and a herd may lie deep, so sockets are
- * named through the opened folder (/proc/self/fd/N/name). Whether a machine runs is asked of its disk: QEMU locks single
- * bytes of an image that it has open, one for each permission that it uses, and byte 101 is that for writing. A paused
- * machine holds it too; a qemu-img that only reads a clone does not.
+ * named through the opened folder (/proc/self/fd/N/name). Whether a machine runs is asked of its disk: QEMU locks
+ * single bytes of an image that it has open, one for each permission that it uses, and byte 101 is that for writing. A
+ * paused machine holds it too; a qemu-img that only reads a clone does not.
  */
 #include "engine/qemu/runtime.h"
 
@@ -17,12 +17,14 @@
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/time.h>
 #include <sys/un.h>
 #include <unistd.h>
 
 /* RAW_LOCK_PERM_BASE + the bit number of BLK_PERM_WRITE (QEMU's block/file-posix.c). */
 #define LOCK_OF_WRITERS 101
 #define BACKLOG 64
+#define CONNECT_SECONDS 2 /* where so many wait for a QEMU that serves none of them */
 
 int qemu_runtime_make(const struct engine_instance *instance, int *ret_fd, struct cowherd_error *err)
 {
@@ -63,7 +65,8 @@ int qemu_runtime_open(const struct engine_instance *instance, int *ret_fd, struc
 int qemu_folder_open(const struct engine_instance *instance, int *ret_fd, struct cowherd_error *err)
 {
         const char *last = strrchr(instance->path, '/');
-        owned_str char *folder = last == NULL ? x_strdup(".") : x_strndup(instance->path, (size_t)(last - instance->path));
+        owned_str char *folder =
+                last == NULL ? x_strdup(".") : x_strndup(instance->path, (size_t)(last - instance->path));
 
         return file_open_folder(instance->folder, folder, ret_fd, err);
 }
@@ -97,9 +100,12 @@ int qemu_socket_connect(int runtime, const char *name, int *ret_fd, struct cowhe
 
         if (fd < 0)
                 return fail_errno(err, "cannot make a socket");
+        const struct timeval limit = {.tv_sec = CONNECT_SECONDS};
+        if (setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &limit, sizeof limit) < 0)
+                return fail_errno(err, "cannot limit the time of a socket");
         socket_address(runtime, name, &address);
         if (connect(fd, (const struct sockaddr *)&address, sizeof address) < 0) {
-                if (errno == ENOENT || errno == ECONNREFUSED)
+                if (errno == ENOENT || errno == ECONNREFUSED || errno == EAGAIN)
                         return fail(err, COWHERD_BUSY, "no qemu serves '%s'", name);
                 return fail_errno(err, "cannot connect to qemu's '%s'", name);
         }
@@ -114,7 +120,8 @@ int qemu_control(const struct engine_instance *instance, struct qmp *ret, struct
         int held = qemu_is_running(instance);
         if (held == 0 || (held < 0 && errno == ENOENT))
                 return fail_not_running(instance, err);
-        if (qemu_runtime_open(instance, &runtime, err) < 0 || qemu_socket_connect(runtime, QEMU_CONTROL, &fd, err) < 0 ||
+        if (qemu_runtime_open(instance, &runtime, err) < 0 ||
+            qemu_socket_connect(runtime, QEMU_CONTROL, &fd, err) < 0 ||
             qmp_begin(take_fd(fd), QMP_TIMEOUT_MS, ret, err) < 0)
                 return fail_while(err, "speaking with the machine '%s'", instance->name);
         return 0;

@@ -25,7 +25,7 @@ int qemu_runtime_open(const struct engine_instance *instance, int *ret_fd, struc
 int qemu_folder_open(const struct engine_instance *instance, int *ret_fd, struct cowherd_error *err) must_check;
 /* Makes a socket of that name there, listening. */
 int qemu_socket_listen(int runtime, const char *name, int *ret_fd, struct cowherd_error *err) must_check;
-/* Connects to it, blocking; 75 where nobody listens. */
+/* Connects to it; 75 where nobody listens. Writing then blocks for a short time at most. */
 int qemu_socket_connect(int runtime, const char *name, int *ret_fd, struct cowherd_error *err) must_check;
 /* Speaks QMP with the running machine; 75 where it does not run. */
 int qemu_control(const struct engine_instance *instance, struct qmp *ret, struct cowherd_error *err) must_check;

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A NoCloud seed (cloud-init's documentation, "NoCloud"): meta-data with the instance-id, which makes cloud-init treat this boot as
- * a first one, hostname and key; user-data is the user's, or empty; what we want ourselves (host keys, random seed) is
- * vendor-data, which the user's wins over. All but the user's is JSON, which is YAML too, so nothing needs quoting by hand.
+ * A NoCloud seed (cloud-init's documentation, "NoCloud"): meta-data with the instance-id, which makes cloud-init treat
+ * this boot as a first one, hostname and key; user-data is the user's, or empty; what we want ourselves (host keys,
+ * random seed) is vendor-data, which the user's wins over. All but the user's is JSON, which is YAML too, so nothing
+ * needs quoting by hand.
  */
 #include "engine/qemu/seed.h"
 
@@ -42,8 +43,10 @@ static char *meta_data(const struct engine_instance *instance)
         json_t *meta = json_object();
 
         set_text(meta, "instance-id", identity->fresh ? identity->instance_id : NULL);
-        if (json_object_size(meta) == 0) /* cloud-init wants one; the same at each start, so that it is no new instance */
-                (void)json_object_set_new(meta, "instance-id", json_sprintf("iid-cowherd-%llu", (unsigned long long)instance->id));
+        if (json_object_size(meta) ==
+            0) /* cloud-init wants one; the same at each start, so that it is no new instance */
+                (void)json_object_set_new(meta, "instance-id",
+                                          json_sprintf("iid-cowherd-%llu", (unsigned long long)instance->id));
         if (identity->fresh)
                 set_text(meta, "local-hostname", identity->hostname);
         if (identity->ssh_key != NULL)
@@ -56,17 +59,20 @@ static char *vendor_data(const struct engine_identity *identity)
         json_t *vendor = json_object();
 
         if (identity->fresh && identity->host_key != NULL && identity->host_key_public != NULL)
-                (void)json_object_set_new(vendor, "ssh_keys", json_pack("{s:s, s:s}", "ed25519_private", identity->host_key,
-                                                                        "ed25519_public", identity->host_key_public));
+                (void)json_object_set_new(vendor, "ssh_keys",
+                                          json_pack("{s:s, s:s}", "ed25519_private", identity->host_key,
+                                                    "ed25519_public", identity->host_key_public));
         if (identity->fresh && identity->random_seed != NULL)
-                (void)json_object_set_new(vendor, "random_seed", json_pack("{s:s, s:s, s:s}", "file", "/dev/urandom", "data",
-                                                                           identity->random_seed, "encoding", "raw"));
+                (void)json_object_set_new(vendor, "random_seed",
+                                          json_pack("{s:s, s:s, s:s}", "file", "/dev/urandom", "data",
+                                                    identity->random_seed, "encoding", "raw"));
         if (identity->fresh)
                 (void)json_object_set_new(vendor, "ssh_deletekeys", json_true());
         return text_of(vendor, "#cloud-config\n");
 }
 
-/* DHCP on the one interface, whatever the guest calls it; the lease is asked by MAC, as the machine-id may have been the base's. */
+/* DHCP on the one interface, whatever the guest calls it; the lease is asked by MAC, as the machine-id may have been
+ * the base's. */
 static char *network_config(const struct engine_identity *identity)
 {
         json_t *card = json_pack("{s:b, s:s}", "dhcp4", 1, "dhcp-identifier", "mac");
@@ -81,7 +87,8 @@ static char *network_config(const struct engine_identity *identity)
 void qemu_seed_make(const struct engine_instance *instance, int64_t seconds, struct str *ret)
 {
         const struct engine_identity *identity = instance->identity;
-        owned_str char *meta = meta_data(instance), *vendor = vendor_data(identity), *network = network_config(identity);
+        owned_str char *meta = meta_data(instance), *vendor = vendor_data(identity),
+                       *network = network_config(identity);
         const char *user = identity->user_data == NULL ? NO_USER_DATA : identity->user_data;
         const struct iso_file files[] = {
                 {"meta-data", meta, strlen(meta)},
@@ -90,7 +97,8 @@ void qemu_seed_make(const struct engine_instance *instance, int64_t seconds, str
                 {"network-config", network, strlen(network)},
         };
 
-        /* Without a network there is nothing to configure, and cloud-init would wait for an interface that was promised. */
+        /* Without a network there is nothing to configure, and cloud-init would wait for an interface that was
+         * promised. */
         size_t count = array_length(files) - (instance->machine->network == ENGINE_NETWORK_NONE);
         iso_make(LABEL, files, count, seconds, ret);
 }

@@ -47,7 +47,7 @@ static void launch_free(struct launch *launch)
 }
 define_owned(struct launch, launch_free)
 
-static void phase_ends(struct launch *launch, const char *name)
+        static void phase_ends(struct launch *launch, const char *name)
 {
         double now = clock_ms();
 
@@ -80,10 +80,12 @@ static int fail_start(struct launch *launch, struct cowherd_error *err)
         if (!process_birth_ended(&launch->birth, err->code == COWHERD_BUSY ? END_TIMEOUT_MS : 0, &status))
                 return fail_while(err, "starting '%s'", launch->instance->name);
         owned_str char *line = last_message(launch);
-        bool in_use = strstr(line, "Failed to get \"write\" lock") != NULL || strstr(line, "Could not set up host forwarding") != NULL;
-        return fail(err, in_use ? COWHERD_BUSY : COWHERD_SYSTEM, "cannot start '%s': '%s' %s %d%s%s", launch->instance->name,
-                    launch->facts.program, status > 128 ? "was ended by signal" : "ended with status",
-                    status > 128 ? status - 128 : status, line[0] == '\0' ? "" : ": ", line);
+        bool in_use = strstr(line, "Failed to get \"write\" lock") != NULL ||
+                      strstr(line, "Could not set up host forwarding") != NULL;
+        return fail(err, in_use ? COWHERD_BUSY : COWHERD_SYSTEM, "cannot start '%s': '%s' %s %d%s%s",
+                    launch->instance->name, launch->facts.program,
+                    status > 128 ? "was ended by signal" : "ended with status", status > 128 ? status - 128 : status,
+                    line[0] == '\0' ? "" : ": ", line);
 }
 
 static int spawn(struct launch *launch, struct cowherd_error *err)
@@ -95,7 +97,8 @@ static int spawn(struct launch *launch, struct cowherd_error *err)
         if (qemu_files_open(launch->instance, &launch->facts, &line, launch->runtime, &files, err) < 0)
                 return -1;
         close_at(&launch->messages);
-        launch->messages = openat(launch->runtime, QEMU_MESSAGES, O_WRONLY | O_APPEND | O_CREAT | O_TRUNC | O_NOFOLLOW | O_CLOEXEC, 0600);
+        launch->messages = openat(launch->runtime, QEMU_MESSAGES,
+                                  O_WRONLY | O_APPEND | O_CREAT | O_TRUNC | O_NOFOLLOW | O_CLOEXEC, 0600);
         if (launch->messages < 0)
                 return fail_errno(err, "cannot make '%s' in '%s'", QEMU_MESSAGES, launch->instance->runtime);
         phase_ends(launch, "prepare");
@@ -117,7 +120,8 @@ static int await_running(struct launch *launch, struct cowherd_error *err)
         char status[64] = "";
         int fd = -1;
 
-        if (qemu_socket_connect(launch->runtime, QEMU_STATUS, &fd, err) < 0 || qmp_begin(fd, START_TIMEOUT_MS, &qmp, err) < 0 ||
+        if (qemu_socket_connect(launch->runtime, QEMU_STATUS, &fd, err) < 0 ||
+            qmp_begin(fd, START_TIMEOUT_MS, &qmp, err) < 0 ||
             qmp_status(&qmp, status, sizeof status, START_TIMEOUT_MS, err) < 0)
                 return -1;
         if (!str_equal(status, "running"))
@@ -129,10 +133,14 @@ static int launch_once(struct launch *launch, struct cowherd_error *err)
 {
         if (spawn(launch, err) < 0)
                 return -1;
+        if (qemu_process_write(launch->runtime, launch->birth.pid, err) < 0)
+                return fail_start(launch, err);
         phase_ends(launch, "spawn");
         if (await_running(launch, err) < 0)
                 return fail_start(launch, err);
-        if (qemu_process_write(launch->runtime, launch->birth.pid, err) < 0 || process_birth_keep(&launch->birth, err) < 0)
+        /* Written once more: who waits for the machine sees the file change. */
+        if (qemu_process_write(launch->runtime, launch->birth.pid, err) < 0 ||
+            process_birth_keep(&launch->birth, err) < 0)
                 return fail_while(err, "starting '%s'", launch->instance->name);
         phase_ends(launch, "running");
         return 0;
@@ -178,7 +186,8 @@ static void tell(const struct launch *launch, struct engine_started *ret)
         if (identity->fresh && identity->applied)
                 started.identity_applied = true;
         if (!launch->facts.sandboxed)
-                (void)snprintf(started.note, sizeof started.note, "this qemu has no sandbox: the machine is confined by its user id alone");
+                (void)snprintf(started.note, sizeof started.note,
+                               "this qemu has no sandbox: the machine is confined by its user id alone");
         *ret = started;
 }
 
@@ -193,8 +202,10 @@ int qemu_start(const struct engine_instance *instance, struct engine_started *re
                 return -1;
         if (launch_machine(&launch, err) < 0) {
                 struct cowherd_error ignored;
+                bool forced;
                 process_birth_free(&launch.birth);
-                ignore_result(qemu_tidy(instance, &ignored));
+                ignore_result(
+                        qemu_stop(instance, 0, true, &forced, &ignored)); /* should the guardian have been killed */
                 return -1;
         }
         tell(&launch, ret);

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The real states of many machines. Running or not is a question to the kernel (runtime.c), 2 µs each; only whether one that runs
- * stands still must be asked of QEMU. All are asked at once, each on a socket that is for short questions alone, and whoever
- * does not answer in time runs: that much is known.
+ * The real states of many machines. Running or not is a question to the kernel (runtime.c), 2 µs each; only whether one
+ * that runs stands still must be asked of QEMU. All are asked at once, each on a socket that is for short questions
+ * alone, and whoever does not answer in time runs: that much is known.
  */
 #include "engine/qemu/life.h"
 
@@ -68,7 +68,8 @@ static int ask(const struct engine_instance *instance)
         owned_fd int runtime = -1, fd = -1;
         struct cowherd_error err;
 
-        if (qemu_runtime_open(instance, &runtime, &err) < 0 || qemu_socket_connect(runtime, QEMU_STATUS, &fd, &err) < 0 ||
+        if (qemu_runtime_open(instance, &runtime, &err) < 0 ||
+            qemu_socket_connect(runtime, QEMU_STATUS, &fd, &err) < 0 ||
             send(fd, QUESTIONS, strlen(QUESTIONS), MSG_NOSIGNAL) != (ssize_t)strlen(QUESTIONS))
                 return -1;
         return take_fd(fd);
@@ -117,7 +118,8 @@ static void find_paused(const struct engine_instance *instances, size_t count, e
         }
 }
 
-int qemu_states(const struct engine_instance *instances, size_t count, enum engine_state *ret, struct cowherd_error *err)
+int qemu_states(const struct engine_instance *instances, size_t count, enum engine_state *ret,
+                struct cowherd_error *err)
 {
         (void)err; /* what can't be asked is unknown */
         for (size_t i = 0; i < count; i++) {

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Ending a machine. It is asked through its agent and by the power button, and again at growing intervals, for a guest that is
- * still booting loses the first press; that it ended is told by its process (a pidfd). After the time it is made to: QEMU quits
- * by itself first, which writes its caches back, and is killed where it doesn't.
+ * Ending a machine. It is asked through its agent and by the power button, and again at growing intervals, for a guest
+ * that is still booting loses the first press; that it ended is told by its process (a pidfd). After the time it is
+ * made to: QEMU quits by itself first, which writes its caches back, and is killed where it doesn't.
  */
 #include "engine/qemu/life.h"
 
@@ -28,14 +28,16 @@
 
 static int open_process(const struct engine_instance *instance, int *ret_pidfd, struct cowherd_error *err)
 {
+        struct cowherd_error ignored;
         owned_fd int runtime = -1;
 
-        if (qemu_runtime_open(instance, &runtime, err) < 0)
-                return -1;
-        int found = qemu_process_open(runtime, ret_pidfd, NULL, err);
+        int found = qemu_runtime_open(instance, &runtime, &ignored) < 0
+                            ? 0
+                            : qemu_process_open(runtime, ret_pidfd, NULL, err);
         if (found != 0)
                 return found < 0 ? -1 : 0;
-        (void)fail(err, COWHERD_SYSTEM, "the disk of '%s' is in use by a process that was not started from here", instance->name);
+        (void)fail(err, COWHERD_SYSTEM, "the disk of '%s' is in use by a process that was not started from here",
+                   instance->name);
         return fail_hint(err, "'fuser -v' on its disk tells which; end that process");
 }
 

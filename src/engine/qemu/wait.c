@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Waiting for a machine, by events: its end is its process's (a pidfd), its start is seen in the runtime folder (inotify) and
- * its going on is QMP's RESUME; what is inside is the agent's to tell. Nothing of it is asked again and again.
+ * Waiting for a machine, by events: its end is its process's (a pidfd), its start is seen in the runtime folder
+ * (inotify) and its going on is QMP's RESUME; what is inside is the agent's to tell. Nothing of it is asked again and
+ * again.
  */
 #include "engine/qemu/life.h"
 
@@ -54,7 +55,10 @@ static int wait_stopped(const struct engine_instance *instance, double deadline,
                 return -1;
         if (found > 0 && !qemu_process_wait(pidfd, remaining_ms(deadline)))
                 return fail_timeout(instance, "stopped", err);
-        return qemu_is_running(instance) > 0 ? fail(err, COWHERD_SYSTEM, "the disk of '%s' is in use by a process that was not started from here", instance->name) : 0;
+        return qemu_is_running(instance) > 0
+                       ? fail(err, COWHERD_SYSTEM,
+                              "the disk of '%s' is in use by a process that was not started from here", instance->name)
+                       : 0;
 }
 
 /* The next change in the folder above the runtime folders, or in this one's. False when the time is over. */
@@ -63,7 +67,8 @@ static bool await_change(int changes, const struct engine_instance *instance, do
         struct pollfd ready = {.fd = changes, .events = POLLIN};
         char events[4096];
 
-        (void)inotify_add_watch(changes, instance->runtime, IN_MOVED_TO | IN_ONLYDIR); /* the process is written down last */
+        (void)inotify_add_watch(changes, instance->runtime,
+                                IN_MOVED_TO | IN_ONLYDIR); /* the process is written down last */
         if (state_of(instance) == ENGINE_RUNNING)
                 return true;
         if (poll(&ready, 1, remaining_ms(deadline)) == 0)
@@ -118,8 +123,10 @@ static int wait_running(const struct engine_instance *instance, double deadline,
         return state_of(instance) == ENGINE_RUNNING ? 0 : await_resume(instance, deadline, err);
 }
 
-/* Ready is who answers and has an identity of its own; what an agent could not apply does not keep it from being ready. */
-static int wait_ready(const struct engine_instance *instance, double deadline, struct engine_waited *ret, struct cowherd_error *err)
+/* Ready is who answers and has an identity of its own; what an agent could not apply does not keep it from being ready.
+ */
+static int wait_ready(const struct engine_instance *instance, double deadline, struct engine_waited *ret,
+                      struct cowherd_error *err)
 {
         const struct engine_identity *identity = instance->identity;
         double since = clock_ms();
@@ -131,8 +138,10 @@ static int wait_ready(const struct engine_instance *instance, double deadline, s
         bool wanted = instance->machine != NULL && identity != NULL &&
                       (identity->fresh || identity->ssh_key != NULL || instance->machine->mount_count > 0) &&
                       instance->machine->os == ENGINE_OS_LINUX;
-        if (!wanted)
+        if (!wanted) {
+                ret->identity_applied = identity == NULL || !identity->fresh || identity->applied;
                 return 0;
+        }
         since = clock_ms();
         if (qemu_agent_personalise(instance, (uint64_t)remaining_ms(deadline), pending, sizeof pending, err) < 0)
                 return fail_while(err, "giving '%s' its identity", instance->name);
@@ -141,12 +150,14 @@ static int wait_ready(const struct engine_instance *instance, double deadline, s
         return 0;
 }
 
-static int wait_address(const struct engine_instance *instance, double deadline, struct engine_waited *ret, struct cowherd_error *err)
+static int wait_address(const struct engine_instance *instance, double deadline, struct engine_waited *ret,
+                        struct cowherd_error *err)
 {
         double since = clock_ms();
 
         if (instance->machine != NULL && instance->machine->network == ENGINE_NETWORK_NONE)
-                return fail(err, COWHERD_UNAVAILABLE, "'%s' has no network (network=none), so it never has an address", instance->name);
+                return fail(err, COWHERD_UNAVAILABLE, "'%s' has no network (network=none), so it never has an address",
+                            instance->name);
         if (qemu_agent_address(instance, (uint64_t)remaining_ms(deadline), ret->address, err) < 0)
                 return -1;
         engine_phase(&ret->phases, "address", clock_ms() - since);
