@@ -219,8 +219,8 @@ int agent_kill(struct agent *agent, int64_t pid, struct cowherd_error *err)
 }
 
 /* It has taken too long. */
-static int end_late(const struct engine_instance *instance, struct agent *agent, const struct agent_command *command,
-                    int64_t pid, uint64_t timeout_ms, struct cowherd_error *err)
+static int end_late(const struct engine_instance *instance, struct agent *agent, int64_t pid, uint64_t timeout_ms,
+                    struct cowherd_error *err)
 {
         struct engine_output output = {0};
         struct cowherd_error kept;
@@ -232,8 +232,6 @@ static int end_late(const struct engine_instance *instance, struct agent *agent,
         if (over < 0)
                 return fail(err, COWHERD_BUSY, "a command in '%s' took longer than %llu ms, and could not be ended: %s",
                             agent->name, (unsigned long long)timeout_ms, kept.text);
-        const char *name = command->argv.items[0];
-        (void)name;
         return fail(err, COWHERD_BUSY, "a command in '%s' took longer than %llu ms; %s", agent->name,
                     (unsigned long long)timeout_ms, over == 0 ? "it was ended" : "it was killed, but is still there");
 }
@@ -248,7 +246,7 @@ int agent_run(const struct engine_instance *instance, struct agent *agent, const
                 return -1;
         int over = await_end(instance, agent, pid, timeout_ms == 0 ? 0 : begin_ms + (double)timeout_ms, ret, err);
         if (over != 0)
-                return over < 0 ? -1 : end_late(instance, agent, command, pid, timeout_ms, err);
+                return over < 0 ? -1 : end_late(instance, agent, pid, timeout_ms, err);
         ret->ms = clock_ms() - begin_ms;
         return 0;
 }
