@@ -17,15 +17,6 @@
 
 #define LOG_BYTES (1u << 20) /* of its end are looked at */
 
-int qemu_console_connect(const struct engine_instance *instance, int *ret_fd, struct cowherd_error *err)
-{
-        owned_fd int runtime = -1;
-
-        if (qemu_runtime_open(instance, &runtime, err) < 0)
-                return -1;
-        return qemu_socket_connect(runtime, QEMU_CONSOLE, ret_fd, err);
-}
-
 static int open_log(const struct engine_instance *instance, int *ret_fd, struct cowherd_error *err)
 {
         owned_fd int folder = -1;

@@ -31,5 +31,3 @@ int qemu_flatten(const struct engine_instance *instance, void (*report)(void *co
 
 /* ---- console.c ---- */
 int qemu_logs(const struct engine_instance *instance, uint64_t lines, char **ret, struct cowherd_error *err) must_check;
-/* Connects to the serial console of a running machine: one at a time is served. */
-int qemu_console_connect(const struct engine_instance *instance, int *ret_fd, struct cowherd_error *err) must_check;

@@ -6,6 +6,7 @@
 #include "base/str.h"
 #include "engine/drivers.h"
 #include "engine/qemu/accel.h"
+#include "engine/qemu/agent.h"
 #include "engine/qemu/host.h"
 #include "engine/qemu/life.h"
 #include "sys/process.h"
@@ -76,6 +77,10 @@ const struct engine_driver engine_qemu = {
         .pause = qemu_pause,
         .resume = qemu_resume,
         .wait = qemu_wait,
+        .execute = qemu_agent_execute,
+        .attach = qemu_agent_attach,
+        .copy_in = qemu_agent_copy_in,
+        .copy_out = qemu_agent_copy_out,
         .logs = qemu_logs,
         .quiesce = qemu_quiesce,
         .switch_disk = qemu_switch_disk,
