@@ -21,6 +21,7 @@
 struct copying {
         const struct engine_copy *copy;
         const struct lxd_target *target;
+        const char *top; /* the path that is copied */
         int fd; /* of the file in hand */
         uint64_t done;
         unsigned entries;
@@ -62,6 +63,20 @@ static int receive_file(struct copying *it, const char *path, unsigned mode, int
         return rc;
 }
 
+/* LXD makes every target absolute. One within what is copied is made relative again: it would lead nowhere else. */
+static char *relative_target(const char *top, const char *path, const char *target)
+{
+        size_t length = strlen(top);
+        struct str text = {0};
+
+        if (strncmp(target, top, length) != 0 || target[length] != '/')
+                return x_strdup(target);
+        for (const char *slash = strchr(path + length + 1, '/'); slash != NULL; slash = strchr(slash + 1, '/'))
+                str_add(&text, "../");
+        str_add(&text, target + length + 1);
+        return str_take(&text);
+}
+
 static int receive_link(struct copying *it, const char *path, int folder, const char *name, struct cowherd_error *err)
 {
         owned_str char *target = NULL;
@@ -71,7 +86,8 @@ static int receive_link(struct copying *it, const char *path, int folder, const 
                 return -1;
         if (rc > 0)
                 return fail(err, COWHERD_BUSY, "'%s' in instance '%s' changed while it was copied", path, it->target->name);
-        return symlinkat(target, folder, name) < 0 ? fail_errno(err, "cannot make the symlink '%s'", name) : 0;
+        owned_str char *relative = relative_target(it->top, path, target);
+        return symlinkat(relative, folder, name) < 0 ? fail_errno(err, "cannot make the symlink '%s'", name) : 0;
 }
 
 static int receive_entry(struct copying *it, const char *path, int folder, const char *name, unsigned depth,
@@ -126,6 +142,8 @@ static int receive_whole(struct copying *it, const struct lxd_place *place, stru
         char random[17];
         owned_str char *beside = x_asprintf(".%.100s.%s", it->copy->name, random_hex(8, random));
         struct cowherd_error ignored;
+
+        it->top = place->path;
         int rc = receive_entry(it, place->path, it->copy->folder, beside, 0, err);
 
         if (rc == 0 && renameat(it->copy->folder, beside, it->copy->folder, it->copy->name) < 0)
