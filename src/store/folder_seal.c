@@ -85,6 +85,11 @@ int folder_tree_check(const struct store_place *place, const struct store_object
                 return err->os_errno == ENOENT ? folder_base_is_gone(base, err) : -1;
         if (folder_tree_fingerprint(tree, &now, err) < 0)
                 return -1;
+        return folder_compare(base, now, err);
+}
+
+int folder_compare(const struct store_object *base, const char *now, struct cowherd_error *err)
+{
         if (str_equal(now, base->fingerprint))
                 return 0;
         owned_str char *name = first_difference(base->fingerprint == NULL ? "" : base->fingerprint, now);
@@ -180,6 +185,12 @@ static int seal_disk(const struct store_place *place, const struct store_object 
         owned_fd int disk = openat(place->fd, store_object_path(base, path), O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
         if (disk < 0)
                 return fail_errno(err, "cannot open '%s/%s'", place->folder, path);
+        if (file_set_immutable(disk, false, err) < 0) /* it is sealed again after a kill */
+                return -1;
+        /* What was a clone's belonged to whom its virtual machine ran as. */
+        bool was_clone = base->base != NULL || base->of != NULL || base->role == STORE_SNAPSHOT;
+        if (was_clone && geteuid() == 0 && fchown(disk, 0, 0) < 0)
+                return fail_errno(err, "cannot take '%s/%s' over", place->folder, path);
         if (fchmod(disk, 0444) < 0)
                 return fail_errno(err, "cannot make '%s/%s' read-only", place->folder, path);
         if (file_set_immutable(disk, true, err) < 0)
