@@ -322,7 +322,11 @@ static const struct verb_row rows[VERB_COUNT] = {
                 .public = {
                         .name = "snapshot",
                         .summary = "keep a named point in time of an instance",
+                        .description = "By the store's own means, of a running instance too: it stands still for some "
+                                       "milliseconds, its file systems frozen where something inside can do that "
+                                       "(frozen=1). Its memory is not kept.",
                         .example = "snapshot name=vm-1 snapshot=clean",
+                        .available = true,
                 },
                 .uses = USES(NAME_REQUIRED,
                              {.key = KEY_SNAPSHOT, .aliases = "snapshot_name",
@@ -333,7 +337,10 @@ static const struct verb_row rows[VERB_COUNT] = {
                 .public = {
                         .name = "restore",
                         .summary = "take an instance back to a snapshot",
+                        .description = "What it was is gone; the snapshot stays. A running instance is stopped, "
+                                       "restored and started again.",
                         .example = "restore name=vm-1 snapshot=clean",
+                        .available = true,
                 },
                 .uses = USES(NAME_REQUIRED,
                              {.key = KEY_SNAPSHOT, .aliases = "snapshot_name",
@@ -343,10 +350,11 @@ static const struct verb_row rows[VERB_COUNT] = {
         [VERB_LIST_SNAPSHOTS] = {
                 .public = {
                         .name = "list_snapshots",
-                        .summary = "list an instance's snapshots",
+                        .summary = "list instances' snapshots",
                         .example = "list_snapshots name=vm-1",
+                        .available = true,
                 },
-                .uses = USES(NAME_REQUIRED,
+                .uses = USES(PATTERN_REQUIRED,
                              {.key = KEY_SNAPSHOT, .aliases = "snapshot_name", .type = "pattern",
                               .help = "Only those that match a pattern."}),
                 BARE(KEY_NAME, KEY_SNAPSHOT),
@@ -355,7 +363,10 @@ static const struct verb_row rows[VERB_COUNT] = {
                 .public = {
                         .name = "delete_snapshot",
                         .summary = "delete an instance's snapshot",
+                        .description = "Its name is free at once. Its bytes stay while something stands on them: the "
+                                       "instance itself, a later snapshot, a clone.",
                         .example = "delete_snapshot name=vm-1 snapshot=clean",
+                        .available = true,
                 },
                 .uses = USES(NAME_REQUIRED, {.key = KEY_SNAPSHOT, .required = true, .aliases = "snapshot_name"}),
                 BARE(KEY_NAME, KEY_SNAPSHOT),
@@ -364,9 +375,11 @@ static const struct verb_row rows[VERB_COUNT] = {
                 .public = {
                         .name = "promote",
                         .summary = "make a base of a clone",
-                        .description = "The clone goes on, as a clone of that new base. live=true keeps its "
-                                       "memory too (QEMU).",
+                        .description = "The clone goes on, as a clone of that new base. A tree is freed of its "
+                                       "identity, as any base; the clone gets its own again at its next start. "
+                                       "live=true keeps its memory too (not in this version).",
                         .example = "promote name=vm-1 as=vm-configured",
+                        .available = true,
                 },
                 .uses = USES(NAME_REQUIRED, {.key = KEY_AS, .required = true, .help = "Name of the new base."},
                              {.key = KEY_LIVE}),
@@ -376,9 +389,12 @@ static const struct verb_row rows[VERB_COUNT] = {
                 .public = {
                         .name = "flatten",
                         .summary = "cut a clone loose from its base",
+                        .description = "It gets bytes of its own of all that it reads through its base. A base that was "
+                                       "removed, and that nothing else stands on, goes with that.",
                         .example = "flatten name=vm-1",
+                        .available = true,
                 },
-                .uses = USES(NAME_REQUIRED, {.key = KEY_LIVE, .help = "While it runs."}),
+                .uses = USES(NAME_REQUIRED),
                 BARE(KEY_NAME),
         },
         [VERB_RENAME] = {

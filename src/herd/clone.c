@@ -2,7 +2,10 @@
 /*
  * clone_from_base: the hot path. Names are reserved in one transaction, bytes are made by the store (many at once for
  * count=), rows are settled in another: two transactions for one clone or for a thousand, and no program is started.
+ *
+ * What is cloned may be a clone: then a nameless snapshot is taken of it first, and cloned. It goes with the last that stands on it.
  */
+#include "herd/point.h"
 #include "herd/power.h"
 
 #include "base/number.h"
@@ -13,7 +16,8 @@
 
 struct cloning {
         struct call *call;
-        struct thing base;
+        struct thing base;                 /* before its snapshot is taken, a source that is a clone */
+        struct point source;               /* that clone, and the snapshot */
         const struct store_driver *driver; /* of the clones: the base's, unless store= says otherwise */
         struct catalogue_row *rows;
         struct store_object *objects;
@@ -40,6 +44,7 @@ static void cloning_free(struct cloning *cloning)
         group_free(&cloning->group); /* with the outcomes */
         ownership_free(&cloning->owned);
         thing_free(&cloning->base);
+        point_free(&cloning->source);
 }
 define_owned(struct cloning, cloning_free)
 
@@ -65,10 +70,6 @@ static int find_base(struct cloning *cloning, struct cowherd_error *err)
                 size_t used = strlen(err->text);
                 (void)snprintf(err->text + used, sizeof err->text - used, ". Register it first with register_base");
                 return -1;
-        }
-        if (cloning->base.row.role == CATALOGUE_CLONE) {
-                (void)fail(err, COWHERD_UNAVAILABLE, "'%s' is a clone: cloning a clone is not available in this version", name);
-                return fail_hint(err, "clone its base '%s' instead", cloning->base.row.base_name == NULL ? "?" : cloning->base.row.base_name);
         }
         return thing_open(herd, request_flag(request, KEY_DURABLE), &cloning->base, err);
 }
@@ -189,6 +190,51 @@ static int fill_rows(struct cloning *cloning, struct cowherd_error *err)
 
 /* ---- steps ---- */
 
+/* A snapshot taken in vain would stay under its clone where the store stacks: names are looked for before. */
+static int expect_free_names(const struct cloning *cloning, struct cowherd_error *err)
+{
+        struct catalogue *catalogue = cloning->call->herd->catalogue;
+
+        for (size_t i = 0; i < cloning->count; i++) {
+                struct catalogue_row taken owned_by(catalogue_row_free) = {0};
+                const struct catalogue_row *row = &cloning->rows[i];
+                if (catalogue_find(catalogue, row->target, row->name, &taken, err) == 0)
+                        return taken.phase == CATALOGUE_READY ? fail_taken(&taken, err) : 0; /* reserving waits for its maker */
+                if (err->code != COWHERD_NOT_FOUND)
+                        return -1;
+        }
+        return 0;
+}
+
+/* From here on the snapshot is the base, which people know by the clone's name. */
+static int take_source(void *operation, size_t item, struct cowherd_error *err)
+{
+        struct cloning *cloning = operation;
+        struct cowherd_herd *herd = cloning->call->herd;
+        bool durable = request_flag(cloning->call->request, KEY_DURABLE);
+
+        (void)item;
+        if (expect_free_names(cloning, err) < 0 || point_nameless(&cloning->source, &cloning->base.row, durable, err) < 0)
+                return -1;
+        thing_free(&cloning->base);
+        if (catalogue_get(herd->catalogue, cloning->source.made.row.id, &cloning->base.row, err) != 0 || thing_open(herd, durable, &cloning->base, err) < 0)
+                return -1;
+        cloning->base.row.name = x_strdup(cloning->source.clone.row.name);
+        for (size_t i = 0; i < cloning->count; i++) {
+                cloning->rows[i].base_id = cloning->base.row.id;
+                cloning->rows[i].of_id = cloning->source.clone.row.id;
+        }
+        return 0;
+}
+
+static void untake_source(void *operation, size_t item)
+{
+        struct cloning *cloning = operation;
+
+        (void)item;
+        point_drop_nameless(&cloning->source);
+}
+
 static int check_base(void *operation, size_t item, struct cowherd_error *err)
 {
         struct cloning *cloning = operation;
@@ -219,6 +265,8 @@ static int reserve(void *operation, size_t item, struct cowherd_error *err)
                 return -1;
         for (size_t i = 0; i < cloning->count; i++)
                 cloning->objects[i] = object_of(&cloning->rows[i], &cloning->base.object);
+        ownership_free(&cloning->source.making); /* the clones keep it from now on, and its lock is taken by who forgets the last */
+        ownership_free(&cloning->source.owned);
         cloning->reserved_ms = clock_ms() - began;
         return 0;
 }
@@ -396,7 +444,10 @@ static void make_plan(struct cloning *cloning)
 
         *plan = (struct plan){.items = cloning->count, .parallel = cloning->driver->parallel, .operation = cloning,
                               .atomic = request_flag(cloning->call->request, KEY_ATOMIC)};
-        plan_add(plan, false, check_base, NULL, "check that base '%s' is unchanged", cloning->base.row.name);
+        if (cloning->base.row.role == CATALOGUE_CLONE)
+                plan_add(plan, false, take_source, untake_source, "take a snapshot of clone '%s' for %s to stand on", cloning->base.row.name,
+                         cloning->count == 1 ? "its clone" : "its clones");
+        plan_add(plan, false, check_base, NULL, "check that %s '%s' is unchanged", cloning->base.row.role == CATALOGUE_CLONE ? "the snapshot of" : "base", cloning->base.row.name);
         if (cloning->count == 1)
                 plan_add(plan, false, reserve, unreserve, "reserve the name '%s' and choose its identity", first);
         else
@@ -497,7 +548,7 @@ static int answer_clones(struct cloning *cloning, struct cowherd_error *err)
 
 int verb_clone_from_base(struct call *call, struct cowherd_error *err)
 {
-        struct cloning cloning owned_by(cloning_free) = {.call = call, .group.call = call, .base.place.fd = -1, .owned.herd = call->herd};
+        struct cloning cloning owned_by(cloning_free) = {.call = call, .group.call = call, .base.place.fd = -1, .source = POINT_OF(call->herd), .owned.herd = call->herd};
 
         if (check_words(call->request, err) < 0)
                 return -1;

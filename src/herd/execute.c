@@ -39,6 +39,12 @@ static verb_function *const functions[VERB_COUNT] = {
         [VERB_CLEANUP] = verb_cleanup,
         [VERB_DOCTOR] = verb_doctor,
         [VERB_HELP] = verb_help,
+        [VERB_SNAPSHOT] = verb_snapshot,
+        [VERB_RESTORE] = verb_restore,
+        [VERB_LIST_SNAPSHOTS] = verb_list_snapshots,
+        [VERB_DELETE_SNAPSHOT] = verb_delete_snapshot,
+        [VERB_PROMOTE] = verb_promote,
+        [VERB_FLATTEN] = verb_flatten,
 };
 
 /* Which verbs leave a line in the audit. */
@@ -65,6 +71,11 @@ static bool changes_something(enum verb_id verb)
         case VERB_CREATE:
         case VERB_RENAME:
         case VERB_DELETE:
+        case VERB_SNAPSHOT:
+        case VERB_RESTORE:
+        case VERB_DELETE_SNAPSHOT:
+        case VERB_PROMOTE:
+        case VERB_FLATTEN:
                 return true;
         default:
                 return false;

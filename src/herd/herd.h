@@ -73,12 +73,13 @@ struct thing {
         const struct store_driver *driver;
         struct place place;
         struct store_object object;
+        struct store_object of; /* of what was made of a clone: that clone, its id and, if it is still there, its name */
         struct thing *base; /* owned, or NULL */
 };
 void thing_free(struct thing *thing);
 define_owned(struct thing, thing_free)
 #define owned_thing owned_by(thing_free)
-/* Completes a thing whose row is filled in (on failure too the row stays its own). */
+/* Completes a thing whose row is filled in (on failure too the row stays its own). It must not be moved afterwards. */
 int thing_open(struct cowherd_herd *herd, bool durable, struct thing *thing, struct cowherd_error *err) must_check;
 
 /* Where people find it: an absolute path, or an LXD instance as `lxc` names it. To be freed. */
@@ -111,6 +112,8 @@ void ownership_remove(struct ownership *owned);
 /* Reserves rows with their locks; who finds a name in the making waits for its maker, then 73. */
 int herd_reserve(struct ownership *owned, struct catalogue_row *rows, size_t count, const char *operation,
                  catalogue_reserved_fn *also, void *context, struct cowherd_error *err) must_check;
+/* 73: the row has the name that was wanted. */
+int fail_taken(const struct catalogue_row *taken, struct cowherd_error *err);
 /* Takes the lock of a READY row and reads it again, so that what follows is about what is; 66 where it went away. */
 int herd_own(struct ownership *owned, struct catalogue_row *row, struct cowherd_error *err) must_check;
 
@@ -197,6 +200,8 @@ enum store_kind kind_of_target(enum cowherd_target target);
 
 /* ---- fields.c: answers ---- */
 
+/* "web-base", "" where that was removed, "none" where it stands on nothing. Borrowed. */
+const char *base_text(const struct catalogue_row *row);
 void fields_of_base(struct cowherd_answer *answer, const struct catalogue_row *row);
 void fields_of_clone(struct cowherd_answer *answer, const struct catalogue_row *row, const char *path, const char *state);
 void fields_of_identity(struct cowherd_answer *answer, const struct catalogue_row *row);
@@ -206,4 +211,6 @@ void fields_of_usage(struct cowherd_answer *answer, const struct store_usage *us
 
 typedef int verb_function(struct call *call, struct cowherd_error *err);
 verb_function verb_status, verb_doctor, verb_setup, verb_teardown, verb_register_base, verb_remove_base, verb_clone_from_base,
-        verb_list_bases, verb_power, verb_wait, verb_execute, verb_shell, verb_copy, verb_logs, verb_extend, verb_security_audit, verb_create, verb_list, verb_info, verb_usage, verb_rename, verb_delete, verb_cleanup, verb_help;
+        verb_list_bases, verb_power, verb_wait, verb_execute, verb_shell, verb_copy, verb_logs, verb_extend, verb_security_audit,
+        verb_create, verb_list, verb_info, verb_usage, verb_rename, verb_delete, verb_cleanup, verb_help;
+verb_function verb_snapshot, verb_restore, verb_list_snapshots, verb_delete_snapshot, verb_promote, verb_flatten;

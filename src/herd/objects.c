@@ -11,7 +11,7 @@
 #include <string.h>
 #include <unistd.h>
 
-_Static_assert(CATALOGUE_BASE == (int)STORE_BASE && CATALOGUE_CLONE == (int)STORE_CLONE, "roles are the same in both rooms");
+_Static_assert(CATALOGUE_BASE == (int)STORE_BASE && CATALOGUE_CLONE == (int)STORE_CLONE && CATALOGUE_SNAPSHOT == (int)STORE_SNAPSHOT, "roles are the same in both rooms");
 
 #define CHAIN_MAX 64 /* bases under a clone; an overlay takes 40 */
 
@@ -96,9 +96,9 @@ struct store_object object_of(const struct catalogue_row *row, const struct stor
 {
         return (struct store_object){
                 .id = row->id,
-                .role = row->role == CATALOGUE_BASE ? STORE_BASE : STORE_CLONE,
+                .role = (enum store_role)row->role,
                 .kind = (enum store_kind)row->kind,
-                .name = row->name,
+                .name = row->role == CATALOGUE_SNAPSHOT ? row->label : row->name,
                 .format = row->format,
                 .virtual_bytes = row->virtual_bytes,
                 .fingerprint = row->fingerprint,
@@ -125,6 +125,15 @@ static int open_one(struct cowherd_herd *herd, bool durable, struct thing *thing
         if (place_open(herd, thing->row.place, durable, &thing->place, err) < 0)
                 return -1;
         thing->object = object_of(&thing->row, NULL);
+        if (thing->row.of_id == 0 || thing->row.role == CATALOGUE_CLONE)
+                return 0;
+        thing->of = (struct store_object){.id = thing->row.of_id,
+                                          .role = STORE_CLONE,
+                                          .kind = thing->object.kind,
+                                          .name = thing->row.base_name,
+                                          .format = thing->row.format,
+                                          .virtual_bytes = thing->row.virtual_bytes};
+        thing->object.of = &thing->of;
         return 0;
 }
 

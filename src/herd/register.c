@@ -7,7 +7,7 @@
 #include "herd/plan.h"
 
 #include "herd/adopt.h"
-#include "herd/machine.h"
+#include "herd/point.h"
 #include "image/tree.h"
 #include "sys/clock.h"
 #include "sys/file.h"
@@ -266,6 +266,8 @@ int verb_register_base(struct call *call, struct cowherd_error *err)
         const struct request *request = call->request;
         struct outcome outcome = {0};
 
+        if (request_has(request, KEY_FROM))
+                return point_register(call, err);
         if (expect_engine(call, err) < 0 || origin_resolve(call, &registering.origin, err) < 0 || herd_open_for(call, err) < 0)
                 return -1;
         if (choice_make(call->herd, request->target, kind_of_target(request->target), request_text(request, KEY_STORE),

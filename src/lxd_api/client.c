@@ -120,11 +120,37 @@ static void exchange_free(struct exchange *it)
 }
 define_owned(struct exchange, exchange_free)
 
-        static size_t on_bytes(const char *bytes, size_t size, size_t count, void *context)
+        static const char *header(CURL *curl, const char *name)
+{
+        struct curl_header *found = NULL;
+
+        return curl_easy_header(curl, name, 0, CURLH_HEADER, -1, &found) == CURLHE_OK ? found->value : NULL;
+}
+
+/* A header that LXD and Incus spell each with its own name; NULL where there is none. */
+static const char *header_of_either(CURL *curl, const char *lxd, const char *incus)
+{
+        const char *value = header(curl, lxd);
+
+        return value != NULL ? value : header(curl, incus);
+}
+
+/* Whether what comes is the content of a regular file: no error, no folder, no symlink. */
+static bool is_plain_file(const struct exchange *it)
+{
+        long status = 0;
+
+        (void)curl_easy_getinfo(it->curl, CURLINFO_RESPONSE_CODE, &status);
+        return status == 200 && str_equal(header_of_either(it->curl, "X-LXD-type", "X-Incus-type"), "file");
+}
+
+static size_t on_bytes(const char *bytes, size_t size, size_t count, void *context)
 {
         struct exchange *it = context;
         size_t more = size * count;
 
+        if (it->request->received != NULL && is_plain_file(it))
+                return it->request->received(it->request->context, bytes, more) < 0 ? 0 : more;
         if (more > LXD_REPLY_BYTES - it->answer.length) {
                 it->too_long = true;
                 return 0;
@@ -229,6 +255,8 @@ static int prepare(struct lxd_client *client, struct exchange *it, struct cowher
         if (add_body(it, err) < 0)
                 return -1;
         (void)curl_easy_setopt(client->curl, CURLOPT_CUSTOMREQUEST, request->method);
+        if (str_equal(request->method, "HEAD"))
+                (void)curl_easy_setopt(client->curl, CURLOPT_NOBODY, 1L);
         return 0;
 }
 
@@ -244,13 +272,6 @@ static int explain(const struct lxd_client *client, const struct exchange *it, C
                             it->request->method, it->request->path);
         return fail(err, COWHERD_SYSTEM, "talking to LXD on '%s' failed: %s", client->socket,
                     client->message[0] != '\0' ? client->message : curl_easy_strerror(code));
-}
-
-static const char *header(CURL *curl, const char *name)
-{
-        struct curl_header *found = NULL;
-
-        return curl_easy_header(curl, name, 0, CURLH_HEADER, -1, &found) == CURLHE_OK ? found->value : NULL;
 }
 
 /* A file's content is no JSON; its type is told by a header, which Incus calls otherwise. */
@@ -296,9 +317,15 @@ int lxd_send(struct lxd_client *client, const struct lxd_request *request, struc
         if (code != CURLE_OK)
                 return explain(client, &it, code, err);
         (void)curl_easy_getinfo(client->curl, CURLINFO_RESPONSE_CODE, &status);
-        const char *type = header(client->curl, "X-LXD-type");
-        type = type != NULL ? type : header(client->curl, "X-Incus-type");
-        if (request->is_log && status == 200) {
+        const char *type = header_of_either(client->curl, "X-LXD-type", "X-Incus-type");
+        const char *mode = header_of_either(client->curl, "X-LXD-mode", "X-Incus-mode");
+        reply.file_mode = mode != NULL ? (unsigned)strtoul(mode, NULL, 8) & 07777u : 0;
+        if (str_equal(request->method, "HEAD")) {
+                if (status != 200)
+                        return fail(err, lxd_error_code(status, ""), "LXD answers 'HEAD %s' with HTTP status %ld",
+                                    request->path, status);
+                reply.file_type = x_strdup(type);
+        } else if (request->is_log && status == 200) {
                 read_file_reply(&it, "file", &reply);
         } else if (request->is_file && status == 200 && type != NULL && !str_equal(type, "directory")) {
                 read_file_reply(&it, type, &reply);

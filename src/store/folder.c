@@ -198,7 +198,7 @@ int folder_usage(const struct store_place *place, const struct store_object *obj
         }
         if (file_measure(place->fd, store_object_folder(object, path), &measured, err) < 0)
                 return -1;
-        if (object->base != NULL && file_shared_bytes(place->fd, path, &shared_bytes, err) < 0)
+        if ((object->base != NULL || object->role != STORE_BASE) && file_shared_bytes(place->fd, path, &shared_bytes, err) < 0)
                 return -1;
         *ret = (struct store_usage){
                 .unique_bytes = measured.allocated_bytes > shared_bytes ? measured.allocated_bytes - shared_bytes : 0,

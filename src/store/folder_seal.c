@@ -85,6 +85,11 @@ int folder_tree_check(const struct store_place *place, const struct store_object
                 return err->os_errno == ENOENT ? folder_base_is_gone(base, err) : -1;
         if (folder_tree_fingerprint(tree, &now, err) < 0)
                 return -1;
+        return folder_compare(base, now, err);
+}
+
+int folder_compare(const struct store_object *base, const char *now, struct cowherd_error *err)
+{
         if (str_equal(now, base->fingerprint))
                 return 0;
         owned_str char *name = first_difference(base->fingerprint == NULL ? "" : base->fingerprint, now);

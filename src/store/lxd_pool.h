@@ -43,9 +43,6 @@ char *lxd_pool_path(const char *what, const char *name);
 /* Whether copies in pools of this driver share their blocks. */
 bool lxd_pool_driver_shares(const char *driver);
 
-/* Takes the identity that a boot left out of a stopped instance. */
-int lxd_pool_scrub(struct lxd_client *client, const char *instance, struct cowherd_error *err) must_check;
-
 /* Callbacks of the driver, by file. */
 int lxd_pool_setup(const struct store_setup *setup, struct store_made *ret, struct cowherd_error *err) must_check;
 int lxd_pool_teardown(const struct store_setup *setup, const struct store_made *made,

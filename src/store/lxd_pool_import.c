@@ -5,6 +5,7 @@
  * whatever is cut short is found again and removed.
  */
 #include "lxd_api/image.h"
+#include "lxd_api/neutral.h"
 #include "store/lxd_pool.h"
 
 #include <inttypes.h>
@@ -165,12 +166,24 @@ static int describe(const struct importing *it, struct store_imported *ret, stru
         return 0;
 }
 
+/* What was found inside is kept on the instance before its snapshot is made, so that every clone tells it. */
+static int neutralise(struct importing *it, struct cowherd_error *err)
+{
+        owned_neutral struct lxd_neutral found = {0};
+        owned_json json_t *config = json_object();
+
+        if (lxd_neutralise(it->client, it->name, &found, err) < 0)
+                return fail_while(err, "taking the identity out of base '%s'", it->base->name);
+        lxd_neutral_set(&found, config);
+        return lxd_instance_configure(it->client, it->name, config, err);
+}
+
 static int import(struct importing *it, struct store_imported *ret, struct cowherd_error *err)
 {
         if (find_image(it, err) < 0 || create(it, err) < 0 || start_once(it, err) < 0)
                 return -1;
-        if (lxd_pool_scrub(it->client, it->name, err) < 0)
-                return fail_while(err, "taking the identity out of base '%s'", it->base->name);
+        if (neutralise(it, err) < 0)
+                return -1;
         if (it->image.uploaded && lxd_image_delete(it->client, it->image.fingerprint, err) < 0)
                 return -1;
         return describe(it, ret, err);

@@ -9,7 +9,7 @@ import pathlib
 import shutil
 import subprocess
 
-from herd import TOP, Broken, Herd, run
+from herd import FOLDERS, TOP, Broken, Herd, run
 
 SOURCES = r"""
 . tests/lib/images.sh
@@ -81,7 +81,7 @@ class Fixture:
             yield f"storage-pools {source}"
             yield "profiles cowherd"
         for row in rows:
-            below = "bases" if row["role"] == 0 else "clones"
+            below = FOLDERS[row["role"]]
             if row["store"] == "lxd_pool":
                 yield f"instances {row['name'] if row['role'] else 'cowherd-%s-b%d' % (uuid[:8], row['id'])}"
             elif row["store"] == "zfs":
@@ -93,7 +93,7 @@ class Fixture:
         """Nothing is in an engine or filesystem that the catalogue does not know, and nothing is missing."""
         found, wanted = self.engine_objects() - self.baseline, set(self.expected(self.herd.rows()))
         if self.pool:
-            found = {"/".join(name.split("/")[2:]) for name in found if "@" not in name} - {"", "bases", "clones"}
+            found = {"/".join(name.split("/")[2:]) for name in found if "@" not in name} - {"", "bases", "clones", "snapshots"}
         if found != wanted:
             raise Broken(f"{self.kind} holds {sorted(found)}, and the catalogue knows {sorted(wanted)}")
         if self.kind == "ext4" and "btrfs" in self.herd.places():
@@ -102,7 +102,7 @@ class Fixture:
     def check_pool(self):
         pool = self.herd.places()["btrfs"]
         found = {line.split(" path ")[1] for line in run("btrfs", "subvolume", "list", pool).splitlines()}
-        wanted = {f"{'bases' if row['role'] == 0 else 'clones'}/{row['id']}/tree" for row in self.herd.rows() if row["place"] == "btrfs"}
+        wanted = {f"{FOLDERS[row['role']]}/{row['id']}/tree" for row in self.herd.rows() if row["place"] == "btrfs"}
         if found != wanted:
             raise Broken(f"the pool holds {sorted(found)}, and the catalogue knows {sorted(wanted)}")
 

@@ -15,7 +15,8 @@ import time
 HERE = pathlib.Path(__file__).resolve().parent
 TOP = HERE.parent.parent
 PROGRAM = os.environ.get("COWHERD_PROGRAM", str(TOP / "build" / "cowherd"))
-BASE, CLONE = 0, 1  # enum catalogue_role
+BASE, CLONE, SNAPSHOT = 0, 1, 2  # enum catalogue_role
+FOLDERS = {BASE: "bases", CLONE: "clones", SNAPSHOT: "snapshots"}
 LIMIT_S = 120
 
 
@@ -99,9 +100,9 @@ class Herd:
             database.close()
 
     def rows(self):
-        """All rows of the catalogue: id, phase, role, store, place, name, base."""
-        names = ("id", "phase", "role", "store", "place", "name", "base")
-        return [dict(zip(names, row)) for row in self.query("SELECT id, phase, role, store, place, name, base_id FROM object ORDER BY id")]
+        """All rows of the catalogue: id, phase, role, store, place, name, base, of (whose a snapshot is), label, clones."""
+        names = ("id", "phase", "role", "store", "place", "name", "base", "of", "label", "clones")
+        return [dict(zip(names, row)) for row in self.query("SELECT id, phase, role, store, place, name, base_id, of_id, label, clones FROM object ORDER BY id")]
 
     def setting(self, key):
         return self.query(f"SELECT value FROM setting WHERE key = '{key}'")[0][0]
@@ -123,7 +124,14 @@ class Herd:
                 if info["id"] != item["id"]:
                     raise Broken(f"{verb} and info disagree about '{item['name']}'")
                 items.append(info)
-        return items
+        return items + [snapshot for item in items if item["role"] == "clone" for snapshot in self.snapshots_of(item)]
+
+    def snapshots_of(self, clone):
+        """A clone's snapshots, named "c@s"."""
+        answer = self.do(clone["engine"], "list_snapshots", f"name={clone['name']}")
+        if answer["count"] != clone["snapshots"]:
+            raise Broken(f"list_snapshots counts {answer['count']} of '{clone['name']}', and info {clone['snapshots']}")
+        return [{**item, "role": "snapshot", "of": item["name"], "name": f"{item['name']}@{item['snapshot']}"} for item in answer.get("items", ())]
 
     def names(self):
         return {item["name"] for item in self.listed()}
@@ -153,9 +161,10 @@ class Herd:
             raise Broken(f"unfinished rows after cleanup: {[row for row in rows if row['phase'] != 1]}")
         if self.query("SELECT * FROM intent"):
             raise Broken(f"intents after cleanup: {self.query('SELECT * FROM intent')}")
+        self.check_counts(rows)
         self.check_root({str(row["id"]) for row in rows})
         for name, folder in self.places().items():
-            for role, below in ((BASE, "bases"), (CLONE, "clones")):
+            for role, below in FOLDERS.items():
                 wanted = {str(row["id"]) for row in rows
                           if row["role"] == role and (row["place"] or "") == name and row["store"] != "lxd_pool"}
                 found = set(os.listdir(folder / below)) if (folder / below).is_dir() else set()
@@ -164,10 +173,24 @@ class Herd:
         self.check_mounts()
         self.check_processes()
 
+    @staticmethod
+    def check_counts(rows):
+        """What stands on what: nothing on what is not there, each counted, and nothing waits that nobody waits for."""
+        ids = {row["id"] for row in rows}
+        for row in rows:
+            standing = sum(1 for other in rows if other["base"] == row["id"])
+            if row["clones"] != standing:
+                raise Broken(f"{standing} stand on object {row['id']}, and the catalogue counts {row['clones']}")
+            if row["base"] and row["base"] not in ids:
+                raise Broken(f"object {row['id']} stands on {row['base']}, which is not there")
+            waits = row["name"] is None if row["role"] == BASE else row["role"] == SNAPSHOT and row["label"] is None
+            if waits and standing == 0:
+                raise Broken(f"object {row['id']} has no name, and nothing stands on it")
+
     def check_root(self, ids):
         if not self.root.exists():
             return
-        usual = {"catalogue.db", "catalogue.db-wal", "catalogue.db-shm", "bases", "clones", "locks", "tmp", "pools"}
+        usual = {"catalogue.db", "catalogue.db-wal", "catalogue.db-shm", "bases", "clones", "snapshots", "locks", "tmp", "pools"}
         strange = set(os.listdir(self.root)) - usual
         for folder in self.places().values():
             strange |= {name for name in os.listdir(folder) if name.startswith(".probe")}

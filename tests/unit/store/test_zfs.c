@@ -155,8 +155,8 @@ static void what_is_busy_is_tried_again(void **state)
         const char *busy = "cannot destroy 'tank/x': dataset is busy\n";
 
         with_zfs(assert_int_equal(store_zfs.destroy(&ground->place, &ground->clone, &err), 0),
-                 {"zfs destroy -r " OURS "/clones/9", 1, NULL, busy},
-                 {"zfs destroy -r " OURS "/clones/9", 1, NULL, busy}, {"zfs destroy -r " OURS "/clones/9"});
+                 {"zfs destroy " OURS "/clones/9", 1, NULL, busy}, {"zfs destroy " OURS "/clones/9", 1, NULL, busy},
+                 {"zfs destroy " OURS "/clones/9"});
 }
 
 static void usage_is_zfs_own(void **state)
