@@ -25,6 +25,7 @@ class Scenario:
     makes: tuple = ()
     takes: tuple = ()
     again: int = 73
+    points: int = 0          # of `quick`; 0: as many as usual
     set_up: object = None    # called with the fixture before each kill
     look: object = None      # called with the fixture after each kill, once cleanup is done
     gone: bool = False       # after `after`, nothing at all may be left of the herd
@@ -83,7 +84,7 @@ def expect_mark(fixture):
 
 def points_of_store(fixture, label, target, source, before=(), more=()):
     """The verbs of time. The clone is made anew for each kill: where its store stacks, it grows by a layer each time."""
-    common = dict(fixture=fixture, prepare=(*before, register(target, source, "b", *more)))
+    common = dict(fixture=fixture, points=6, prepare=(*before, register(target, source, "b", *more)))
     made, gone, snap = clone(target), delete(target), point(target, "snapshot", "snapshot=s")
     twice = (made, snap, point(target, "snapshot", "snapshot=t"))
     of_clone = (*target, "clone_from_base", "source=c", "name=d")
