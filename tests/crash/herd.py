@@ -72,6 +72,7 @@ class Herd:
         self.environment = {**os.environ, "LC_ALL": "C", **(environment or {})}
         self.killer = str(self.work / "kill_at")
         self.log = self.work / "calls"
+        self.others = self.living()  # they were there before, and are none of ours
         if not os.path.exists(self.killer):
             run("cc", "-D_GNU_SOURCE", "-O2", "-o", self.killer, HERE / "kill_at.c")
 
@@ -238,10 +239,22 @@ class Herd:
                 pass  # it was freed meanwhile
         return found
 
+    @staticmethod
+    def living():
+        """All processes, each by its number and when it was started."""
+        found = set()
+        for name in os.listdir("/proc"):
+            if name.isdigit():
+                try:
+                    found.add((int(name), pathlib.Path(f"/proc/{name}/stat").read_text().rpartition(")")[2].split()[19]))
+                except OSError:
+                    pass  # it has ended
+        return found
+
     def processes(self):
         """Processes that have the herd's root among their words or their open files."""
         found = []
-        for folder in pathlib.Path("/proc").glob("[0-9]*"):
+        for folder in (pathlib.Path("/proc") / str(pid) for pid, _ in self.living() - self.others):
             try:
                 words = (folder / "cmdline").read_bytes().decode(errors="replace")
                 links = [os.readlink(link) for link in (folder / "fd").iterdir()]
