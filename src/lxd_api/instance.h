@@ -16,11 +16,12 @@
 #define LXD_TAG_ROLE "user.cowherd.role"
 #define LXD_TAG_NAME "user.cowherd.name"
 #define LXD_TAG_FORMER "user.cowherd.former" /* the old name, while it is being renamed */
-/* Of a clone, before each snapshot: "ID LABEL" of that snapshot, which keeps it; no later one has that label and id. */
+/* Of a clone, before each snapshot: "ID NAME" of that snapshot, which keeps it. One of another name is none of ours. */
 #define LXD_TAG_SNAPSHOT "user.cowherd.snapshot"
 /* Of a base: that no identity is in it. Copies inherit it; the first start takes it off. */
 #define LXD_TAG_NEUTRAL "user.cowherd.neutral"
 #define LXD_TAG_GUEST "user.cowherd.guest" /* what is inside, as words: see lxd_api/neutral.h */
+#define LXD_TAG_CARDS "user.cowherd.cards" /* of its devices, apart by blanks, those by which network= was done */
 #define LXD_TAG_HOSTNAME "user.cowherd.hostname" /* the hostname that was taken out of a base */
 #define LXD_TAG_SETUP "user.cowherd.setup"   /* on a pool or profile that `setup` made: the herd's UUID */
 
@@ -58,6 +59,14 @@ int lxd_instance_snapshot(struct lxd_client *client, const char *name, const cha
 /* One snapshot, or 1 where there is none. */
 int lxd_snapshot_get(struct lxd_client *client, const char *name, const char *snapshot, json_t **ret,
                      struct cowherd_error *err) must_check;
+/* All of them, as an array, or 1 where there is no such instance. */
+int lxd_snapshot_list(struct lxd_client *client, const char *name, json_t **ret, struct cowherd_error *err) must_check;
+/* Deletes one; what is not there is success. */
+int lxd_snapshot_delete(struct lxd_client *client, const char *name, const char *snapshot,
+                        struct cowherd_error *err) must_check;
+/* The stopped instance becomes what the snapshot is, its configuration as well. */
+int lxd_snapshot_restore(struct lxd_client *client, const char *name, const char *snapshot,
+                         struct cowherd_error *err) must_check;
 /* The end of a log ("lxc.log") where it says why something failed, to be freed, or NULL. */
 char *lxd_instance_complaint(struct lxd_client *client, const char *name);
 

@@ -18,6 +18,19 @@ struct lxd_tags lxd_pool_tags(const struct store_place *place, const struct stor
 int lxd_pool_find(struct lxd_client *client, const struct store_place *place, const struct store_object *object,
                   json_t **ret, struct cowherd_error *err) must_check;
 
+/*
+ * A snapshot: of its clone, or where that is not said, of any clone of the herd. *ret_instance is the name of the clone's
+ * instance, *ret what LXD says of the snapshot, both the caller's. 1 where there is none that bears our tags.
+ */
+int lxd_pool_find_snapshot(struct lxd_client *client, const struct store_place *place,
+                           const struct store_object *snapshot, char **ret_instance, json_t **ret,
+                           struct cowherd_error *err) must_check;
+/* Takes off a copy what made its source the machine it was: limits, network, ports, mounts, what cloud-init was told. */
+int lxd_pool_clean(struct lxd_client *client, const char *name, const json_t *more, struct cowherd_error *err) must_check;
+/* Makes a base's instance of what a clone is now; the clone may run. */
+int lxd_pool_promote(const struct store_place *place, const struct store_object *clone, const struct store_object *made,
+                     struct cowherd_error *err) must_check;
+
 /* Where instances are made. */
 struct lxd_pool_choice {
         char *pool;
@@ -57,6 +70,14 @@ int lxd_pool_check(const struct store_place *place, const struct store_object *b
                    struct cowherd_error *err) must_check;
 int lxd_pool_destroy(const struct store_place *place, const struct store_object *object,
                      struct cowherd_error *err) must_check;
+bool lxd_pool_snapshot_stacks(enum store_role role);
+int lxd_pool_snapshot(const struct store_place *place, const struct store_object *clone,
+                      const struct store_object *made, struct cowherd_error *err) must_check;
+int lxd_pool_restore(const struct store_place *place, const struct store_object *clone,
+                     const struct store_object *snapshot, struct cowherd_error *err) must_check;
+int lxd_pool_destroy_snapshot(const struct store_place *place, const struct store_object *snapshot,
+                              struct cowherd_error *err) must_check;
+int lxd_pool_list_snapshots(const struct store_place *place, struct strv *ret, struct cowherd_error *err) must_check;
 int lxd_pool_list_ids(const struct store_place *place, enum store_role role, struct strv *ret,
                       struct cowherd_error *err) must_check;
 int lxd_pool_usage(const struct store_place *place, const struct store_object *object, struct store_usage *ret,

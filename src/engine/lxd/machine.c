@@ -131,16 +131,21 @@ static void want_network(const struct engine_machine *machine, const json_t *now
                          struct lxd_changes *changes, json_t *wanted)
 {
         const char *card = first_card(now), *name;
+        owned_string struct str cards = {0};
         json_t *device;
 
         if (machine->network == ENGINE_NETWORK_DEFAULT)
                 return;
+        str_add(&cards, machine->network == ENGINE_NETWORK_NONE ? "" : card);
         json_object_foreach(json_object_get(now, "expanded_devices"), name, device)
         {
-                bool is_card = str_equal(lxd_text(device, "type"), "nic");
-                if (is_card && (machine->network == ENGINE_NETWORK_NONE || !str_equal(name, card)))
-                        want(changes, now, name, json_pack("{s:s}", "type", "none"), wanted);
+                bool is_card = str_in_words("nic none", lxd_text(device, "type"));
+                if (!is_card || (machine->network != ENGINE_NETWORK_NONE && str_equal(name, card)))
+                        continue;
+                want(changes, now, name, json_pack("{s:s}", "type", "none"), wanted);
+                str_addf(&cards, "%s%s", cards.length > 0 ? " " : "", name);
         }
+        (void)set(changes, now, LXD_TAG_CARDS, str_text(&cards));
         if (machine->network == ENGINE_NETWORK_BRIDGE)
                 want(changes, now, card,
                      json_pack("{s:s, s:s, s:s, s:s}", "type", "nic", "nictype", "bridged", "parent", machine->bridge, "name", card),
