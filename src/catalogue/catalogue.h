@@ -117,6 +117,9 @@ int catalogue_reserve(struct catalogue *catalogue, struct catalogue_row *rows, s
  * settled before it here; a removed base or nameless snapshot that it was the last to stand on is marked DELETING.
  */
 int catalogue_settle(struct catalogue *catalogue, const struct catalogue_row *rows, size_t count, struct cowherd_error *err) must_check;
+/* The same, but what is intended with them next stands there at once. */
+int catalogue_settle_and_begin(struct catalogue *catalogue, const struct catalogue_row *rows, size_t count, const char *operation,
+                               struct cowherd_error *err) must_check;
 /*
  * Marks objects DELETING with an intent, in one transaction; 1 where one of them is not READY (any more), 75 where others
  * stand on it that do not go with it. A clone's snapshots follow it: marked too, but for those that others stand on, which
@@ -202,6 +205,16 @@ int catalogue_list_places(struct catalogue *catalogue, struct strv *ret, struct 
 int catalogue_get_setting(struct catalogue *catalogue, const char *key, char **ret, struct cowherd_error *err) must_check;
 int catalogue_set_setting(struct catalogue *catalogue, const char *key, const char *value, struct cowherd_error *err) must_check;
 
+/* A line of the audit, as its reader sees it: texts are borrowed for the call; name and text may be NULL. */
+struct catalogue_refusal {
+        uint64_t at_ms;
+        enum cowherd_target target; /* COWHERD_ANY where none was known */
+        const char *operation, *name, *text;
+        int code;
+};
+/* Calls `each` for what was refused on a target (or COWHERD_ANY), oldest first: a word (64), an image or data (65), by policy (77). */
+int catalogue_refusals(struct catalogue *catalogue, enum cowherd_target target, void (*each)(void *context, const struct catalogue_refusal *line),
+                       void *context, struct cowherd_error *err) must_check;
 /* Adds a line to the audit: what was done, to whom, with which code. Never fails the caller's work. Keeps the last 10,000. */
 void catalogue_audit(struct catalogue *catalogue, enum cowherd_target target, const char *operation, const char *name, int code,
                      const char *text);

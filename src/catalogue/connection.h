@@ -62,6 +62,7 @@ enum statement {
         SETTING_PUT,
         AUDIT_ADD,
         AUDIT_TRIM,
+        AUDIT_REFUSED,
         STATEMENTS,
 };
 

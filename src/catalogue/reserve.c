@@ -183,14 +183,22 @@ static int settle_row(struct catalogue *catalogue, const struct catalogue_row *r
         return statement_run_id(catalogue, INTENT_END, row->id, NULL, err);
 }
 
-int catalogue_settle(struct catalogue *catalogue, const struct catalogue_row *rows, size_t count,
-                     struct cowherd_error *err)
+int catalogue_settle_and_begin(struct catalogue *catalogue, const struct catalogue_row *rows, size_t count, const char *operation,
+                               struct cowherd_error *err)
 {
         int got = 0;
 
         if (transaction_begin(catalogue, err) < 0)
                 return -1;
-        for (size_t i = 0; got == 0 && i < count; i++)
+        for (size_t i = 0; got == 0 && i < count; i++) {
                 got = settle_row(catalogue, &rows[i], err);
+                if (got == 0 && operation != NULL)
+                        got = intent_begin(catalogue, rows[i].id, operation, err);
+        }
         return transaction_end(catalogue, got, err);
+}
+
+int catalogue_settle(struct catalogue *catalogue, const struct catalogue_row *rows, size_t count, struct cowherd_error *err)
+{
+        return catalogue_settle_and_begin(catalogue, rows, count, NULL, err);
 }

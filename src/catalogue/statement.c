@@ -89,6 +89,8 @@ static const char *const texts[STATEMENTS] = {
 
         [AUDIT_ADD] = "INSERT INTO audit VALUES (NULL, " NOW_MS ", ?, ?, ?, ?, ?)",
         [AUDIT_TRIM] = "DELETE FROM audit WHERE id <= ?",
+        [AUDIT_REFUSED] = "SELECT at_ms, target, operation, name, code, text FROM audit WHERE code IN (64, 65, 77) AND target BETWEEN ? AND ?"
+                          " ORDER BY id",
 };
 
 static enum cowherd_code code_of(int result, int os_errno)

@@ -129,9 +129,11 @@ static const struct verb_row rows[VERB_COUNT] = {
                         .aliases = "clone copy",
                         .summary = "make copy-on-write clones of a base",
                         .description = "A clone shares its base's blocks until it writes. With count=3 and "
-                                       "name=web the clones are web-1, web-2 and web-3: their names are taken"
-                                       " all or none, what fails later fails alone, and atomic=true undoes "
-                                       "all.",
+                                       "name=web the clones are web-1, web-2 and web-3: their names are taken all "
+                                       "or none, what fails later fails alone, and atomic=true undoes all. "
+                                       "start=true starts them at once, several in parallel; one that can't be "
+                                       "started is not made. wait=true answers when they are ready, or 75 after "
+                                       "timeout (two minutes): such a one is left running.",
                         .example = "clone_from_base base=vm-base name=vm-1",
                         .available = true,
                 },
@@ -142,7 +144,10 @@ static const struct verb_row rows[VERB_COUNT] = {
                 .public = {
                         .name = "create",
                         .summary = "register an image and clone it, in one go",
-                        .example = "create image=debian.qcow2 name=vm-1",
+                        .description = "As register_base and then clone_from_base. The base that is made for it "
+                                       "has no name of its own afterwards and goes with its last clone.",
+                        .example = "create image=debian.qcow2 name=vm-1 start=true wait=true",
+                        .available = true,
                 },
                 .uses = USES({.key = KEY_IMAGE, .required = true, .aliases = "disk"}, CLONE_KEYS),
                 BARE(KEY_IMAGE, KEY_NAME),
@@ -266,10 +271,18 @@ static const struct verb_row rows[VERB_COUNT] = {
                         .name = "execute",
                         .aliases = "exec",
                         .summary = "run a command inside an instance",
-                        .description = "A shell of the guest runs it, never one of the host. The answer has "
-                                       "its stdout, stderr and exit code; the exit code of 'cowherd exec' is "
-                                       "the command's own, and 125 for an error of cowherd itself.",
+                        .description = "A shell of the guest runs it, never one of the host: /bin/sh -c, on "
+                                       "os=windows cmd.exe /c, or shell= with -c. In the shell form, one word "
+                                       "behind -- is such a command line; several are a program and its arguments, "
+                                       "which arrive as they are. The answer has stdout, stderr (in stdout_base64 "
+                                       "and stderr_base64 where they are no text) and exit_code, at most 16 MiB of "
+                                       "each (else cut=1). That it ran is success, and its exit code is RC; after "
+                                       "timeout the command is ended inside the guest, and the answer is 75. "
+                                       "'cowherd exec' passes the caller's own input and output through, a "
+                                       "terminal with its keys and its size, and exits with the command's exit "
+                                       "code, or 125 for an error of cowherd itself.",
                         .example = "execute name=vm-1 command='apt update && apt upgrade -y'",
+                        .available = true,
                 },
                 .uses = USES({.key = KEY_NAME, .required = true, .aliases = "vm container"},
                              {.key = KEY_COMMAND, .required = true}, {.key = KEY_TIMEOUT}, {.key = KEY_WORKING_DIR},
@@ -280,7 +293,11 @@ static const struct verb_row rows[VERB_COUNT] = {
                 .public = {
                         .name = "copy_to",
                         .summary = "copy a file or a folder into an instance",
+                        .description = "A file or a folder, with modes and symlinks kept; it belongs to root "
+                                       "there. A folder that remote names takes the thing under its own name, "
+                                       "anything else is its new name. A symlink that local names is followed.",
                         .example = "copy_to name=vm-1 local=app.tar remote=/tmp/app.tar",
+                        .available = true,
                 },
                 .uses = USES(NAME_REQUIRED, {.key = KEY_LOCAL, .required = true},
                              {.key = KEY_REMOTE, .required = true}),
@@ -290,7 +307,12 @@ static const struct verb_row rows[VERB_COUNT] = {
                 .public = {
                         .name = "copy_from",
                         .summary = "copy a file or a folder out of an instance",
+                        .description = "A folder that local names takes the thing under its own name, anything "
+                                       "else is its new name; a folder is merged into one that is there. It "
+                                       "belongs to the caller. What a guest sends is not trusted: names that lead "
+                                       "out, devices, setuid bits and capabilities do not get through.",
                         .example = "copy_from name=vm-1 remote=/var/log/syslog local=syslog",
+                        .available = true,
                 },
                 .uses = USES(NAME_REQUIRED, {.key = KEY_LOCAL, .required = true},
                              {.key = KEY_REMOTE, .required = true}),
@@ -389,7 +411,11 @@ static const struct verb_row rows[VERB_COUNT] = {
                 .public = {
                         .name = "shell",
                         .summary = "a terminal inside an instance (from the shell only)",
+                        .description = "A login shell of root, or of user. Keys, signals and the window's size are "
+                                       "passed on; its exit code is that of cowherd, 125 an error of cowherd "
+                                       "itself.",
                         .example = "shell name=vm-1",
+                        .available = true,
                 },
                 .uses = USES(NAME_REQUIRED, {.key = KEY_USER}),
                 BARE(KEY_NAME),
@@ -399,10 +425,10 @@ static const struct verb_row rows[VERB_COUNT] = {
                         .name = "delete",
                         .aliases = "remove",
                         .summary = "delete instances with all that belongs to them",
-                        .description = "The instance, its disk, its sockets, its mounts. A pattern matches "
-                                       "this herd's clones only, and the answer says how many it matched. A "
-                                       "running instance is refused unless force=true. What does not exist is"
-                                       " 66.",
+                        .description = "The instance, its disk, its sockets, its mounts. A pattern matches this "
+                                       "herd's clones only, and the answer says how many it matched. A running "
+                                       "instance is refused (75) unless force=true, which ends it. What does not "
+                                       "exist is 66; what its engine lost behind cowherd's back is deleted.",
                         .example = "delete name=web-* force=true",
                         .available = true,
                 },
@@ -413,7 +439,10 @@ static const struct verb_row rows[VERB_COUNT] = {
                 .public = {
                         .name = "logs",
                         .summary = "an instance's console",
+                        .description = "What the guest printed on its console since it was started last. 66 where "
+                                       "it never was.",
                         .example = "logs name=vm-1 lines=20",
+                        .available = true,
                 },
                 .uses = USES(NAME_REQUIRED, {.key = KEY_LINES}),
                 BARE(KEY_NAME),
@@ -433,7 +462,10 @@ static const struct verb_row rows[VERB_COUNT] = {
                 .public = {
                         .name = "extend",
                         .summary = "let instances live longer",
+                        .description = "The instance lives for ttl from now on, where it would have ended earlier, "
+                                       "or would not have ended at all.",
                         .example = "extend name=vm-1 ttl=2h",
+                        .available = true,
                 },
                 .uses = USES(PATTERN_REQUIRED, {.key = KEY_TTL, .required = true}),
                 BARE(KEY_NAME, KEY_TTL),
@@ -442,9 +474,10 @@ static const struct verb_row rows[VERB_COUNT] = {
                 .public = {
                         .name = "cleanup",
                         .summary = "remove what expired, and settle what was interrupted",
-                        .description = "Finishes or undoes what a killed command left behind, and removes "
-                                       "clones whose ttl is over. What another herd or another tool made is "
-                                       "never touched.",
+                        .description = "Finishes or undoes what a killed command left behind, and deletes clones "
+                                       "whose ttl is over, ending what runs. A pattern says which of those. What "
+                                       "another herd or another tool made is never touched. A timer unit for "
+                                       "systemd is shipped: cowherd-cleanup.timer.",
                         .example = "cleanup dry_run=true",
                         .available = true,
                 },
@@ -455,7 +488,11 @@ static const struct verb_row rows[VERB_COUNT] = {
                 .public = {
                         .name = "security_audit",
                         .summary = "list what was refused, when and why",
+                        .description = "Words that were refused (64), images and data that were (65), and what was "
+                                       "not permitted (77), of the commands that change something; the last 10,000 "
+                                       "commands are kept.",
                         .example = "security_audit",
+                        .available = true,
                 },
                 .uses = USES(PATTERN),
                 BARE(KEY_NAME),

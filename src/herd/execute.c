@@ -25,6 +25,14 @@ static verb_function *const functions[VERB_COUNT] = {
         [VERB_START_IF_STOPPED] = verb_power,
         [VERB_STOP_IF_RUNNING] = verb_power,
         [VERB_WAIT] = verb_wait,
+        [VERB_EXECUTE] = verb_execute,
+        [VERB_SHELL] = verb_shell,
+        [VERB_COPY_TO] = verb_copy,
+        [VERB_COPY_FROM] = verb_copy,
+        [VERB_LOGS] = verb_logs,
+        [VERB_EXTEND] = verb_extend,
+        [VERB_SECURITY_AUDIT] = verb_security_audit,
+        [VERB_CREATE] = verb_create,
         [VERB_RENAME] = verb_rename,
         [VERB_DELETE] = verb_delete,
         [VERB_USAGE] = verb_usage,
@@ -55,6 +63,12 @@ static bool changes_something(enum verb_id verb)
         case VERB_RESUME:
         case VERB_START_IF_STOPPED:
         case VERB_STOP_IF_RUNNING:
+        case VERB_EXECUTE:
+        case VERB_SHELL:
+        case VERB_COPY_TO:
+        case VERB_COPY_FROM:
+        case VERB_EXTEND:
+        case VERB_CREATE:
         case VERB_RENAME:
         case VERB_DELETE:
         case VERB_SNAPSHOT:
@@ -83,6 +97,7 @@ static bool speaks_to_all(const struct request *request)
         case VERB_LIST_BASES:
         case VERB_USAGE:
         case VERB_CLEANUP:
+        case VERB_SECURITY_AUDIT:
         case VERB_DOCTOR:
         case VERB_HELP:
                 return true;
@@ -152,6 +167,16 @@ static void write_audit(const struct call *call, const struct cowherd_error *err
                         err == NULL ? cowherd_answer_text(call->answer) : err->text);
 }
 
+/* A word that was refused is told to the herd that is there already; none is made for it. */
+static void audit_refused(const struct call *call, const struct cowherd_error *err)
+{
+        struct cowherd_error ignored;
+
+        if (err->code == COWHERD_USAGE && call->request->verb != NULL && changes_something(call->request->verb->id) &&
+            herd_open(call->herd, false, &ignored) == 0)
+                write_audit(call, err);
+}
+
 static struct cowherd_answer *execute(struct cowherd_herd *herd, struct request *request, int parsed, struct cowherd_error *err, double started_ms)
 {
         struct cowherd_answer *answer = answer_new(request->verb == NULL ? "" : request->verb->public.name);
@@ -160,6 +185,7 @@ static struct cowherd_answer *execute(struct cowherd_herd *herd, struct request 
         answer_set_stem(answer, request_text(request, KEY_STEM));
         if (parsed < 0 || find_target(herd, request, err) < 0) {
                 answer_failed(answer, err);
+                audit_refused(&call, err);
         } else if (call_verb(&call, err) < 0) {
                 answer_failed(answer, err);
                 write_audit(&call, err);

@@ -188,7 +188,9 @@ static int answer_one(struct group *group, void (*fields)(struct group *, const 
                 *err = group->outcomes[0].err;
                 return -1;
         }
-        if (group->lives[0].skipped)
+        if (group->lives[0].skipped && group->skipped != NULL)
+                answer_done(answer, "clone '%s' %s: nothing to do", name, group->skipped);
+        else if (group->lives[0].skipped)
                 answer_done(answer, "clone '%s' is %s: nothing to do", name, engine_state_name(group->lives[0].state));
         else
                 answer_done(answer, "clone '%s' %s", name, group->done);

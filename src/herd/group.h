@@ -18,6 +18,7 @@ struct group {
         bool state_is_gone; /* afterwards there is no state to be told */
         struct plan plan;
         const char *done; /* "started": for the sentence */
+        const char *skipped; /* "lives that long already": for that of one that was skipped; NULL: its state tells */
 };
 void group_free(struct group *group);
 define_owned(struct group, group_free)

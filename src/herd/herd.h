@@ -28,12 +28,15 @@ struct cowherd_herd {
         bool has_streams;
 };
 
+struct ownership;
+
 /* One command on its way. */
 struct call {
         struct cowherd_herd *herd;
         const struct request *request;
         struct cowherd_answer *answer;
         double started_ms; /* clock_ms when it came in */
+        struct ownership *keep; /* of create: takes the lock of the base that is registered, whose intent CREATE stays; or NULL */
 };
 
 /* ---- open.c: the root folder and its catalogue ---- */
@@ -130,13 +133,17 @@ int herd_recover(struct cowherd_herd *herd, struct recovery *ret, struct cowherd
 int herd_settle_unfinished(struct cowherd_herd *herd, const struct catalogue_row *row, struct cowherd_error *err) must_check;
 /*
  * Ends what a killed command had begun with a READY row whose lock the caller holds (its intent tells what), and the intent. Nothing
- * where there is none.
+ * where there is none. 1: the object is gone with it.
  */
 int herd_settle_ready(struct cowherd_herd *herd, const struct catalogue_row *row, struct cowherd_error *err) must_check;
 /* Removes what lies in the places without a row, and lock files of nobody. */
 int herd_sweep(struct cowherd_herd *herd, struct recovery *recovery, struct cowherd_error *err) must_check;
 /* Destroys the bytes of removed bases whose last clone is gone (ids as catalogue_forget tells them), then forgets them. */
 int herd_destroy_freed(struct cowherd_herd *herd, const struct strv *ids, struct cowherd_error *err) must_check;
+
+/* Removes an owned base: its name at once, its bytes too where nothing stands on it; *ret_waits: something does. Ends its intent. */
+int herd_remove_base(struct ownership *owned, const struct catalogue_row *row, bool *ret_waits, struct cowherd_error *err) must_check;
+#define OPERATION_CREATE "create" /* the intent of a base that goes once its clone is made */
 
 /* ---- places.c: what setup and teardown were killed over ---- */
 
@@ -204,5 +211,6 @@ void fields_of_usage(struct cowherd_answer *answer, const struct store_usage *us
 
 typedef int verb_function(struct call *call, struct cowherd_error *err);
 verb_function verb_status, verb_doctor, verb_setup, verb_teardown, verb_register_base, verb_remove_base, verb_clone_from_base,
-        verb_list_bases, verb_power, verb_wait, verb_list, verb_info, verb_usage, verb_rename, verb_delete, verb_cleanup, verb_help;
+        verb_list_bases, verb_power, verb_wait, verb_execute, verb_shell, verb_copy, verb_logs, verb_extend, verb_security_audit,
+        verb_create, verb_list, verb_info, verb_usage, verb_rename, verb_delete, verb_cleanup, verb_help;
 verb_function verb_snapshot, verb_restore, verb_list_snapshots, verb_delete_snapshot, verb_promote, verb_flatten;

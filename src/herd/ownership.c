@@ -147,5 +147,9 @@ int herd_own(struct ownership *owned, struct catalogue_row *row, struct cowherd_
         }
         catalogue_row_free(row);
         *row = now;
-        return herd_settle_ready(owned->herd, row, err);
+        got = herd_settle_ready(owned->herd, row, err);
+        if (got <= 0)
+                return got;
+        ownership_remove(owned);
+        return fail(err, COWHERD_NOT_FOUND, "'%s' not found: it was left by an interrupted command", row->name);
 }

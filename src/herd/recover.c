@@ -89,6 +89,21 @@ static int settle_power(struct cowherd_herd *herd, uint64_t id, struct cowherd_e
         return catalogue_end(herd->catalogue, id, err);
 }
 
+/* create: its base goes; with its bytes, where no clone was made of it. */
+static int settle_create(struct cowherd_herd *herd, const struct catalogue_row *row, struct cowherd_error *err)
+{
+        struct catalogue_row now owned_by(catalogue_row_free) = {0};
+
+        if (row->name == NULL)
+                return catalogue_end(herd->catalogue, row->id, err);
+        int got = catalogue_remove_base(herd->catalogue, row->id, err);
+        if (got != 0)
+                return got < 0 ? -1 : catalogue_end(herd->catalogue, row->id, err);
+        if (catalogue_get(herd->catalogue, row->id, &now, err) != 0 || herd_settle_unfinished(herd, &now, err) < 0)
+                return -1;
+        return 1;
+}
+
 int herd_settle_ready(struct cowherd_herd *herd, const struct catalogue_row *row, struct cowherd_error *err)
 {
         owned_str char *operation = NULL;
@@ -96,6 +111,8 @@ int herd_settle_ready(struct cowherd_herd *herd, const struct catalogue_row *row
 
         if (got != 0)
                 return got < 0 ? -1 : 0;
+        if (str_equal(operation, OPERATION_CREATE))
+                return settle_create(herd, row, err);
         if (str_equal(operation, "rename"))
                 return herd_finish_rename(herd, row->id, err);
         got = point_recover(herd, row, operation, err);
@@ -157,10 +174,12 @@ static int recover_row(struct cowherd_herd *herd, const struct catalogue_row *ro
                 return 0;
         }
         if (now.phase == CATALOGUE_READY) {
-                if (herd_settle_ready(herd, &now, err) < 0)
+                got = herd_settle_ready(herd, &now, err);
+                if (got < 0)
                         count_failure(recovery, err);
-                else
-                        recovery->finished++;
+                recovery->finished += got >= 0;
+                if (got > 0)
+                        ownership_remove(&owned);
                 return 0;
         }
         if (herd_settle_unfinished(herd, &now, err) < 0) {

@@ -179,7 +179,7 @@ static int settle(void *operation, size_t item, struct cowherd_error *err)
         struct registering *registering = operation;
 
         (void)item;
-        return catalogue_settle(registering->call->herd->catalogue, &registering->base.row, 1, err);
+        return catalogue_settle_and_begin(registering->call->herd->catalogue, &registering->base.row, 1, registering->call->keep == NULL ? NULL : OPERATION_CREATE, err);
 }
 
 static const char *fill_text(const struct registering *registering)
@@ -287,5 +287,9 @@ int verb_register_base(struct call *call, struct cowherd_error *err)
         }
         if (herd_recover(call->herd, NULL, err) < 0 || plan_apply(&registering.plan, &outcome, err) < 0)
                 return -1;
+        if (call->keep != NULL) {
+                *call->keep = registering.owned;
+                registering.owned = (struct ownership){.herd = call->herd};
+        }
         return answer_base(&registering);
 }

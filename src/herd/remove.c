@@ -132,10 +132,9 @@ int verb_delete(struct call *call, struct cowherd_error *err)
 
 /* ---- remove_base ---- */
 
-/* Takes the base's name; where nothing stands on it, its bytes as well. */
-static int remove_owned_base(struct cowherd_herd *herd, struct ownership *owned, const struct catalogue_row *row, bool *ret_waits,
-                             struct cowherd_error *err)
+int herd_remove_base(struct ownership *owned, const struct catalogue_row *row, bool *ret_waits, struct cowherd_error *err)
 {
+        struct cowherd_herd *herd = owned->herd;
         struct catalogue_row now owned_by(catalogue_row_free) = {0};
         int got = catalogue_remove_base(herd->catalogue, row->id, err);
 
@@ -143,7 +142,7 @@ static int remove_owned_base(struct cowherd_herd *herd, struct ownership *owned,
                 return -1;
         *ret_waits = got > 0;
         if (got > 0)
-                return 0;
+                return catalogue_end(herd->catalogue, row->id, err);
         got = catalogue_get(herd->catalogue, row->id, &now, err);
         if (got != 0)
                 return got;
@@ -189,7 +188,7 @@ int verb_remove_base(struct call *call, struct cowherd_error *err)
         answer_text(call->answer, "name", row.name);
         answer_text(call->answer, "engine", cowherd_target_name(row.target));
         answer_number(call->answer, "clones", row.clones);
-        if (remove_owned_base(call->herd, &owned, &row, &waits, err) < 0)
+        if (herd_remove_base(&owned, &row, &waits, err) < 0)
                 return -1;
         if (waits)
                 answer_done(call->answer, "base '%s' removed; its bytes stay until the last of its %llu clones is deleted", row.name, (unsigned long long)row.clones);

@@ -286,7 +286,7 @@ static void test_later_verbs_say_so(void **state)
 
         register_golden(fixture);
         do_say(fixture, 0, "clone base=golden name=a");
-        struct cowherd_answer *later = say(fixture, COWHERD_UNAVAILABLE, "snapshot name=a");
+        struct cowherd_answer *later = say(fixture, COWHERD_UNAVAILABLE, "setup warm=3");
         assert_error_has(later, "not available in this version");
         cowherd_answer_free(later);
 }
