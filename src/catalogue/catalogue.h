@@ -58,8 +58,8 @@ struct catalogue_row {
         bool identity_applied;
 
         /*
-         * Whose it is. Of a snapshot, and of a base that was made of a clone: that clone, there or not any more. Of a clone that
-         * stands on a snapshot: what people call it a clone of (a base, another clone, or itself: nothing); else 0.
+         * Whose it is. Of a snapshot, and of a base that is being made of a clone: that clone, there or not any more. Of a clone or
+         * base that stands on a snapshot: what people say it stands on (a base, another clone, or itself: nothing); else 0.
          */
         uint64_t of_id;
         char *label;            /* of a snapshot: its name among its clone's; NULL: it is there for what stands on it, and goes with that */

@@ -125,7 +125,8 @@ static int open_one(struct cowherd_herd *herd, bool durable, struct thing *thing
         if (place_open(herd, thing->row.place, durable, &thing->place, err) < 0)
                 return -1;
         thing->object = object_of(&thing->row, NULL);
-        if (thing->row.of_id == 0 || thing->row.role == CATALOGUE_CLONE)
+        if (thing->row.of_id == 0 || thing->row.role == CATALOGUE_CLONE ||
+            (thing->row.role == CATALOGUE_BASE && thing->row.phase != CATALOGUE_CREATING))
                 return 0;
         thing->of = (struct store_object){.id = thing->row.of_id,
                                           .role = STORE_CLONE,

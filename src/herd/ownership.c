@@ -94,7 +94,7 @@ static int wait_for_owner(struct cowherd_herd *herd, const struct catalogue_row 
 
         if (taken->phase == CATALOGUE_READY)
                 return fail_taken(taken, err);
-        if (taken->role == CATALOGUE_BASE && taken->of_id != 0) { /* it is being made of a clone: that one's lock comes first */
+        if (taken->role == CATALOGUE_BASE && taken->phase == CATALOGUE_CREATING && taken->of_id != 0) { /* it is being made of a clone: that one's lock comes first */
                 if (ownership_take(&keepers, taken->of_id, true, err) < 0)
                         return -1;
                 int there = catalogue_get(herd->catalogue, taken->of_id, &keeper, err);

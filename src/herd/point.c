@@ -244,7 +244,7 @@ static int take_quiet(struct point *point, struct cowherd_error *err)
 int point_take(struct point *point, struct cowherd_error *err)
 {
         const struct thing *clone = &point->clone;
-        bool quiet = false, frozen = false;
+        bool quiet = false;
         struct cowherd_error second;
 
         if (point->stacks && clone->driver->snapshot_prepare != NULL &&
@@ -254,6 +254,7 @@ int point_take(struct point *point, struct cowherd_error *err)
         if (quiesce(point, &quiet, err) < 0)
                 return -1;
         int got = take_quiet(point, err);
+        bool frozen = point->frozen;
         if (quiet && point->machine.engine->quiesce(&point->machine.instance, false, &frozen, got < 0 ? &second : err) < 0)
                 got = -1;
         point->taken_ms = clock_ms() - began;
@@ -310,23 +311,31 @@ int point_seal(struct point *point, struct cowherd_error *err)
         return 0;
 }
 
+/* What people say that something stands on which stands on what the clone stood on: see catalogue_row.of_id. */
+static uint64_t called_as_the_clone(const struct catalogue_row *clone, uint64_t id)
+{
+        if (clone->of_id == clone->id || (clone->of_id == 0 && clone->base_id == 0))
+                return id;
+        return clone->of_id != 0 ? clone->of_id : clone->base_id;
+}
+
 int point_settle(struct point *point, struct cowherd_error *err)
 {
         struct catalogue_row rows[2] = {point->made.row, point->clone.row}; /* borrowed */
+        const struct catalogue_row *clone = &point->clone.row;
+        bool is_base = rows[0].role == CATALOGUE_BASE;
 
-        if (point->stacks || point->follows)
+        if (is_base)
+                rows[0].of_id = clone->of_id == 0 ? 0 : called_as_the_clone(clone, rows[0].id);
+        if (point->stacks || point->follows) {
                 rows[1].base_id = rows[0].id;
-        if (point->follows)
-                rows[1].of_id = 0;
-        else if (point->stacks && rows[0].role == CATALOGUE_SNAPSHOT &&
-                 rows[1].of_id == 0) /* it goes on being called a clone of what it was one of */
-                rows[1].of_id = point->clone.row.base_id == 0 ? rows[1].id : point->clone.row.base_id;
-        else if (rows[1].base_id == rows[0].id && rows[0].role == CATALOGUE_BASE)
-                rows[1].of_id = 0;
-        if (point->stacks && rows[0].role == CATALOGUE_BASE && rows[0].kind == STORE_TREE)
+                rows[1].of_id = is_base ? 0 : called_as_the_clone(clone, clone->id);
+        }
+        if (point->stacks && is_base && rows[0].kind == STORE_TREE)
                 rows[1].identity_applied = false; /* it was taken out of the bytes that both read */
         if (catalogue_settle(point->herd->catalogue, rows, 2, err) < 0)
                 return -1;
+        point->made.row.of_id = rows[0].of_id;
         point->clone.row.base_id = rows[1].base_id;
         point->clone.row.of_id = rows[1].of_id;
         point->clone.row.identity_applied = rows[1].identity_applied;

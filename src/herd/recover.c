@@ -129,7 +129,8 @@ static int has_keeper(struct cowherd_herd *herd, const struct catalogue_row *row
         owned_str char *operation = NULL;
 
         *ret = false;
-        if (row->of_id == 0 || row->role == CATALOGUE_CLONE || row->phase == CATALOGUE_READY)
+        if (row->of_id == 0 || row->role == CATALOGUE_CLONE || row->phase == CATALOGUE_READY ||
+            (row->role == CATALOGUE_BASE && row->phase == CATALOGUE_DELETING))
                 return 0;
         int got = catalogue_get(herd->catalogue, row->of_id, &of, err);
         if (got != 0)

@@ -4,7 +4,8 @@
  * is finished, by the next command if need be: what the clone was may be gone already. The identity goes back as well: where
  * the snapshot was taken before the first start, the next start is the first one again, with the same values.
  *
- * A running instance is stopped before and started after it, as LXD does; each of the three has an intent of its own.
+ * A running instance is ended before (at once: what it would still write is thrown away with the rest) and started after it, as
+ * LXD does. Each of the three has an intent of its own.
  */
 #include "herd/live.h"
 #include "herd/point.h"
@@ -101,7 +102,7 @@ static int end_life(void *operation, size_t item, struct cowherd_error *err)
         if (!is_on(clone->state))
                 return 0;
         return catalogue_begin(restoring->call->herd->catalogue, clone->thing.row.id, "stop", err) < 0 ||
-                               live_stop(clone, LIVE_STOP_MS, false, err) < 0
+                               live_stop(clone, 0, true, err) < 0
                        ? -1
                        : 0;
 }

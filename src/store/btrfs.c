@@ -174,11 +174,7 @@ static int btrfs_check_base(const struct store_place *place, const struct store_
                 return -1;
         if (str_equal(now, base->fingerprint))
                 return 0;
-        (void)folder_fail(base, COWHERD_DATA,
-                          str_ends(now, ":rw") ? "was changed since it was registered: it can be written"
-                                               : "was changed since it was registered",
-                          err);
-        return fail_hint(err, "remove the base and register it again; its clones go on");
+        return folder_fail_changed(base, str_ends(now, ":rw") ? ": it can be written" : "", true, err);
 }
 
 static int btrfs_prepare_clone(const struct store_place *place, const struct store_object *clone,

@@ -40,11 +40,28 @@ def call_numbers():
 
 
 CALLS = call_numbers()
-# What changes something outside of the process, or lets others do so: the state is the same from one of them to the next.
-CHANGING = set("""mkdir mkdirat unlink unlinkat rmdir rename renameat renameat2 link linkat symlink symlinkat mknod mknodat write
-        pwrite64 writev pwritev ftruncate fallocate chmod fchmod fchmodat chown fchown fchownat setxattr fsetxattr utimensat
-        copy_file_range sendfile ioctl mount umount2 flock fsync fdatasync syncfs clone clone3 vfork fork wait4 waitid poll ppoll
-        sendto sendmsg exit_group""".split())
+# What can change nothing outside of the process, nor lets anybody else: see `run`. A call that is not here is killed at.
+HARMLESS = set("""read pread64 readv preadv preadv2 lseek fstat stat lstat newfstatat statx statfs fstatfs access faccessat faccessat2 readlink
+        readlinkat getdents64 getcwd getxattr lgetxattr fgetxattr listxattr llistxattr flistxattr fadvise64 readahead name_to_handle_at
+        open openat openat2 close close_range dup dup2 dup3 fcntl flock pipe pipe2 eventfd2 epoll_create1 epoll_ctl timerfd_create signalfd4
+        inotify_init1 memfd_create pidfd_open socket socketpair getsockopt setsockopt getsockname getpeername recvfrom recvmsg
+        mmap munmap mremap mprotect madvise mincore brk membarrier futex getrandom
+        rt_sigaction rt_sigprocmask rt_sigreturn rt_sigpending sigaltstack restart_syscall
+        getpid gettid getppid getpgrp getpgid getsid getuid geteuid getgid getegid getgroups getresuid getresgid capget getpriority
+        getrlimit setrlimit prlimit64 getrusage times uname sysinfo arch_prctl prctl set_tid_address set_robust_list rseq
+        sched_yield sched_getaffinity sched_getparam sched_getscheduler clock_gettime clock_getres clock_nanosleep nanosleep gettimeofday time
+        chdir fchdir umask unshare exit""".split())
+CREATING = " creating"
+
+
+def changes(call):
+    """Whether a call, as kill_at logs it, can change anything outside of the process."""
+    number, creating = int(call.split()[0]), call.endswith(CREATING)
+    return creating or CALLS.get(number) not in HARMLESS
+
+
+def name_of_call(call):
+    return CALLS.get(int(call.split()[0]), call)
 
 
 class Herd:
@@ -55,6 +72,7 @@ class Herd:
         self.environment = {**os.environ, "LC_ALL": "C", **(environment or {})}
         self.killer = str(self.work / "kill_at")
         self.log = self.work / "calls"
+        self.others = self.living()  # they were there before, and are none of ours
         if not os.path.exists(self.killer):
             run("cc", "-D_GNU_SOURCE", "-O2", "-o", self.killer, HERE / "kill_at.c")
 
@@ -84,7 +102,7 @@ class Herd:
         with open(self.work / "output", "w") as output:
             status = subprocess.call([self.killer, str(self.log), str(number), *self.words(command)], stdout=output,
                                      stderr=subprocess.STDOUT, env=self.environment, stdin=subprocess.DEVNULL, timeout=10 * LIMIT_S)
-        return status, [int(line) for line in self.log.read_text().split()]
+        return status, self.log.read_text().splitlines()
 
     # ---- what there is ----
 
@@ -221,10 +239,22 @@ class Herd:
                 pass  # it was freed meanwhile
         return found
 
+    @staticmethod
+    def living():
+        """All processes, each by its number and when it was started."""
+        found = set()
+        for name in os.listdir("/proc"):
+            if name.isdigit():
+                try:
+                    found.add((int(name), pathlib.Path(f"/proc/{name}/stat").read_text().rpartition(")")[2].split()[19]))
+                except OSError:
+                    pass  # it has ended
+        return found
+
     def processes(self):
         """Processes that have the herd's root among their words or their open files."""
         found = []
-        for folder in pathlib.Path("/proc").glob("[0-9]*"):
+        for folder in (pathlib.Path("/proc") / str(pid) for pid, _ in self.living() - self.others):
             try:
                 words = (folder / "cmdline").read_bytes().decode(errors="replace")
                 links = [os.readlink(link) for link in (folder / "fd").iterdir()]

@@ -25,8 +25,9 @@ class Scenario:
     makes: tuple = ()
     takes: tuple = ()
     again: int = 73
+    points: int = 0          # of `quick`; 0: as many as usual
     set_up: object = None    # called with the fixture before each kill
-    look: object = None      # called with the fixture after each kill, once cleanup is done
+    look: object = None      # called with the fixture and what is listed after each kill, once cleanup is done
     gone: bool = False       # after `after`, nothing at all may be left of the herd
 
 
@@ -67,23 +68,23 @@ def mark_clone(fixture):
     mark(fixture.herd, "c", 2)
 
 
-def expect_then_or_now(fixture):
+def expect_then_or_now(fixture, items):
     """The clone is what it was, or what it is to be again; the snapshot is unchanged."""
-    found = marked(fixture.herd, "c"), marked(fixture.herd, "c@s")
+    found = marked(fixture.herd, items, "c"), marked(fixture.herd, items, "c@s")
     if found not in ((2, 0), (0, 0), (None, None)):
         raise Broken(f"the clone holds {found[0]}, its snapshot {found[1]}")
 
 
-def expect_mark(fixture):
+def expect_mark(fixture, items):
     """What the clone wrote is in it, and in what was made of it."""
     for name in ("c", "c@s", "p", "d"):
-        if marked(fixture.herd, name) not in (2, None):
+        if marked(fixture.herd, items, name) not in (2, None):
             raise Broken(f"'{name}' does not hold what the clone wrote")
 
 
 def points_of_store(fixture, label, target, source, before=(), more=()):
     """The verbs of time. The clone is made anew for each kill: where its store stacks, it grows by a layer each time."""
-    common = dict(fixture=fixture, prepare=(*before, register(target, source, "b", *more)))
+    common = dict(fixture=fixture, points=6, prepare=(*before, register(target, source, "b", *more)))
     made, gone, snap = clone(target), delete(target), point(target, "snapshot", "snapshot=s")
     twice = (made, snap, point(target, "snapshot", "snapshot=t"))
     of_clone = (*target, "clone_from_base", "source=c", "name=d")
@@ -112,9 +113,9 @@ def put_image(fixture):
         shutil.copy(fixture.folder / "disk.qcow2", fixture.place / "own.qcow2")
 
 
-def find_image(fixture):
+def find_image(fixture, items):
     """An adopted file is at its old place or in a base, whole, and never at neither."""
-    there, listed = (fixture.place / "own.qcow2").exists(), "b" in fixture.herd.names()
+    there, listed = (fixture.place / "own.qcow2").exists(), any(item["name"] == "b" for item in items)
     if there == listed:
         raise Broken("the adopted file is at its old place and in a base" if there else "the adopted file is lost")
     if there and (fixture.place / "own.qcow2").read_bytes() != (fixture.folder / "disk.qcow2").read_bytes():
@@ -129,7 +130,7 @@ def leave_wreck(fixture):
         herd.kill_at(len(calls) + 30, command)
 
 
-def expect_usable(fixture):
+def expect_usable(fixture, _items):
     """Half a setup must not keep a herd from working without it."""
     fixture.herd.do(*register(NSPAWN, f"rootfs={fixture.folder}/tree", "other"))
     fixture.herd.do(*remove(NSPAWN, "other"))
