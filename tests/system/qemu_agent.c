@@ -93,6 +93,8 @@ static int run(char **words, int *ret_status, struct cowherd_error *err)
         struct engine_command command = {.argv = (const char *const *)(words + 4), .environment = environment};
         struct engine_streams streams = {STDIN_FILENO, STDOUT_FILENO, STDERR_FILENO, false};
 
+        if (command.argv[0] == NULL)
+                command.argv = NULL;
         command.timeout_ms = strtoull(words[1], NULL, 10);
         command.working_dir = words[2][0] == '\0' ? NULL : words[2];
         command.user = words[3][0] == '\0' ? NULL : words[3];
