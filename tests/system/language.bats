@@ -418,3 +418,14 @@ narrow() {
         nobody qemu delete 'name=*'
         [ "$status" -eq 0 ] || show delete
 }
+
+@test "a setup that fails leaves no herd where there was none, and a herd that was there as it was" {
+        export COWHERD_ROOT=$BATS_TEST_TMPDIR/none
+        refuses 69 "reflink" nspawn setup store=reflink
+        not test -e "$COWHERD_ROOT"
+        answer 0 qemu setup
+        local before
+        before=$(herd_state)
+        refuses 69 "reflink" nspawn setup store=reflink
+        is "$(herd_state)" "$before"
+}
