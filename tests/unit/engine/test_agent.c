@@ -26,7 +26,8 @@
 #define SYNC "\xff{\"return\": @}\n"
 #define PID "{\"return\": {\"pid\": 7}}\n"
 
-/* For each line that it is sent, the next of its replies, in which @ stands for the number in the line; NULL ends them. */
+/* For each line that it is sent, the next of its replies, in which @ stands for the number in the line; NULL ends them.
+ */
 struct fake {
         int fd;
         const char *const *replies;
@@ -105,13 +106,18 @@ static void test_synchronise(void **state)
         (void)state;
         assert_int_equal(synchronise(SYNC, 2000, &err), 0);
         /* what was meant for another, whole and cut, and the complaint about our own delimiter */
-        assert_int_equal(synchronise("3, \"x\": [1,{\"return\": 1}\n{\"error\": {\"class\": \"GenericError\", \"desc\": \"JSON\"}}\n" SYNC,
+        assert_int_equal(synchronise("3, \"x\": [1,{\"return\": 1}\n{\"error\": {\"class\": \"GenericError\", "
+                                     "\"desc\": \"JSON\"}}\n" SYNC,
                                      2000, &err),
                          0);
-        assert_int_equal(synchronise("\xff{\"return\": 17}\n\xff{\"return\": \"17\"}\n\xff[]\n\xff\n\xff nonsense\n" SYNC, 2000, &err), 0);
+        assert_int_equal(
+                synchronise("\xff{\"return\": 17}\n\xff{\"return\": \"17\"}\n\xff[]\n\xff\n\xff nonsense\n" SYNC, 2000,
+                            &err),
+                0);
         assert_int_equal(synchronise("\xff{\"return\": 17}\n", 50, &err), -1);
         assert_int_equal(err.code, COWHERD_BUSY);
-        assert_int_equal(synchronise("{\"return\": @}\n", 50, &err), -1); /* not behind a delimiter: it may be anybody's */
+        assert_int_equal(synchronise("{\"return\": @}\n", 50, &err),
+                         -1); /* not behind a delimiter: it may be anybody's */
         assert_int_equal(err.code, COWHERD_BUSY);
         assert_int_equal(synchronise("", 50, &err), -1);
         assert_int_equal(err.code, COWHERD_BUSY);
@@ -170,8 +176,15 @@ static int ask(const char *answer, json_type type, struct cowherd_error *err)
 static void test_answers(void **state)
 {
         static const char *const wrong[] = {
-                "\n", "nonsense\n", "[]\n", "{}\n", "{\"return\": 1}\n", "{\"return\": null}\n", "{\"error\": 1}\n",
-                "{\"return\": {}\n", "\xff{\"return\": {}}\n",
+                "\n",
+                "nonsense\n",
+                "[]\n",
+                "{}\n",
+                "{\"return\": 1}\n",
+                "{\"return\": null}\n",
+                "{\"error\": 1}\n",
+                "{\"return\": {}\n",
+                "\xff{\"return\": {}}\n",
         };
         struct cowherd_error err;
 
@@ -191,12 +204,15 @@ static void test_refusals(void **state)
                 int code;
                 const char *words;
         } cases[] = {
-                {"{\"error\": {\"class\": \"CommandNotFound\", \"desc\": \"The command guest-x has not been found\"}}\n",
+                {"{\"error\": {\"class\": \"CommandNotFound\", \"desc\": \"The command guest-x has not been "
+                 "found\"}}\n",
                  COWHERD_UNAVAILABLE, "guest-x"},
-                {"{\"error\": {\"class\": \"CommandNotFound\", \"desc\": \"Command guest-x has been disabled: the agent is in frozen "
+                {"{\"error\": {\"class\": \"CommandNotFound\", \"desc\": \"Command guest-x has been disabled: the "
+                 "agent is in frozen "
                  "state\"}}\n",
                  COWHERD_BUSY, "frozen"},
-                {"{\"error\": {\"class\": \"GenericError\", \"desc\": \"no\\u0007\\nway\"}}\n", COWHERD_SYSTEM, "no  way"},
+                {"{\"error\": {\"class\": \"GenericError\", \"desc\": \"no\\u0007\\nway\"}}\n", COWHERD_SYSTEM,
+                 "no  way"},
                 {"{\"error\": {\"class\": 1, \"desc\": {}}}\n", COWHERD_SYSTEM, "no reason given"},
                 {"{\"error\": {}, \"return\": {}}\n", COWHERD_SYSTEM, "no reason given"},
         };
@@ -256,10 +272,11 @@ static int run(const char *const *replies, struct engine_output *ret, struct cow
 
 static void test_execute(void **state)
 {
-        const char *const good[] = {PID, "{\"return\": {\"exited\": false}}\n", "{\"return\": {\"exited\": false}}\n",
-                                    "{\"return\": {\"exited\": true, \"exitcode\": 3, \"out-data\": \"AAH/\", \"err-data\": \"eA==\", "
-                                    "\"err-truncated\": true}}\n",
-                                    NULL};
+        const char *const good[] = {
+                PID, "{\"return\": {\"exited\": false}}\n", "{\"return\": {\"exited\": false}}\n",
+                "{\"return\": {\"exited\": true, \"exitcode\": 3, \"out-data\": \"AAH/\", \"err-data\": \"eA==\", "
+                "\"err-truncated\": true}}\n",
+                NULL};
         const char *const killed[] = {PID, "{\"return\": {\"exited\": true, \"signal\": 9}}\n", NULL};
         const char *const wide[] = {PID, "{\"return\": {\"exited\": true, \"exitcode\": 256}}\n", NULL};
         struct engine_output output = {0};
@@ -295,7 +312,8 @@ static void test_execute_nonsense(void **state)
                 "{\"return\": {\"exited\": true, \"exitcode\": 0, \"err-data\": \"a b=\"}}\n",
         };
         const char *const no_pid[] = {"{\"return\": {\"pid\": -1}}\n", NULL};
-        const char *const absent[] = {"{\"error\": {\"class\": \"GenericError\", \"desc\": \"Guest agent command failed, error was 'Failed to "
+        const char *const absent[] = {"{\"error\": {\"class\": \"GenericError\", \"desc\": \"Guest agent command "
+                                      "failed, error was 'Failed to "
                                       "execute child process “prog” (No such file or directory)'\"}}\n",
                                       NULL};
         struct engine_output output = {0};
@@ -354,15 +372,19 @@ static void test_files(void **state)
         size_t count = 0;
 
         (void)state;
-        assert_int_equal(read_file("{\"return\": {\"count\": 999999, \"buf-b64\": \"aGk=\", \"eof\": true}}\n", &bytes, &count, &is_end, &err),
+        assert_int_equal(read_file("{\"return\": {\"count\": 999999, \"buf-b64\": \"aGk=\", \"eof\": true}}\n", &bytes,
+                                   &count, &is_end, &err),
                          0);
         assert_int_equal(count, 2); /* what was sent, not what was said */
         assert_true(is_end);
         /* no bytes and no end would go on for ever */
-        assert_int_equal(read_file("{\"return\": {\"count\": 0, \"buf-b64\": \"\", \"eof\": false}}\n", &bytes, &count, &is_end, &err), -1);
+        assert_int_equal(read_file("{\"return\": {\"count\": 0, \"buf-b64\": \"\", \"eof\": false}}\n", &bytes, &count,
+                                   &is_end, &err),
+                         -1);
         assert_int_equal(err.code, COWHERD_SYSTEM);
         assert_int_equal(read_file("{\"return\": {\"count\": 2, \"eof\": true}}\n", &bytes, &count, &is_end, &err), -1);
-        assert_int_equal(read_file("{\"error\": {\"class\": \"GenericError\", \"desc\": \"failed to open file 'x': No such file or directory\"}}\n",
+        assert_int_equal(read_file("{\"error\": {\"class\": \"GenericError\", \"desc\": \"failed to open file 'x': No "
+                                   "such file or directory\"}}\n",
                                    &bytes, &count, &is_end, &err),
                          -1);
         assert_int_equal(err.code, COWHERD_NOT_FOUND);
@@ -370,7 +392,8 @@ static void test_files(void **state)
 
 static void test_base64(void **state)
 {
-        static const char *const wrong[] = {"A", "AA", "AAA", "A===", "AA=A", "A A=", "====", "AAAA\n", "AAA=AAAA", "\xff\xff\xff\xff"};
+        static const char *const wrong[] = {"A",    "AA",   "AAA",    "A===",     "AA=A",
+                                            "A A=", "====", "AAAA\n", "AAA=AAAA", "\xff\xff\xff\xff"};
         char *bytes = NULL;
         size_t count = 0;
 
@@ -485,7 +508,8 @@ static void test_turns(void **state)
 static void test_wrapping(void **state)
 {
         static const char *const argv[] = {"ls", "-l", NULL}, *const environment[] = {"A=$(x)", NULL};
-        struct engine_command command = {.argv = argv, .environment = environment, .working_dir = "/x y", .user = "bob"};
+        struct engine_command command = {
+                .argv = argv, .environment = environment, .working_dir = "/x y", .user = "bob"};
         owned_agent_command struct agent_command plain = {0}, wrapped = {0};
         struct agent agent = {.fd = -1, .lock = -1};
         struct cowherd_error err;
@@ -513,11 +537,13 @@ static void test_wrapping(void **state)
 int main(void)
 {
         const struct CMUnitTest tests[] = {
-                cmocka_unit_test(test_synchronise),  cmocka_unit_test(test_endless),  cmocka_unit_test(test_nobody_reads),
-                cmocka_unit_test(test_answers),      cmocka_unit_test(test_refusals), cmocka_unit_test(test_not_utf8),
+                cmocka_unit_test(test_synchronise),  cmocka_unit_test(test_endless),
+                cmocka_unit_test(test_nobody_reads), cmocka_unit_test(test_answers),
+                cmocka_unit_test(test_refusals),     cmocka_unit_test(test_not_utf8),
                 cmocka_unit_test(test_execute),      cmocka_unit_test(test_execute_nonsense),
-                cmocka_unit_test(test_execute_cut),  cmocka_unit_test(test_files),    cmocka_unit_test(test_base64),
-                cmocka_unit_test(test_no_machine),   cmocka_unit_test(test_turns),    cmocka_unit_test(test_wrapping),
+                cmocka_unit_test(test_execute_cut),  cmocka_unit_test(test_files),
+                cmocka_unit_test(test_base64),       cmocka_unit_test(test_no_machine),
+                cmocka_unit_test(test_turns),        cmocka_unit_test(test_wrapping),
         };
 
         return cmocka_run_group_tests(tests, NULL, NULL);
