@@ -39,8 +39,9 @@ static int global_address(const char *text)
         }
         if (inet_pton(AF_INET6, text, &six) != 1)
                 return 0;
-        return IN6_IS_ADDR_LOOPBACK(&six) || IN6_IS_ADDR_LINKLOCAL(&six) || IN6_IS_ADDR_MULTICAST(&six) ||
-                               IN6_IS_ADDR_UNSPECIFIED(&six)
+        /* Site-local, long deprecated, is what QEMU's user network hands out: nobody reaches it. */
+        return IN6_IS_ADDR_LOOPBACK(&six) || IN6_IS_ADDR_SITELOCAL(&six) || IN6_IS_ADDR_LINKLOCAL(&six) ||
+                               IN6_IS_ADDR_MULTICAST(&six) || IN6_IS_ADDR_UNSPECIFIED(&six)
                        ? 0
                        : 6;
 }
