@@ -5,6 +5,7 @@
 
 #include "engine/qemu/agent.h"
 #include "engine/qemu/runtime.h"
+#include "sys/file.h"
 
 #include <string.h>
 
@@ -17,6 +18,16 @@ static int command(const struct engine_instance *instance, const char *name, str
         return qmp_command(&qmp, name, err);
 }
 
+/* Lets it go on, and whoever waits for that know. */
+static int resume(const struct engine_instance *instance, struct cowherd_error *err)
+{
+        owned_fd int runtime = -1;
+
+        if (command(instance, "cont", err) < 0 || qemu_runtime_open(instance, &runtime, err) < 0)
+                return -1;
+        return file_replace(runtime, QEMU_RESUMED, "", 0600, false, err);
+}
+
 int qemu_pause(const struct engine_instance *instance, struct cowherd_error *err)
 {
         return command(instance, "stop", err);
@@ -24,7 +35,7 @@ int qemu_pause(const struct engine_instance *instance, struct cowherd_error *err
 
 int qemu_resume(const struct engine_instance *instance, struct cowherd_error *err)
 {
-        return command(instance, "cont", err);
+        return resume(instance, err);
 }
 
 static bool stands_still(struct qmp *qmp)
@@ -60,7 +71,7 @@ static int let_go_on(const struct engine_instance *instance, bool *ret_frozen, s
 {
         struct cowherd_error ignored;
 
-        if (command(instance, "cont", err) < 0)
+        if (resume(instance, err) < 0)
                 return -1;
         if (*ret_frozen)
                 if (qemu_agent_thaw(instance, err) < 0)
