@@ -151,7 +151,7 @@ int main(int count, char **words)
         if (count < 3)
                 return COWHERD_USAGE;
         instance.runtime = words[1];
-        if ((str_equal(words[2], "execute") || str_equal(words[2], "attach")) && count >= 7)
+        if ((str_equal(words[2], "execute") || str_equal(words[2], "attach")) && count >= 6)
                 result = run(words + 2, &status, &err);
         else if (str_starts(words[2], "copy_") && count == 6)
                 result = copy(words[2], words + 3, &err);

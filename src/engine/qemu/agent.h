@@ -55,7 +55,7 @@ int qemu_agent_execute(const struct engine_instance *instance, const struct engi
                        struct engine_output *ret, struct cowherd_error *err) must_check;
 int qemu_agent_attach(const struct engine_instance *instance, const struct engine_command *command,
                       const struct engine_streams *streams, int *ret_exit_code, struct cowherd_error *err) must_check;
-/* The serial console: "console.sock" in the runtime folder, by itself what attach does without a command. 75 where another has it. */
+/* The serial console: "console.sock" in the runtime folder; what attach does on a terminal without a command. 75 where another has it. */
 int qemu_agent_console(const struct engine_instance *instance, const struct engine_streams *streams, int *ret_exit_code,
                        struct cowherd_error *err) must_check;
 int qemu_agent_copy_in(const struct engine_instance *instance, const struct engine_copy *copy,

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * A command with the caller's own descriptors. The agent knows no streams: so the command's input is written to a file in the guest first, to
- * its end; its outputs are files there as well, read as they grow. Without a command it is the serial console, which is a
- * terminal from the first line of the boot on.
+ * its end; its outputs are files there as well, read as they grow. On a terminal, and without a command, it is the serial console, which is
+ * a terminal from the first line of the boot on.
  */
 #include "engine/qemu/agent.h"
 
@@ -271,10 +271,14 @@ static int run(struct attached *at, int *ret_exit_code, struct cowherd_error *er
 int qemu_agent_attach(const struct engine_instance *instance, const struct engine_command *command,
                       const struct engine_streams *streams, int *ret_exit_code, struct cowherd_error *err)
 {
-        struct attached at = {.instance = instance, .command = command, .streams = streams, .agent = AGENT_CLOSED, .signals = -1};
+        static const char *const shell[] = {"/bin/sh", NULL};
+        struct engine_command wanted = *command;
+        struct attached at = {.instance = instance, .command = &wanted, .streams = streams, .agent = AGENT_CLOSED, .signals = -1};
 
-        if (command->argv == NULL)
+        if (command->argv == NULL && streams->terminal)
                 return qemu_agent_console(instance, streams, ret_exit_code, err);
+        if (command->argv == NULL)
+                wanted.argv = shell; /* of a script that comes by a pipe */
         if (instance->machine != NULL && instance->machine->os == ENGINE_OS_WINDOWS)
                 return fail(err, COWHERD_UNAVAILABLE, "a Windows guest's command can't be followed: execute it without a terminal");
         if (streams->terminal) {

@@ -66,7 +66,7 @@ int qemu_agent_console(const struct engine_instance *instance, const struct engi
         if (take_console(instance, &lock, err) < 0 || connect_to(instance, &fd, err) < 0)
                 return -1;
         if (streams->terminal)
-                (void)dprintf(streams->errors, "the console of '%s'; Ctrl-] leaves it\r\n", instance->name);
+                (void)dprintf(streams->errors, "the console of '%s'; Ctrl-] leaves it\n", instance->name);
         struct relay relay = {.input = streams->input,
                               .output = streams->output,
                               .errors = streams->errors,
