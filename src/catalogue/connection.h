@@ -39,6 +39,7 @@ enum statement {
         FIND_ID,
         FIND_NAME,
         LIST_NAMED,
+        ANY_UNFINISHED,
         LIST_UNFINISHED,
         LIST_EXPIRED,
         LIST_NAMES,

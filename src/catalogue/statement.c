@@ -52,6 +52,7 @@ static const char *const texts[STATEMENTS] = {
         [FIND_NAME] = SELECT_ROWS "WHERE target = ? AND name = ?",
         [LIST_NAMED] = SELECT_ROWS "WHERE target = ?1 AND name >= ?2 AND name < ?3 AND phase = 1 AND role = ?4"
                                    " ORDER BY target, name",
+        [ANY_UNFINISHED] = "SELECT 1 FROM intent LIMIT 1",
         [LIST_UNFINISHED] = SELECT_ROWS "WHERE id IN (SELECT object_id FROM intent) ORDER BY id",
         [LIST_EXPIRED] = SELECT_ROWS "WHERE expires_ms > 0 AND expires_ms <= ? AND role = 1 AND phase = 1"
                                      " ORDER BY expires_ms",

@@ -9,7 +9,6 @@
 #include "base/number.h"
 #include "sys/clock.h"
 
-#include <jansson.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -122,14 +121,18 @@ static char *extra_of(const struct request *request)
                 enum key key;
                 const char *name;
         } kept[] = {{KEY_NETWORK, "network"}, {KEY_PORTS, "ports"}};
-        json_t *extra = json_object();
+        owned_string struct str text = {0};
 
-        for (size_t i = 0; i < array_length(kept); i++)
-                if (request_has(request, kept[i].key))
-                        (void)json_object_set_new(extra, kept[i].name, json_string(request_text(request, kept[i].key)));
-        char *text = json_object_size(extra) == 0 ? NULL : json_dumps(extra, JSON_COMPACT);
-        json_decref(extra);
-        return text;
+        for (size_t i = 0; i < array_length(kept); i++) {
+                if (!request_has(request, kept[i].key))
+                        continue;
+                str_addf(&text, "%c\"%s\":", text.length == 0 ? '{' : ',', kept[i].name);
+                answer_add_json_text(&text, request_text(request, kept[i].key));
+        }
+        if (text.length == 0)
+                return NULL;
+        str_add_char(&text, '}');
+        return str_take(&text);
 }
 
 /* The name of clone `index`: as given, NAME-1 … with count=, or made up from the base's. */
@@ -204,12 +207,20 @@ static int fill_rows(struct cloning *cloning, struct cowherd_error *err)
 
 /* ---- steps ---- */
 
+/* Whether the store looks at the base while it clones it: of one clone only, as many would ask as often. */
+static bool checks_while_cloning(const struct cloning *cloning)
+{
+        return cloning->count == 1 && cloning->driver == cloning->base.driver && cloning->driver->clone_checked != NULL;
+}
+
 static int check_base(void *operation, size_t item, struct cowherd_error *err)
 {
         struct cloning *cloning = operation;
         const struct thing *base = &cloning->base;
 
         (void)item;
+        if (checks_while_cloning(cloning))
+                return 0;
         return base->driver->check_base(&base->place.place, &base->object, err);
 }
 
@@ -295,7 +306,9 @@ static int make_clone(void *operation, size_t item, struct cowherd_error *err)
         double began = clock_ms();
 
         const struct store_place place = place_of_item(cloning, item);
-        if (cloning->driver->clone(&place, &cloning->objects[item], err) < 0)
+        int made = checks_while_cloning(cloning) ? cloning->driver->clone_checked(&place, &cloning->objects[item], err)
+                                                 : cloning->driver->clone(&place, &cloning->objects[item], err);
+        if (made < 0)
                 return fail_while(err, "cloning '%s'", cloning->rows[item].name);
         cloning->item_ms[item] = clock_ms() - began;
         return 0;
