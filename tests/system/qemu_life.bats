@@ -194,11 +194,12 @@ END
         mkdir "$FIXTURE_DIR/closed"
         mv "$PLACE" "$FIXTURE_DIR/closed/place"
         chmod 700 "$FIXTURE_DIR/closed" "$FIXTURE_DIR/closed/place"
-        local status=0
-        (PLACE=$FIXTURE_DIR/closed/place && engine start && is "$(state)" running && engine stop force=1) || status=$?
+        local result=0
+        (PLACE=$FIXTURE_DIR/closed/place && engine start && is "$(state)" running && engine stop force=1) || result=$?
         mv "$FIXTURE_DIR/closed/place" "$PLACE"
+        chmod 755 "$PLACE"
         rmdir "$FIXTURE_DIR/closed"
-        [ "$status" -eq 0 ]
+        [ "$result" -eq 0 ]
 }
 
 @test "without root a machine runs as its user" {
@@ -206,11 +207,11 @@ END
         chown -R 65534:65534 "$PLACE/clones"
         mkdir "$FIXTURE_DIR/run"
         chown 65534:65534 "$FIXTURE_DIR/run"
-        local status=0
+        local result=0
         as_nobody start && is "$(process Uid | cut -f1)" 65534 && is "$(as_nobody states)" state=running &&
-                is "$(as_nobody stop force=1)" forced=1 || status=$?
+                is "$(as_nobody stop force=1)" forced=1 || result=$?
         chmod 700 "$FIXTURE_DIR"
-        [ "$status" -eq 0 ]
+        [ "$result" -eq 0 ]
 }
 
 as_nobody() {
@@ -281,7 +282,7 @@ nobody_left() {
         engine start
         echo 'no process' >"$RUNTIME/process"
         fails 71 'names no process' stop force=1
-        cp "$FIXTURE_DIR/process" "$RUNTIME/process"
+        cp "$FIXTURE_DIR/process" "$RUNTIME/process" # of the one before
         fails 71 'was not started from here' stop force=1
         is "$(state)" running
         ask quit
@@ -381,12 +382,12 @@ s = socket.socket(); s.bind(("127.0.0.1", 0)); s.listen(); print(s.getsockname()
 @test "a bridge of the host" {
         local bridge=cwbr$((BASHPID % 100000))
         ip link add "$bridge" type bridge
-        local status=0
+        local result=0
         engine check network=bridge:"$bridge" && fails 69 'ports= is for network=user' check network=bridge:"$bridge" port=20080:80 &&
                 engine start network=bridge:"$bridge" && is "$(ls "/sys/class/net/$bridge/brif" | wc -l)" 1 &&
-                engine stop force=1 && eventually bridge_is_empty "$bridge" || status=$?
+                engine stop force=1 && eventually bridge_is_empty "$bridge" || result=$?
         ip link del "$bridge"
-        [ "$status" -eq 0 ]
+        [ "$result" -eq 0 ]
 }
 
 bridge_is_empty() {
@@ -395,7 +396,7 @@ bridge_is_empty() {
 
 @test "a snapshot of the running disk, and flat again" {
         engine start
-        ask human-monitor-command '{"command-line": "qemu-io -d disk \"write -P 0x11 1M 64k\""}'
+        ask human-monitor-command '{"command-line": "qemu-io -d /machine/peripheral/disk/virtio-backend \"write -P 0x11 1M 64k\""}'
         mkdir "$PLACE/snapshots" "$PLACE/snapshots/9"
         (cd "$PLACE/clones/5" && qemu-img create -q -f qcow2 -u -b ../../snapshots/9/disk.qcow2 -F qcow2 next.qcow2 4M)
         engine quiesce
@@ -405,14 +406,14 @@ bridge_is_empty() {
         mv "$PLACE/clones/5/next.qcow2" "$PLACE/clones/5/disk.qcow2"
         engine quiesce quiet=0
         is "$(state)" running
-        ask human-monitor-command '{"command-line": "qemu-io -d disk \"write -P 0x22 2M 64k\""}'
+        ask human-monitor-command '{"command-line": "qemu-io -d /machine/peripheral/disk/virtio-backend \"write -P 0x22 2M 64k\""}'
         fails 66 'cannot open the overlay' switch next=clones/5/none.qcow2
         fails 71 'qemu refused' switch next=clones/5/console.log
 
         engine flatten 2>"$FIXTURE_DIR/progress"
         is "$(state)" running
         engine stop force=1
-        not qemu-img info "$PLACE/clones/5/disk.qcow2" | grep -q 'backing file'
+        not grep -q 'backing file' <(qemu-img info "$PLACE/clones/5/disk.qcow2")
         qemu-img check -q "$PLACE/clones/5/disk.qcow2"
         qemu-io -r -f qcow2 -c 'read -P 0x11 1M 64k' -c 'read -P 0x22 2M 64k' "$PLACE/clones/5/disk.qcow2"
         cmp -n 512 <(qemu-img dd -f qcow2 -O raw bs=512 count=1 if="$PLACE/clones/5/disk.qcow2" of=/dev/stdout 2>/dev/null || qemu-img convert -O raw "$PLACE/clones/5/disk.qcow2" "$FIXTURE_DIR/flat" && cat "$FIXTURE_DIR/flat") "$PLACE/bases/1/loops.raw"
