@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * A command as its user meets it: in a folder, as somebody, with an environment. guest-exec knows none of that but the
- * environment, so where it takes more than a program and its words, the guest's shell does it, by a script that is always the same:
- * all that differs are its arguments. A command without any of it is started as it is, which a guest without a shell can do too.
+ * environment, so where it takes more than a program and its words, the guest's shell does it, by a script that is
+ * always the same: all that differs are its arguments. A command without any of it is started as it is, which a guest
+ * without a shell can do too.
  */
 #include "engine/qemu/agent_exec.h"
 
@@ -12,7 +13,8 @@
 
 #define STANDARD_PATH "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
-/* $1 token, $2 folder, $3 user, $4 whether a session of its own, $5 number of NAME=value that follow, then the command. */
+/* $1 token, $2 folder, $3 user, $4 whether a session of its own, $5 number of NAME=value that follow, then the command.
+ */
 static const char wrapper[] =
         "token=$1 folder=$2 user=$3 session=$4 count=$5 id= group= home=/ name=\n"
         "shift 5\n"
@@ -100,9 +102,11 @@ int agent_unwrap(const struct agent *agent, const struct engine_command *command
         if (str_starts(word, "user"))
                 return fail(err, COWHERD_NOT_FOUND, "user '%s' not found in '%s'", command->user, agent->name);
         if (str_starts(word, "folder"))
-                return fail(err, COWHERD_NOT_FOUND, "working_dir '%s' not found in '%s'", command->working_dir, agent->name);
+                return fail(err, COWHERD_NOT_FOUND, "working_dir '%s' not found in '%s'", command->working_dir,
+                            agent->name);
         if (str_starts(word, "command"))
                 return fail(err, COWHERD_NOT_FOUND, "command '%s' not found in '%s'", command->argv[0], agent->name);
-        (void)fail(err, COWHERD_UNAVAILABLE, "nothing in '%s' can run a command as user '%s'", agent->name, command->user);
+        (void)fail(err, COWHERD_UNAVAILABLE, "nothing in '%s' can run a command as user '%s'", agent->name,
+                   command->user);
         return fail_hint(err, "install util-linux in the guest: it has setpriv and runuser");
 }
