@@ -51,7 +51,6 @@ teardown() {
 
 # The machine's disk: an overlay of one of the guests.
 clone() {
-        GUEST=$1
         (cd "$PLACE/clones/5" && qemu-img create -q -f qcow2 -b "../../bases/1/$1.raw" -F raw disk.qcow2 && chmod 600 disk.qcow2)
         LAYERS=clones/5/disk.qcow2:qcow2,bases/1/$1.raw:raw
 }
@@ -140,7 +139,8 @@ END
 
 @test "who does not listen is ended after the time, or at once" {
         engine start
-        local before=$(date +%s%3N)
+        local before
+        before=$(date +%s%3N)
         is "$(engine stop timeout=700)" forced=1
         [ $(($(date +%s%3N) - before)) -ge 700 ]
         engine start
@@ -367,6 +367,32 @@ s = socket.socket(); s.bind(("127.0.0.1", 0)); s.listen(); print(s.getsockname()
         is "$(dd if="$PLACE/clones/5/uefi-variables.fd" bs=1 skip=500000 count=4 status=none)" mark
         cmp -n 500000 "$PLACE/clones/5/uefi-variables.fd" /usr/share/OVMF/OVMF_VARS_4M.fd || true
         is "$(ls "$PLACE/clones/5")" "$(printf '%s\n' console.log disk.qcow2 uefi-variables.fd)"
+}
+
+@test "UEFI that is not installed" {
+        run unshare -m sh -c 'mount -t tmpfs none /usr/share/OVMF && exec "$@"' sh "$ENGINE" check firmware=uefi root="$PLACE" layers="$LAYERS" runtime="$RUNTIME"
+        is "$status" 69
+        says 'apt install ovmf'
+}
+
+@test "a qemu without a sandbox is started without, and that is said" {
+        mkdir -p "$FIXTURE_DIR/usr/bin" # where it finds its modules beside itself
+        ln -s /usr/lib /usr/share "$FIXTURE_DIR/usr/"
+        cp "$(command -v qemu-system-x86_64)" "$FIXTURE_DIR/usr/bin/"
+        chmod 755 "$FIXTURE_DIR" "$FIXTURE_DIR/usr" "$FIXTURE_DIR/usr/bin"
+        printf '%s\n' '#!/bin/sh' \
+                'case " $* " in *" -sandbox "*) echo "$0: -sandbox on: There is no option group '"'sandbox'"'" >&2; exit 1 ;; esac' \
+                "exec '$FIXTURE_DIR/usr/bin/qemu-system-x86_64' \"\$@\"" >"$FIXTURE_DIR/without"
+        chmod 755 "$FIXTURE_DIR/without"
+        run unshare -m sh -c 'mount --bind "$0" "$(command -v qemu-system-x86_64)" && exec "$@"' "$FIXTURE_DIR/without" \
+                "$ENGINE" start root="$PLACE" layers="$LAYERS" runtime="$RUNTIME" memory=32 accel=tcg
+        chmod 700 "$FIXTURE_DIR"
+        rm -r "$FIXTURE_DIR/usr"
+        is "$status" 0 || show without
+        says 'note=this qemu has no sandbox'
+        is "$(process Seccomp)" 0
+        is "$(process CapBnd)" 0000000000000000
+        is "$(state)" running
 }
 
 @test "devices for Windows and for unknown systems" {
