@@ -43,7 +43,7 @@ static bool stands_still(struct qmp *qmp)
         struct cowherd_error ignored;
         char status[64] = "";
 
-        return qmp_status(qmp, status, sizeof status, QMP_TIMEOUT_MS, &ignored) == 0 && str_equal(status, "paused");
+        return qmp_status(qmp, status, sizeof status, QMP_TIMEOUT_MS, &ignored) == 0 && !str_equal(status, "running");
 }
 
 /* A machine that was paused before is neither frozen (its agent can't answer) nor let go on afterwards by us: see

@@ -72,7 +72,7 @@ static void press_power_button(const struct engine_instance *instance)
 
         if (qemu_control(instance, &qmp, &ignored) < 0)
                 return;
-        if (qmp_status(&qmp, status, sizeof status, QMP_TIMEOUT_MS, &ignored) == 0 && str_equal(status, "paused"))
+        if (qmp_status(&qmp, status, sizeof status, QMP_TIMEOUT_MS, &ignored) == 0 && !str_equal(status, "running"))
                 ignore_result(qmp_command(&qmp, "cont", &ignored));
         ignore_result(qmp_command(&qmp, "system_powerdown", &ignored));
 }
