@@ -26,6 +26,7 @@ test-long: setup
 
 bench: setup all
 	@$(BUILD)/bench/clone
+	@$(BUILD)/bench/life
 
 install: all
 	@meson install -C $(BUILD)

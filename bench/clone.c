@@ -6,9 +6,7 @@
  *
  *     build/bench/clone [--json] [--quick] [--only TEXT]
  */
-#include "measure.h"
-
-#include <cowherd.h>
+#include "harness.h"
 
 #include <fcntl.h>
 #include <linux/btrfs.h>
@@ -22,60 +20,10 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#define ROWS_MAX 32
 #define MANY 256
 
-static char folder[96];  /* everything is in it */
-static char herd_root[160], small_root[160];
-static struct cowherd_herd *herd, *small_herd; /* the one with 10,000 clones later on, and one with ten */
+static struct cowherd_herd *small_herd; /* one with ten clones, beside bench_herd, which has 10,000 later on */
 static char qemu_base[256], btrfs_base[256], btrfs_pool[256], zfs_base[256], zfs_raw_stem[256];
-static bool quick;
-
-/* ---- speaking to cowherd ---- */
-
-/* Executes a command in this process; its answer's field, copied, where one is asked for. Ends the bench where it fails. */
-static double say_to(struct cowherd_herd *whom, enum cowherd_target target, const char *command, const char *field, char *ret, size_t size)
-{
-        double began = measure_now_ms();
-        struct cowherd_answer *answer = cowherd_execute(whom, target, command, NULL);
-        double ms = measure_now_ms() - began;
-
-        if (!cowherd_answer_success(answer))
-                measure_die("%s %s: %s", cowherd_target_name(target), command, cowherd_answer_text(answer));
-        if (field != NULL)
-                (void)snprintf(ret, size, "%s", cowherd_answer_get(answer, field) == NULL ? "" : cowherd_answer_get(answer, field));
-        cowherd_answer_free(answer);
-        return ms;
-}
-
-static double say(enum cowherd_target target, const char *format, ...) __attribute__((format(printf, 2, 3)));
-static double say(enum cowherd_target target, const char *format, ...)
-{
-        char command[512];
-        va_list args;
-
-        va_start(args, format);
-        (void)vsnprintf(command, sizeof command, format, args);
-        va_end(args);
-        return say_to(herd, target, command, NULL, NULL, 0);
-}
-
-static double say_whole(const char *target, const char *verb, const char *first, const char *second, const char *third)
-{
-        const char *argv[] = {COWHERD_PROGRAM, "--root", herd_root, target, verb, first, second, third, NULL};
-
-        return measure_program(argv);
-}
-
-static const char *numbered(const char *stem, unsigned run)
-{
-        static char texts[4][320];
-        static unsigned next;
-        char *text = texts[next++ % 4];
-
-        (void)snprintf(text, sizeof texts[0], "%s%u", stem, run);
-        return text;
-}
 
 /* ---- QEMU ---- */
 
@@ -91,7 +39,7 @@ static double qemu_img(unsigned run)
 {
         char path[256];
 
-        (void)snprintf(path, sizeof path, "%s/raw-%u.qcow2", folder, run);
+        (void)snprintf(path, sizeof path, "%s/raw-%u.qcow2", bench_folder, run);
         const char *argv[] = {"qemu-img", "create", "-q", "-f", "qcow2", "-b", qemu_base, "-F", "qcow2", path, NULL};
         double ms = measure_program(argv);
         (void)unlink(path);
@@ -136,7 +84,7 @@ static double qemu_bytes(unsigned run)
         char command[128], path[256];
 
         (void)snprintf(command, sizeof command, "clone_from_base base=vm name=b-%u", run);
-        (void)say_to(herd, COWHERD_QEMU, command, "path", path, sizeof path);
+        (void)say_to(bench_herd, COWHERD_QEMU, command, "path", path, sizeof path);
         double bytes = allocated(path);
         (void)say(COWHERD_QEMU, "delete name=b-%u", run);
         return bytes;
@@ -146,7 +94,7 @@ static double qemu_img_bytes(unsigned run)
 {
         char path[256];
 
-        (void)snprintf(path, sizeof path, "%s/size-%u.qcow2", folder, run);
+        (void)snprintf(path, sizeof path, "%s/size-%u.qcow2", bench_folder, run);
         const char *argv[] = {"qemu-img", "create", "-q", "-f", "qcow2", "-b", qemu_base, "-F", "qcow2", path, NULL};
         (void)measure_program(argv);
         double bytes = allocated(path);
@@ -183,10 +131,10 @@ static double overlay_raw(unsigned run)
 {
         char upper[256], work[256], merged[256], options[1024];
 
-        (void)snprintf(upper, sizeof upper, "%s/upper-%u", folder, run);
-        (void)snprintf(work, sizeof work, "%s/work-%u", folder, run);
-        (void)snprintf(merged, sizeof merged, "%s/merged-%u", folder, run);
-        (void)snprintf(options, sizeof options, "lowerdir=%s/tree,upperdir=%s,workdir=%s", folder, upper, work);
+        (void)snprintf(upper, sizeof upper, "%s/upper-%u", bench_folder, run);
+        (void)snprintf(work, sizeof work, "%s/work-%u", bench_folder, run);
+        (void)snprintf(merged, sizeof merged, "%s/merged-%u", bench_folder, run);
+        (void)snprintf(options, sizeof options, "lowerdir=%s/tree,upperdir=%s,workdir=%s", bench_folder, upper, work);
         double ms = make_folder(upper) + make_folder(work) + make_folder(merged), began = measure_now_ms();
         if (mount("overlay", merged, "overlay", 0, options) < 0)
                 measure_die("cannot mount an overlay");
@@ -367,7 +315,7 @@ static double clone_in(struct cowherd_herd *whom, unsigned run)
 
 static double clone_in_large(unsigned run)
 {
-        return clone_in(herd, run);
+        return clone_in(bench_herd, run);
 }
 
 static double clone_in_small(unsigned run)
@@ -378,7 +326,7 @@ static double clone_in_small(unsigned run)
 static double info_in_large(unsigned run)
 {
         (void)run;
-        return say_to(herd, COWHERD_QEMU, "info name=big-7", NULL, NULL, 0);
+        return say_to(bench_herd, COWHERD_QEMU, "info name=big-7", NULL, NULL, 0);
 }
 
 static double info_in_small(unsigned run)
@@ -389,7 +337,7 @@ static double info_in_small(unsigned run)
 
 static double list_large(unsigned run)
 {
-        const char *argv[] = {COWHERD_PROGRAM, "--root", herd_root, "--json", "qemu", "list", NULL};
+        const char *argv[] = {COWHERD_PROGRAM, "--root", bench_root, "--json", "qemu", "list", NULL};
 
         (void)run;
         return measure_program(argv);
@@ -413,73 +361,24 @@ static double nspawn_in_small(unsigned run)
 
 /* ---- fixtures ---- */
 
-/* The program runs itself inside its fixtures, which outlive it and so can be taken away whatever becomes of it. */
-static int run_in_fixtures(int argc, char **argv)
-{
-        const char **words = calloc((size_t)argc + 4, sizeof *words);
-        size_t count = 0;
-
-        if (words == NULL)
-                measure_die("out of memory");
-        words[count++] = "bash";
-        words[count++] = COWHERD_BENCH_FIXTURES;
-        char self[4096];
-        ssize_t length = readlink("/proc/self/exe", self, sizeof self - 1);
-        if (length < 0)
-                measure_die("cannot find this program");
-        self[length] = '\0';
-        words[count++] = self;
-        for (int i = 1; i < argc; i++)
-                words[count++] = argv[i];
-        (void)execvp(words[0], (char *const *)(uintptr_t)words);
-        measure_die("cannot run bash");
-}
-
-/* Leaves the places that setup made: the pools must be empty and unmounted before the fixtures go. */
-static void tear_down(void)
-{
-        for (int target = 0; target < COWHERD_ENGINES; target++) {
-                cowherd_answer_free(cowherd_execute(herd, (enum cowherd_target)target, "delete name=*", NULL));
-                struct cowherd_answer *bases = cowherd_execute(herd, (enum cowherd_target)target, "list_bases", NULL);
-                for (size_t i = 0; i < cowherd_answer_items(bases); i++) {
-                        char command[128];
-                        (void)snprintf(command, sizeof command, "remove_base name=%s", cowherd_answer_item_get(bases, i, "name"));
-                        cowherd_answer_free(cowherd_execute(herd, (enum cowherd_target)target, command, NULL));
-                }
-                cowherd_answer_free(bases);
-                cowherd_answer_free(cowherd_execute(herd, (enum cowherd_target)target, "teardown", NULL));
-        }
-        cowherd_close(herd);
-        cowherd_close(small_herd);
-}
-
-static struct cowherd_herd *open_herd(const char *root)
-{
-        const struct cowherd_options options = {.root = root};
-        struct cowherd_error err;
-        struct cowherd_herd *opened = NULL;
-
-        if (cowherd_open(&options, &opened, &err) < 0)
-                measure_die("%s", err.text);
-        return opened;
-}
-
 static void register_in(struct cowherd_herd *whom)
 {
         char command[512];
 
-        (void)snprintf(command, sizeof command, "register_base name=vm image=%s/disk.qcow2", folder);
+        (void)snprintf(command, sizeof command, "register_base name=vm image=%s/disk.qcow2", bench_folder);
         (void)say_to(whom, COWHERD_QEMU, command, "path", qemu_base, sizeof qemu_base);
-        (void)snprintf(command, sizeof command, "register_base name=on-overlay rootfs=%s/tree store=overlay", folder);
+        (void)snprintf(command, sizeof command, "register_base name=on-overlay rootfs=%s/tree store=overlay", bench_folder);
         (void)say_to(whom, COWHERD_NSPAWN, command, NULL, NULL, 0);
 }
 
 static void set_up_qemu_and_trees(void)
 {
-        herd = open_herd(herd_root);
-        small_herd = open_herd(small_root);
+        char small_root[160];
+
+        (void)snprintf(small_root, sizeof small_root, "%s/small", bench_folder);
+        small_herd = bench_open(small_root);
         register_in(small_herd);
-        register_in(herd);
+        register_in(bench_herd);
         (void)say_to(small_herd, COWHERD_QEMU, "clone_from_base base=vm name=big count=10", NULL, NULL, 0);
 }
 
@@ -488,9 +387,9 @@ static void set_up_btrfs(void)
         char command[512];
 
         (void)say(COWHERD_NSPAWN, "setup store=btrfs size=4G");
-        (void)snprintf(command, sizeof command, "register_base name=on-btrfs rootfs=%s/tree store=btrfs", folder);
-        (void)say_to(herd, COWHERD_NSPAWN, command, "path", btrfs_base, sizeof btrfs_base);
-        (void)snprintf(btrfs_pool, sizeof btrfs_pool, "%s/pools/btrfs/bench", herd_root);
+        (void)snprintf(command, sizeof command, "register_base name=on-btrfs rootfs=%s/tree store=btrfs", bench_folder);
+        (void)say_to(bench_herd, COWHERD_NSPAWN, command, "path", btrfs_base, sizeof btrfs_base);
+        (void)snprintf(btrfs_pool, sizeof btrfs_pool, "%s/pools/btrfs/bench", bench_root);
         (void)make_folder(btrfs_pool);
 }
 
@@ -499,12 +398,12 @@ static void set_up_zfs(void)
         (void)snprintf(zfs_base, sizeof zfs_base, "%s/raw@base", getenv("FIXTURE_POOL")); /* the fixtures made it */
         (void)snprintf(zfs_raw_stem, sizeof zfs_raw_stem, "%s/raw-", getenv("FIXTURE_POOL"));
         (void)say(COWHERD_NSPAWN, "setup store=zfs pool=%s", getenv("FIXTURE_POOL"));
-        (void)say(COWHERD_NSPAWN, "register_base name=on-zfs rootfs=%s/tree store=zfs", folder);
+        (void)say(COWHERD_NSPAWN, "register_base name=on-zfs rootfs=%s/tree store=zfs", bench_folder);
 }
 
 static void set_up_lxd(void)
 {
-        (void)say(COWHERD_LXD, "register_base name=ct rootfs=%s/debian", folder);
+        (void)say(COWHERD_LXD, "register_base name=ct rootfs=%s/debian", bench_folder);
 }
 
 static void set_up_large(void)
@@ -512,11 +411,6 @@ static void set_up_large(void)
         for (unsigned i = 0; i < 10; i++)
                 (void)say(COWHERD_QEMU, "clone_from_base base=vm name=%s count=1000", i == 0 ? "big" : numbered("big", i));
 }
-
-struct group {
-        void (*set_up)(void);
-        struct figure figures[6];
-};
 
 static const struct group groups[] = {
         {set_up_qemu_and_trees,
@@ -540,64 +434,14 @@ static const struct group groups[] = {
           {"list --json of 10,000", "cowherd, a process", "ms", 10, list_large, NULL}}},
 };
 
-/* Whether any figure of a group is wanted. */
-static bool is_wanted(const struct figure *figure, const char *only)
+static void tear_down(void)
 {
-        return figure->name != NULL && (only == NULL || strcasestr(figure->name, only) != NULL);
-}
-
-static size_t take_group(const struct group *group, const char *only, struct row *rows)
-{
-        size_t count = 0;
-        bool wanted = group == groups; /* all stand on the first */
-
-        for (size_t i = 0; i < sizeof group->figures / sizeof group->figures[0]; i++)
-                wanted = wanted || is_wanted(&group->figures[i], only);
-        if (!wanted)
-                return 0;
-        group->set_up();
-        for (size_t i = 0; i < sizeof group->figures / sizeof group->figures[0]; i++) {
-                struct figure figure = group->figures[i];
-                if (!is_wanted(&figure, only))
-                        continue;
-                if (quick && figure.runs > 5)
-                        figure.runs = 5;
-                if (isatty(STDERR_FILENO))
-                        (void)fprintf(stderr, "\r\033[K%s …", figure.name);
-                rows[count++] = measure_take(&figure);
-        }
-        return count;
+        cowherd_close(small_herd);
 }
 
 int main(int argc, char **argv)
 {
-        struct row rows[ROWS_MAX];
-        size_t count = 0;
-        bool json = false;
-        const char *only = NULL;
+        static const struct bench bench = {groups, sizeof groups / sizeof groups[0], tear_down};
 
-        for (int i = 1; i < argc; i++) {
-                if (strcmp(argv[i], "--json") == 0)
-                        json = true;
-                else if (strcmp(argv[i], "--quick") == 0)
-                        quick = true;
-                else if (strcmp(argv[i], "--only") == 0 && i + 1 < argc)
-                        only = argv[++i];
-                else
-                        return (void)fprintf(stderr, "usage: %s [--json] [--quick] [--only TEXT]\n", argv[0]), 64;
-        }
-        if (geteuid() != 0)
-                return (void)fprintf(stderr, "bench: needs root: it mounts, and starts LXD\n"), 77;
-        if (getenv("COWHERD_BENCH_DIR") == NULL)
-                return run_in_fixtures(argc, argv);
-        (void)snprintf(folder, sizeof folder, "%.95s", getenv("COWHERD_BENCH_DIR"));
-        (void)snprintf(herd_root, sizeof herd_root, "%s/herd", folder);
-        (void)snprintf(small_root, sizeof small_root, "%s/small", folder);
-        for (size_t i = 0; i < sizeof groups / sizeof groups[0]; i++)
-                count += take_group(&groups[i], only, rows + count);
-        if (isatty(STDERR_FILENO))
-                (void)fprintf(stderr, "\r\033[K");
-        tear_down();
-        json ? measure_print_json(rows, count) : measure_print_table(rows, count);
-        return 0;
+        return bench_main(argc, argv, &bench);
 }

@@ -5,8 +5,9 @@
 # COWHERD_BENCH_DIR set, and takes everything away again, however that ends. In the folder:
 #
 #     disk.qcow2   a 20 GiB disk with 256 MiB written      tree/    a small tree, for figures in microseconds
-#     debian/      a Debian tree with systemd              x/lxd/   an LXD daemon with a btrfs pool, and in it "raw", an
-#     $FIXTURE_POOL  a ZFS pool, in it raw@base                     instance that was never started, with snapshot "base"
+#     debian/      a Debian tree with systemd              tiny.qcow2   a disk that boots in seconds, with a guest agent
+#     x/lxd/       an LXD daemon with a btrfs pool, and in it "raw", an instance never started, with snapshot "base"
+#     $FIXTURE_POOL  a ZFS pool, in it raw@base
 set -eu
 COWHERD_TOP=$(cd "$(dirname "$0")/.." && pwd)
 export COWHERD_TOP
@@ -30,6 +31,7 @@ qemu-img create -q -f qcow2 "$FIXTURE_DIR/disk.qcow2" 20G
 qemu-io -f qcow2 -c 'write -P 7 0 256M' "$FIXTURE_DIR/disk.qcow2" >/dev/null
 image_tree "$FIXTURE_DIR/tree"
 ln -s "$IMAGES/tree" "$FIXTURE_DIR/debian"
+ln -s "$IMAGES/tiny.qcow2" "$FIXTURE_DIR/tiny.qcow2"
 fixture_zfs 2G
 zfs create -o canmount=noauto "$FIXTURE_POOL/raw"
 zfs snapshot "$FIXTURE_POOL/raw@base"

@@ -141,7 +141,7 @@ static int begin(struct setting_up *setting, struct cowherd_error *err)
         return places_settle(&setting->lock, &settled, err);
 }
 
-int verb_setup(struct call *call, struct cowherd_error *err)
+static int set_up(struct call *call, struct cowherd_error *err)
 {
         const struct request *request = call->request;
         struct setting_up setting owned_by(setting_up_free) = {.call = call, .lock = {.herd = call->herd, .fd = -1}};
@@ -276,6 +276,22 @@ static int remove_remains(struct cowherd_herd *herd, struct cowherd_error *err)
                 return -1;
         (void)rmdir(herd->root);
         return 0;
+}
+
+/* A setup that failed leaves no herd where there was none. */
+int verb_setup(struct call *call, struct cowherd_error *err)
+{
+        struct cowherd_herd *herd = call->herd;
+        struct cowherd_error ignored;
+
+        int got = herd_open(herd, false, err);
+        if (got < 0)
+                return -1;
+        if (set_up(call, err) == 0)
+                return 0;
+        if (got > 0 && herd->catalogue != NULL)
+                ignore_result(remove_empty_herd(herd, &ignored));
+        return -1;
 }
 
 int verb_teardown(struct call *call, struct cowherd_error *err)

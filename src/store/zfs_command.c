@@ -19,6 +19,7 @@ static const struct {
         enum cowherd_code code;
 } meanings[] = {
         {"does not exist", COWHERD_NOT_FOUND},
+        {"no such pool", COWHERD_NOT_FOUND},
         {"already exists", COWHERD_EXISTS},
         {"dependent clones", COWHERD_BUSY},
         {"has children", COWHERD_BUSY},

@@ -82,6 +82,13 @@ static int make_below(const struct store_place *place, const char *dataset, cons
         return zfs_run(place, NULL, err, "create", "-o", "canmount=off", below, NULL);
 }
 
+/* The pool, or the dataset in it, that was asked for is not there. Always -1. */
+static int fail_no_pool(const char *pool, struct cowherd_error *err)
+{
+        (void)fail(err, COWHERD_NOT_FOUND, "zfs pool or dataset '%s' not found", pool);
+        return fail_hint(err, "'zfs list' shows those there are");
+}
+
 int zfs_pool_setup(const struct store_setup *setup, struct store_made *ret, struct cowherd_error *err)
 {
         const struct store_place place = place_of_setup(setup);
@@ -97,7 +104,7 @@ int zfs_pool_setup(const struct store_setup *setup, struct store_made *ret, stru
                 return -1;
         owned_str char *dataset = x_asprintf("%s/cowherd-%.8s", pool, setup->herd_uuid);
         if (make_dataset(&place, dataset, setup->herd_uuid, err) < 0)
-                return -1;
+                return err->code == COWHERD_NOT_FOUND ? fail_no_pool(pool, err) : -1;
         if (make_below(&place, dataset, "bases", err) < 0 || make_below(&place, dataset, "clones", err) < 0)
                 return -1;
         if (file_open_folder(AT_FDCWD, setup->root, &root, err) < 0 ||

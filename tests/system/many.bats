@@ -264,3 +264,23 @@ C
         # Nothing but the public names is to be seen.
         is "$(nm -D --defined-only "$library/libcowherd.so" | awk '$2 != "A" { print $3 }' | grep -vc '^cowherd_')" 0
 }
+
+# In a mount namespace whose /usr/local, /etc and /var/cache are thrown away with it.
+@test "a plain make install: the program is found and works, and its library and modules too" {
+        local build=${COWHERD_BUILD:-$(dirname "$PROGRAM")} top=$BATS_TEST_DIRNAME/../..
+        mkdir layers
+        run unshare -m sh -ec '
+                mount -t tmpfs none layers
+                for folder in /usr/local /etc /var/cache; do
+                        mkdir -p "layers$folder/upper" "layers$folder/work"
+                        mount -t overlay overlay -o "lowerdir=$folder,upperdir=$PWD/layers$folder/upper,workdir=$PWD/layers$folder/work" "$folder"
+                done
+                make -C "$1" "BUILD=$2" install >install.log 2>&1 || { tail -n 5 install.log; exit 1; }
+                cd / && unset LD_LIBRARY_PATH
+                cowherd --version
+                cowherd qemu register_base b "image=$3"
+                cowherd qemu clone b c
+                cowherd nspawn register_base t "tarball=$4"
+                cowherd qemu delete c; cowherd qemu remove_base b; cowherd nspawn remove_base t' sh "$top" "$build" "$MADE/disk.qcow2" "$MADE/tree.tar"
+        [ "$status" -eq 0 ] || { echo "$output"; return 1; }
+}

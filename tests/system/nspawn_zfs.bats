@@ -36,7 +36,7 @@ path_of() {
 
 @test "setup store=zfs takes a pool that exists, again and again" {
         refuses 69 "pool" nspawn register_base b "rootfs=$MADE/tree" store=zfs
-        refuses 71 "no such pool 'nowhere'" nspawn setup store=zfs pool=nowhere
+        refuses 66 "'nowhere' not found" nspawn setup store=zfs pool=nowhere
         answer 0 nspawn setup store=zfs "pool=$FIXTURE_POOL"
         answer 0 nspawn setup store=zfs "pool=$FIXTURE_POOL"
         answer 0 nspawn status

@@ -1,0 +1,291 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * build/bench/life: from the wish for a machine to its first command done, beside the same by hand with the raw tools. Run as
+ * root; it works in the same fixtures as build/bench/clone, with a herd of its own. Each figure begins with the clone and
+ * ends when `true` has ended inside; deleting is not timed.
+ *
+ *     build/bench/life [--json] [--quick] [--only TEXT]
+ */
+#include "harness.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#define PATIENCE_MS 60000
+#define GUEST_MEMORY_MIB "256"
+
+static char tiny_base[256], btrfs_base[256], pool[256];
+
+/* ---- by cowherd, in this process ---- */
+
+static double live_once(enum cowherd_target target, const char *base, const char *more, unsigned run)
+{
+        double ms = say(target, "clone_from_base base=%s name=l-%u start=true %s", base, run, more);
+
+        ms += say(target, "execute name=l-%u command=true", run);
+        (void)say(target, "delete name=l-%u force=true", run);
+        return ms;
+}
+
+static double qemu_ours(unsigned run)
+{
+        return live_once(COWHERD_QEMU, "tiny", "wait=true memory=" GUEST_MEMORY_MIB "M", run);
+}
+
+static double nspawn_ours(unsigned run)
+{
+        return live_once(COWHERD_NSPAWN, "deb", "", run);
+}
+
+static double nspawn_overlay_ours(unsigned run)
+{
+        return live_once(COWHERD_NSPAWN, "deb-overlay", "", run);
+}
+
+static double nspawn_ready_ours(unsigned run)
+{
+        return live_once(COWHERD_NSPAWN, "deb", "wait=true", run);
+}
+
+static double lxd_ours(unsigned run)
+{
+        return live_once(COWHERD_LXD, "ct", "", run);
+}
+
+/* ---- by hand: helpers ---- */
+
+/* A child that goes on; its output is thrown away. */
+static pid_t start(const char *const *argv)
+{
+        pid_t child = fork();
+
+        if (child < 0)
+                measure_die("cannot fork");
+        if (child > 0)
+                return child;
+        (void)setsid();
+        (void)!freopen("/dev/null", "r", stdin);
+        (void)!freopen("/dev/null", "w", stdout);
+        (void)!freopen("/dev/null", "w", stderr);
+        (void)execvp(argv[0], (char *const *)(uintptr_t)argv);
+        _exit(127);
+}
+
+static void end(pid_t child)
+{
+        (void)kill(child, SIGKILL);
+        (void)waitpid(child, NULL, 0);
+}
+
+/* Connects to a socket that a program is about to make: by hand one can only try again. */
+static int connect_to(const char *path)
+{
+        struct sockaddr_un address = {.sun_family = AF_UNIX};
+        double began = measure_now_ms();
+
+        (void)snprintf(address.sun_path, sizeof address.sun_path, "%.100s", path);
+        while (measure_now_ms() - began < PATIENCE_MS) {
+                int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+                if (connect(fd, (struct sockaddr *)&address, sizeof address) == 0)
+                        return fd;
+                (void)close(fd);
+                (void)usleep(2000);
+        }
+        measure_die("nobody listens on '%s'", path);
+}
+
+/* Says a line to the guest agent and returns what it answers, one line. */
+static const char *ask_agent(int fd, const char *question)
+{
+        static char answer[4096];
+        size_t length = 0;
+        struct pollfd ready = {.fd = fd, .events = POLLIN};
+
+        if (write(fd, question, strlen(question)) < 0)
+                measure_die("cannot speak to the guest agent");
+        while (length == 0 || answer[length - 1] != '\n') {
+                if (poll(&ready, 1, PATIENCE_MS) <= 0)
+                        measure_die("the guest agent does not answer");
+                ssize_t got = read(fd, answer + length, sizeof answer - 1 - length);
+                if (got <= 0)
+                        measure_die("the guest agent went away");
+                length += (size_t)got;
+        }
+        answer[length] = '\0';
+        return answer;
+}
+
+/* ---- by hand: QEMU ---- */
+
+static void run_by_agent(int fd)
+{
+        char question[160];
+        const char *found = strstr(ask_agent(fd, "{\"execute\":\"guest-exec\",\"arguments\":{\"path\":\"/bin/true\"}}\n"), "\"pid\"");
+
+        if (found == NULL)
+                measure_die("the guest agent does not run commands");
+        (void)snprintf(question, sizeof question, "{\"execute\":\"guest-exec-status\",\"arguments\":{\"pid\":%ld}}\n",
+                       strtol(found + strcspn(found, "0123456789"), NULL, 10));
+        while (strstr(ask_agent(fd, question), "\"exited\": true") == NULL)
+                (void)usleep(2000);
+}
+
+static double qemu_raw(unsigned run)
+{
+        char disk[256], drive[320], agent[160], chardev[256];
+
+        (void)snprintf(disk, sizeof disk, "%s/raw-%u.qcow2", bench_folder, run);
+        (void)snprintf(agent, sizeof agent, "%s/agent-%u", bench_folder, run);
+        (void)snprintf(drive, sizeof drive, "file=%s,format=qcow2,if=virtio", disk);
+        (void)snprintf(chardev, sizeof chardev, "socket,path=%s,server=on,wait=off,id=agent", agent);
+        const char *create[] = {"qemu-img", "create", "-q", "-f", "qcow2", "-b", tiny_base, "-F", "qcow2", disk, NULL};
+        const char *boot[] = {"qemu-system-x86_64", "-nodefaults", "-display", "none", "-M", "q35", "-m", GUEST_MEMORY_MIB, "-drive", drive,
+                              "-device", "virtio-rng-pci", "-netdev", "user,id=net", "-device", "virtio-net-pci,netdev=net",
+                              "-device", "virtio-serial-pci", "-chardev", chardev, "-device", "virtserialport,chardev=agent,name=org.qemu.guest_agent.0",
+                              "-serial", "null", NULL};
+        double began = measure_now_ms();
+        (void)measure_program(create);
+        pid_t qemu = start(boot);
+        int fd = connect_to(agent);
+        (void)ask_agent(fd, "{\"execute\":\"guest-sync\",\"arguments\":{\"id\":1}}\n");
+        run_by_agent(fd);
+        double ms = measure_now_ms() - began;
+        (void)close(fd);
+        end(qemu);
+        (void)unlink(disk);
+        (void)unlink(agent);
+        return ms;
+}
+
+/* ---- by hand: systemd-nspawn ---- */
+
+/* What nspawn tells its notify socket: waits for a line that begins so, and copies its rest. */
+static void await(int notify, const char *line, char *ret, size_t size)
+{
+        struct pollfd ready = {.fd = notify, .events = POLLIN};
+        char told[4096];
+
+        for (;;) {
+                if (poll(&ready, 1, PATIENCE_MS) <= 0)
+                        measure_die("systemd-nspawn never said '%s'", line);
+                ssize_t got = recv(notify, told, sizeof told - 1, 0);
+                if (got <= 0)
+                        continue;
+                told[got] = '\0';
+                const char *at = strstr(told, line);
+                if (at == NULL)
+                        continue;
+                at += strlen(line);
+                (void)snprintf(ret, size, "%.*s", (int)strcspn(at, "\n"), at);
+                return;
+        }
+}
+
+/* A snapshot, a container that boots on it, and `true` in its namespaces as soon as there are any, or once it is ready. */
+static double boot_by_hand(unsigned run, bool until_ready)
+{
+        char tree[320], leader[32], word[32];
+        struct sockaddr_un address = {.sun_family = AF_UNIX};
+        int notify = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+
+        (void)snprintf(tree, sizeof tree, "%s/tree-%u", pool, run);
+        (void)snprintf(address.sun_path, sizeof address.sun_path, "%.80s/notify-%u", bench_folder, run);
+        if (bind(notify, (struct sockaddr *)&address, sizeof address) < 0)
+                measure_die("cannot make '%s'", address.sun_path);
+        (void)setenv("NOTIFY_SOCKET", address.sun_path, 1);
+        const char *snapshot[] = {"btrfs", "-q", "subvolume", "snapshot", btrfs_base, tree, NULL};
+        const char *boot[] = {"systemd-nspawn", "--register=no", "--keep-unit", "-q", "-b", "--notify-ready=yes", "-D", tree, NULL};
+        const char *enter[] = {"nsenter", "-t", leader, "-a", "/bin/true", NULL};
+        double began = measure_now_ms();
+        (void)measure_program(snapshot);
+        pid_t nspawn = start(boot);
+        await(notify, "X_NSPAWN_LEADER_PID=", leader, sizeof leader);
+        if (until_ready)
+                await(notify, "READY=", word, sizeof word);
+        (void)measure_program(enter);
+        double ms = measure_now_ms() - began;
+        (void)unsetenv("NOTIFY_SOCKET");
+        (void)kill((pid_t)strtol(leader, NULL, 10), SIGKILL);
+        (void)waitpid(nspawn, NULL, 0);
+        const char *away[] = {"btrfs", "-q", "subvolume", "delete", tree, NULL};
+        (void)measure_program(away);
+        (void)unlink(address.sun_path);
+        (void)close(notify);
+        return ms;
+}
+
+static double nspawn_raw(unsigned run)
+{
+        return boot_by_hand(run, false);
+}
+
+static double nspawn_ready_raw(unsigned run)
+{
+        return boot_by_hand(run, true);
+}
+
+/* ---- by hand: LXD ---- */
+
+static double lxd_raw(unsigned run)
+{
+        const char *name = numbered("raw-", run);
+        const char *copy[] = {"lxc", "copy", "raw/base", name, NULL}, *boot[] = {"lxc", "start", name, NULL};
+        const char *exec[] = {"lxc", "exec", name, "--", "true", NULL}, *away[] = {"lxc", "delete", "--force", name, NULL};
+        double ms = measure_program(copy) + measure_program(boot) + measure_program(exec);
+
+        (void)measure_program(away);
+        return ms;
+}
+
+/* ---- fixtures ---- */
+
+static void set_up_qemu(void)
+{
+        char command[512];
+
+        (void)snprintf(command, sizeof command, "register_base name=tiny image=%s/tiny.qcow2", bench_folder);
+        (void)say_to(bench_herd, COWHERD_QEMU, command, "path", tiny_base, sizeof tiny_base);
+}
+
+static void set_up_nspawn(void)
+{
+        char command[512];
+
+        (void)say(COWHERD_NSPAWN, "setup store=btrfs size=4G");
+        (void)snprintf(command, sizeof command, "register_base name=deb rootfs=%s/debian store=btrfs", bench_folder);
+        (void)say_to(bench_herd, COWHERD_NSPAWN, command, "path", btrfs_base, sizeof btrfs_base);
+        (void)say(COWHERD_NSPAWN, "register_base name=deb-overlay rootfs=%s/debian store=overlay", bench_folder);
+        (void)snprintf(pool, sizeof pool, "%s/pools/btrfs", bench_root);
+}
+
+static void set_up_lxd(void)
+{
+        (void)say(COWHERD_LXD, "register_base name=ct rootfs=%s/debian", bench_folder);
+}
+
+static const struct group groups[] = {
+        {set_up_qemu,
+         {{"QEMU, to the first command", "clone, boot, agent, true : qemu-img, qemu-system, agent by hand", "ms", 10, qemu_ours, qemu_raw}}},
+        {set_up_nspawn,
+         {{"nspawn on btrfs, to the first command", "clone, start, true : snapshot, systemd-nspawn -b, nsenter", "ms", 15, nspawn_ours, nspawn_raw},
+          {"nspawn on overlay, to the first command", "clone, start, true : the same by hand, on btrfs", "ms", 15, nspawn_overlay_ours, nspawn_raw},
+          {"nspawn on btrfs, ready, first command", "the same, waiting until it is ready : until READY=1", "ms", 10, nspawn_ready_ours,
+           nspawn_ready_raw}}},
+        {set_up_lxd, {{"LXD, to the first command", "clone, start, true : lxc copy, lxc start, lxc exec", "ms", 10, lxd_ours, lxd_raw}}},
+};
+
+int main(int argc, char **argv)
+{
+        static const struct bench bench = {groups, sizeof groups / sizeof groups[0], NULL};
+
+        return bench_main(argc, argv, &bench);
+}
