@@ -227,6 +227,20 @@ static int copy_folder(int from, const char *from_name, int to, const char *to_n
         return 0;
 }
 
+/* The same; half a folder that was not there before is taken away again. */
+static int copy_whole_folder(int from, const char *from_name, int to, const char *to_name, const struct file_plain *how, struct cowherd_error *err)
+{
+        struct cowherd_error ignored;
+        struct stat before;
+        bool existed = fstatat(to, to_name, &before, AT_SYMLINK_NOFOLLOW) == 0;
+
+        if (copy_folder(from, from_name, to, to_name, how, err) == 0)
+                return 0;
+        if (!existed)
+                ignore_result(file_remove_tree(to, to_name, &ignored));
+        return -1;
+}
+
 int file_copy_plain(int from, const char *from_name, int to, const char *to_name, const struct file_plain *how, struct cowherd_error *err)
 {
         struct stat found;
@@ -238,6 +252,6 @@ int file_copy_plain(int from, const char *from_name, int to, const char *to_name
         if (S_ISLNK(found.st_mode))
                 return copy_symlink(from, from_name, to, to_name, err);
         if (S_ISDIR(found.st_mode))
-                return copy_folder(from, from_name, to, to_name, how, err);
+                return copy_whole_folder(from, from_name, to, to_name, how, err);
         return fail(err, COWHERD_DATA, "'%s' is %s, which can't be copied", from_name, special_name(found.st_mode));
 }

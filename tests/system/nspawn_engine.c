@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Calls the nspawn engine and the store below it, one callback for each command, for nspawn_life.bats: nspawn_engine FOLDER
- * STORE COMMAND ID [WORD…]. The base is 1. NETWORK, BRIDGE, MEMORY, CPUS, MOUNT (HOST:GUEST[:ro]) and MAC say what machine it is. Failures print
+ * STORE COMMAND ID [WORD…]. The base is 1; HERD is a UUID. NETWORK, BRIDGE, MEMORY, CPUS, MOUNT (HOST:GUEST[:ro]) and MAC say what machine it is. Failures print
  * the error and exit with its code.
  */
 #include "engine/drivers.h"
@@ -15,8 +15,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#define HERD "4f1c2a9e-0000-4000-8000-000000000001"
-
+static const char *herd;
 static struct cowherd_error err;
 static const struct store_driver *store;
 static struct store_place place;
@@ -299,20 +298,21 @@ int main(int count, char **words)
 {
         static char runtime[128], path[STORE_PATH_BYTES], name[32];
 
-        if (count < 5)
+        herd = getenv("HERD");
+        if (count < 5 || herd == NULL)
                 return COWHERD_USAGE;
-        place = (struct store_place){.folder = words[1], .fd = open(words[1], O_RDONLY | O_DIRECTORY | O_CLOEXEC), .herd_uuid = HERD};
+        place = (struct store_place){.folder = words[1], .fd = open(words[1], O_RDONLY | O_DIRECTORY | O_CLOEXEC), .herd_uuid = herd};
         uint64_t id = number(words[4]);
         (void)snprintf(name, sizeof name, "c-%" PRIu64, id);
         base = (struct store_object){.id = 1, .role = STORE_BASE, .kind = STORE_TREE, .name = "base"};
         clone = (struct store_object){.id = id, .role = STORE_CLONE, .kind = STORE_TREE, .name = name, .base = &base};
-        (void)snprintf(runtime, sizeof runtime, "/run/cowherd-test/%.8s/%" PRIu64, HERD, id);
+        (void)snprintf(runtime, sizeof runtime, "/run/cowherd-test/%.8s/%" PRIu64, herd, id);
         read_machine();
         instance = (struct engine_instance){.id = id,
                                             .name = name,
                                             .folder = place.fd,
                                             .path = store_object_path(&clone, path),
-                                            .herd_uuid = HERD,
+                                            .herd_uuid = herd,
                                             .runtime = runtime,
                                             .machine = &machine,
                                             .identity = &identity};

@@ -145,6 +145,16 @@ static int remove_group(int above, const char *name, unsigned depth)
         return result;
 }
 
+/* The herd's own groups go with the last of its containers. */
+static void remove_above(char *folder, size_t root_length)
+{
+        for (char *slash = strrchr(folder, '/'); slash != NULL && (size_t)(slash - folder) > root_length; slash = strrchr(folder, '/')) {
+                *slash = '\0';
+                if (rmdir(folder) < 0)
+                        return;
+        }
+}
+
 int cgroup_remove(const char *path, struct cowherd_error *err)
 {
         struct cgroup_roots roots;
@@ -154,6 +164,7 @@ int cgroup_remove(const char *path, struct cowherd_error *err)
                 owned_str char *folder = x_asprintf("%s/%s", roots.paths[i], path);
                 if (remove_group(AT_FDCWD, folder, 0) < 0 && errno != ENOENT)
                         return fail_errno(err, "cannot remove the control group '%s'", folder);
+                remove_above(folder, strlen(roots.paths[i]));
         }
         return 0;
 }

@@ -17,6 +17,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#define TRIES 16
 #define PERIOD_US 100000u
 #define LIST_BYTES 4096
 
@@ -101,7 +102,7 @@ static void hand_down(const char *root, const char *path, const struct limit lim
         }
 }
 
-/* Makes ROOT/a, ROOT/a/b, ROOT/a/b/c. */
+/* Makes ROOT/a, ROOT/a/b, ROOT/a/b/c. 1 where one was taken away meanwhile. */
 static int make_folders(const struct cgroup_roots *roots, size_t index, const char *path, const struct limit limits[LIMITS],
                         struct cowherd_error *err)
 {
@@ -115,7 +116,7 @@ static int make_folders(const struct cgroup_roots *roots, size_t index, const ch
                 if (unified)
                         hand_down(root, above, limits);
                 if (mkdir(folder, 0755) < 0 && errno != EEXIST)
-                        return fail_errno(err, "cannot make the control group '%s'", folder);
+                        return errno == ENOENT ? 1 : fail_errno(err, "cannot make the control group '%s'", folder);
                 if (cpuset)
                         fill_cpuset(root, above, part);
                 if (*end == '\0')
@@ -177,9 +178,13 @@ int cgroup_make(const char *path, const struct cgroup_limits *wanted, struct cgr
 
         list_limits(wanted, limits);
         cgroup_find_roots(&roots);
-        for (size_t i = 0; i < roots.count; i++)
-                if (make_folders(&roots, i, path, limits, err) < 0)
-                        return -1;
+        for (size_t i = 0; i < roots.count; i++) {
+                int again = 1;
+                for (int tries = 0; again > 0 && tries < TRIES; tries++) /* the last sibling's end takes the herd's group away */
+                        again = make_folders(&roots, i, path, limits, err);
+                if (again != 0)
+                        return again < 0 ? -1 : fail(err, COWHERD_BUSY, "the control group '%s' is taken away as it is made", path);
+        }
         if (write_limits(&roots, path, limits, err) < 0)
                 return -1;
         ret->count = 0;

@@ -4,10 +4,12 @@
 
 #include "base/number.h"
 
-#include <errno.h>
-#include <fcntl.h>
+#include <linux/ethtool.h>
+#include <linux/sockios.h>
 #include <net/if.h>
 #include <stdio.h>
+#include <sys/ioctl.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/sysinfo.h>
 #include <unistd.h>
@@ -26,10 +28,19 @@ static int check_limits(const struct engine_machine *machine, struct cowherd_err
         return 0;
 }
 
+/* The interface's driver tells. Asked of the network, and not of /sys, which may show another. */
+static bool is_bridge(const char *name)
+{
+        struct ethtool_drvinfo driver = {.cmd = ETHTOOL_GDRVINFO};
+        struct ifreq request = {.ifr_data = (char *)&driver};
+
+        (void)snprintf(request.ifr_name, sizeof request.ifr_name, "%s", name);
+        owned_fd int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+        return fd >= 0 && ioctl(fd, SIOCETHTOOL, &request) == 0 && str_equal(driver.driver, "bridge");
+}
+
 static int check_network(const struct engine_machine *machine, struct cowherd_error *err)
 {
-        char path[64 + IF_NAMESIZE];
-
         if (machine->network == ENGINE_NETWORK_USER) {
                 (void)fail(err, COWHERD_UNAVAILABLE, "network=user is not to be had by nspawn: it has no network of its own that leads out through the host");
                 return fail_hint(err, "take network=bridge:NAME, network=host or network=none");
@@ -39,10 +50,7 @@ static int check_network(const struct engine_machine *machine, struct cowherd_er
                 return fail_hint(err, machine->network == ENGINE_NETWORK_BRIDGE ? "on the bridge its own address has all its ports: leave ports= out"
                                                                                 : "with network=host its ports are the host's: leave ports= out");
         }
-        if (machine->network != ENGINE_NETWORK_BRIDGE)
-                return 0;
-        (void)snprintf(path, sizeof path, "/sys/class/net/%s/bridge", machine->bridge);
-        if (access(path, F_OK) == 0)
+        if (machine->network != ENGINE_NETWORK_BRIDGE || is_bridge(machine->bridge))
                 return 0;
         (void)fail(err, COWHERD_UNAVAILABLE, "network=bridge:%s: this host has no bridge of that name", machine->bridge);
         return fail_hint(err, "make it: ip link add %s type bridge && ip link set %s up", machine->bridge, machine->bridge);

@@ -184,6 +184,7 @@ static void complete(struct preparing *p, const struct enter *enter)
         way->environment = p->environment.items;
         way->programs = p->programs.items;
         way->working_dir = enter->command->working_dir != NULL ? enter->command->working_dir : p->user.home;
+        way->folder_is_home = enter->command->working_dir == NULL;
         memcpy(way->streams, enter->streams, sizeof way->streams);
         way->terminal = enter->terminal;
 }

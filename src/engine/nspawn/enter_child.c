@@ -65,7 +65,7 @@ static _Noreturn void become(const struct way_in *way, int to)
         if (seccomp_filters_install(way->filters) < 0)
                 give_up(to, WAY_LIMITS);
         become_user(way, to);
-        if (chdir(way->working_dir) < 0)
+        if (chdir(way->working_dir) < 0 && (!way->folder_is_home || chdir("/") < 0))
                 give_up(to, WAY_FOLDER);
         (void)umask(022);
         int os_errno = ENOENT;

@@ -17,6 +17,7 @@ struct way_in {
         char *const *argv, *const *environment;
         char *const *programs;     /* what to try to execute, in turn, NULL-terminated */
         const char *working_dir;
+        bool folder_is_home;       /* where it can't be entered, "/" will do */
         int streams[3];
         bool terminal;
         int pid[2], error[2];      /* pipes: the command's pid, and which step failed, to us */

@@ -28,7 +28,7 @@ static int signal_for(const struct engine_instance *instance, pid_t leader)
         (void)snprintf(path, sizeof path, "/proc/%d/exe", leader);
         ssize_t length = readlink(path, program, sizeof program - 1);
         if (str_equal(boots, "0") || length < 0)
-                return SIGTERM; /* of nspawn's own PID 1, which ends what it runs */
+                return SIGRTMIN + 3; /* nspawn's own PID 1, which ends what it runs */
         program[length] = '\0';
         return str_ends(program, "/systemd") ? SIGRTMIN + 3 : str_ends(program, "/busybox") ? SIGUSR2 : SIGPWR;
 }
