@@ -98,5 +98,8 @@ int file_measure(int at, const char *path, struct file_usage *ret, struct cowher
 /* Of the allocated bytes, those whose extents other files share too (FIEMAP); 0 where the filesystem can't tell. */
 int file_shared_bytes(int at, const char *path, uint64_t *ret_bytes, struct cowherd_error *err) must_check;
 
+/* Those whose extents no other file has, what lies inside the metadata left aside (FIEMAP). */
+int file_unshared_bytes(int at, const char *path, uint64_t *ret_bytes, struct cowherd_error *err) must_check;
+
 /* f_type of statfs(2), as a name: "ext4", "xfs", "btrfs", "zfs", "tmpfs", "overlay", or "other". Static. */
 const char *file_system_name(int fd);

@@ -22,6 +22,7 @@ struct process {
         int keep[PROCESS_DESCRIPTORS]; /* descriptors it inherits under their own numbers (a lock, say) */
         unsigned keep_count;
         bool lines_to_progress; /* its stderr lines go to `on_line` as they come */
+        bool output_to_progress; /* its stdout lines do (a '\r' ends one too), and are not kept */
         void (*on_line)(void *context, const char *line);
         void *on_line_context;
 };
