@@ -267,6 +267,11 @@ static int explain(const struct lxd_client *client, const struct exchange *it, C
                             it->request->path, LXD_REPLY_BYTES);
         if (code == CURLE_COULDNT_CONNECT || code == CURLE_COULDNT_RESOLVE_HOST) /* the latter: its path is too long */
                 return lxd_socket_explain(client->socket, err);
+        if (code == CURLE_RECV_ERROR || code == CURLE_SEND_ERROR || code == CURLE_GOT_NOTHING) {
+                (void)lxd_socket_explain(client->socket, err); /* where the daemon is gone, that says more */
+                if (err->code == COWHERD_UNAVAILABLE)
+                        return -1;
+        }
         if (code == CURLE_OPERATION_TIMEDOUT)
                 return fail(err, COWHERD_BUSY, "LXD on '%s' did not answer '%s %s' in time", client->socket,
                             it->request->method, it->request->path);
