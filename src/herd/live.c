@@ -61,11 +61,13 @@ int live_fail_unable(const struct live *live, const char *what, struct cowherd_e
 
 static int activate(struct live *live, struct cowherd_error *err)
 {
-        const struct thing *thing = &live->thing;
+        struct thing *thing = &live->thing;
+        const struct engine_driver *engine = live->machine.engine;
         char *root = NULL;
 
         if (thing->driver->activate == NULL)
                 return 0;
+        thing->object.id_shift = engine->id_shift == NULL ? 0 : engine->id_shift(&live->machine.instance);
         if (thing->driver->activate(&thing->place.place, &thing->object, &root, err) < 0)
                 return -1;
         free(live->root);
@@ -92,12 +94,14 @@ int live_start(struct live *live, struct cowherd_error *err)
                 return live_fail_unable(live, "start", err);
         if ((engine->check != NULL && engine->check(&live->machine.instance, err) < 0) || activate(live, err) < 0)
                 return fail_while(err, "starting '%s'", name);
-        if (engine->start(&live->machine.instance, &live->start, err) < 0) {
+        if (live_personalise(live, err) < 0 || engine->start(&live->machine.instance, &live->start, err) < 0) {
                 ignore_result(deactivate(live, &ignored));
                 return fail_while(err, "starting '%s'", name);
         }
         live->start_ms = clock_ms() - began;
         live->started = true;
+        if (live->thing.row.kind == STORE_TREE && !live->thing.row.keep_identity)
+                live->start.identity_applied = true;
         return 0;
 }
 
@@ -187,7 +191,7 @@ int live_note_identity(struct cowherd_herd *herd, uint64_t id, struct cowherd_er
         }
         if (row.phase != CATALOGUE_READY || row.identity_applied)
                 return 0;
-        row.identity_applied = true;
+        live_identity_is_inside(&row);
         return catalogue_settle(herd->catalogue, &row, 1, err);
 }
 
