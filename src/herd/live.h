@@ -40,7 +40,9 @@ int live_open_new(struct cowherd_herd *herd, const struct catalogue_row *row, in
  * is the caller's to settle before the start.
  */
 int live_make_host_key(struct live *live, bool *ret_made, struct cowherd_error *err) must_check;
-/* Puts the identity into an activated tree; nothing for other kinds. */
+/* Whether its tree is yet to get its identity: never for other kinds. */
+bool live_has_to_personalise(const struct live *live);
+/* Puts the identity into an activated tree. */
 int live_personalise(struct live *live, struct cowherd_error *err) must_check;
 /* Marks a row, yet to be settled, as one whose identity is inside: what was kept for that alone is forgotten. */
 void live_identity_is_inside(struct catalogue_row *row);

@@ -57,14 +57,17 @@ static int keep_identity(const struct live *live, int tree, struct cowherd_error
         return tree_keep_identity(tree, base->place.fd, aside, err);
 }
 
+bool live_has_to_personalise(const struct live *live)
+{
+        return live->thing.row.kind == STORE_TREE && !live->machine.identity.applied;
+}
+
 int live_personalise(struct live *live, struct cowherd_error *err)
 {
         const struct engine_identity *identity = &live->machine.identity;
         struct tree_identity inside = {.ssh_key = identity->ssh_key, .user_data = identity->user_data};
         owned_fd int tree = -1;
 
-        if (live->thing.row.kind != STORE_TREE || identity->applied)
-                return 0;
         if (file_open_folder(AT_FDCWD, live->root, &tree, err) < 0)
                 return -1;
         if (!identity->fresh && keep_identity(live, tree, err) < 0)
