@@ -45,6 +45,7 @@ enum statement {
         FIND_ID,
         FIND_NAME,
         LIST_NAMED,
+        ANY_UNFINISHED,
         FIND_LABEL,
         LIST_SNAPSHOTS,
         LIST_NAMELESS,

@@ -67,6 +67,7 @@ static const char *const texts[STATEMENTS] = {
         [FIND_NAME] = SELECT_ROWS "WHERE target = ? AND name = ?",
         [LIST_NAMED] = SELECT_ROWS "WHERE target = ?1 AND name >= ?2 AND name < ?3 AND phase = 1 AND role = ?4"
                                    " ORDER BY target, name",
+        [ANY_UNFINISHED] = "SELECT 1 FROM intent LIMIT 1",
         [FIND_LABEL] = SELECT_ROWS "WHERE role = 2 AND of_id = ? AND label = ?",
         [LIST_SNAPSHOTS] = SELECT_ROWS "WHERE role = 2 AND of_id = ? AND phase = 1 ORDER BY id",
         [LIST_NAMELESS] = SELECT_ROWS "WHERE role = 2 AND label IS NULL AND phase = 1 AND " NOTHING_STANDS_ON_IT,

@@ -6,6 +6,7 @@
 #pragma once
 
 #include "base/error.h"
+#include "base/str.h"
 #include "command/verbs.h"
 
 /* A new answer for a verb (`operation`; "" where not even that is known). The caller's, for cowherd_answer_free. */
@@ -31,5 +32,8 @@ void answer_list(struct cowherd_answer *answer);
 /* Begins the next item; fields go to it until answer_items_end. */
 void answer_item(struct cowherd_answer *answer);
 void answer_items_end(struct cowherd_answer *answer);
+
+/* Adds a text as JSON writes it, with its quotes. */
+void answer_add_json_text(struct str *json, const char *text);
 
 void answer_set_stem(struct cowherd_answer *answer, const char *stem);

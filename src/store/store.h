@@ -154,6 +154,11 @@ struct store_driver {
         int (*prepare_clone)(const struct store_place *place, const struct store_object *clone, struct cowherd_error *err) must_check;
         /* Makes clones/ID from clone->base, a sealed base or snapshot. Whole or not at all. */
         int (*clone)(const struct store_place *place, const struct store_object *clone, struct cowherd_error *err) must_check;
+        /*
+         * NULL, or clone and check_base in one, where the check takes long enough to be worth doing while the clone is made. A
+         * clone of a base that was changed may be there after that failure, as after any: destroy takes it away.
+         */
+        int (*clone_checked)(const struct store_place *place, const struct store_object *clone, struct cowherd_error *err) must_check;
         /* Instances only, else NULL: the engine's own name of it follows. */
         int (*rename)(const struct store_place *place, const struct store_object *object, const char *name, struct cowherd_error *err) must_check;
         /* Removes every byte of an object, half-made ones too. What is not there is success; in use is 75. */
