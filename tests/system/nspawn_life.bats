@@ -126,6 +126,30 @@ supervisor() {
         n 75 pause
 }
 
+@test "stopped as soon as it is born, it shuts itself down all the same" {
+        n 0 clone
+        local i
+        for i in 1 2 3; do
+                n 0 start
+                n 0 stop 30000
+                is "$output" forced=0
+        done
+        n 0 start
+        n 0 wait ready 60000 # it is not ready before its init is
+        n 0 execute systemctl is-system-running
+        n 0 stop
+}
+
+@test "one that reboots itself is stopped then: nspawn leaves that to who started it" {
+        up
+        n 0 execute systemctl reboot --no-block
+        n 0 wait stopped 30000
+        state_is stopped
+        n 0 start
+        n 0 stop 0 force
+        nothing_is_left
+}
+
 @test "nspawn killed: the container still runs, is entered, and is stopped" {
         up
         local pid
