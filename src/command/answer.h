@@ -6,6 +6,7 @@
 #pragma once
 
 #include "base/error.h"
+#include "base/str.h"
 #include "command/verbs.h"
 
 /* A new answer for a verb (`operation`; "" where not even that is known). The caller's, for cowherd_answer_free. */
@@ -14,6 +15,9 @@ struct cowherd_answer *answer_new(const char *operation);
 void answer_done(struct cowherd_answer *answer, const char *format, ...) format_like(2, 3);
 /* success=0, error, code and hint from err; fields that were added stay. */
 void answer_failed(struct cowherd_answer *answer, const struct cowherd_error *err);
+
+/* The code of a success: of a command that ran in a guest, its own exit code. After answer_done. */
+void answer_set_code(struct cowherd_answer *answer, int code);
 
 /* Adds a field to the answer, or to the item that was begun last. A NULL text is left out. A name already there is replaced. */
 void answer_text(struct cowherd_answer *answer, const char *name, const char *value);
@@ -28,5 +32,8 @@ void answer_list(struct cowherd_answer *answer);
 /* Begins the next item; fields go to it until answer_items_end. */
 void answer_item(struct cowherd_answer *answer);
 void answer_items_end(struct cowherd_answer *answer);
+
+/* Adds a text as JSON writes it, with its quotes. */
+void answer_add_json_text(struct str *json, const char *text);
 
 void answer_set_stem(struct cowherd_answer *answer, const char *stem);

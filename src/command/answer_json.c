@@ -48,7 +48,7 @@ static void add_escaped(struct str *json, unsigned char c)
                 str_addf(json, "\\u%04x", c);
 }
 
-static void add_string(struct str *json, const char *text)
+void answer_add_json_text(struct str *json, const char *text)
 {
         const unsigned char *at = (const unsigned char *)text;
 
@@ -77,7 +77,7 @@ static void add_string(struct str *json, const char *text)
 static void add_value(struct str *json, const struct cowherd_field *field)
 {
         if (field->type == COWHERD_TEXT)
-                add_string(json, field->value);
+                answer_add_json_text(json, field->value);
         else
                 str_add(json, field->value);
 }
@@ -89,7 +89,7 @@ static void add_fields(struct str *json, const struct cowherd_answer *answer)
         for (size_t i = 0; (field = cowherd_answer_field(answer, i)) != NULL; i++) {
                 if (i > 0)
                         str_add_char(json, ',');
-                add_string(json, field->name);
+                answer_add_json_text(json, field->name);
                 str_add_char(json, ':');
                 add_value(json, field);
         }
@@ -114,7 +114,7 @@ static void add_item(struct str *json, const struct cowherd_answer *answer, size
                         prefix->name = fields[i].name;
                         prefix->text.length = 0;
                         str_add_char(&prefix->text, ',');
-                        add_string(&prefix->text, prefix->name);
+                        answer_add_json_text(&prefix->text, prefix->name);
                         str_add_char(&prefix->text, ':');
                 }
                 size_t comma = i == 0 ? 1 : 0;

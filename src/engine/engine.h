@@ -166,6 +166,8 @@ struct engine_copy {
         const char *name;   /* one component */
         const char *remote; /* absolute, of the guest. In: an existing folder there takes `name`; else it is the new name */
         void (*report)(void *context, uint64_t done_bytes, uint64_t total_bytes); /* may be NULL */
+        /* Told of each device, fifo, socket or mount in a folder, which is left out. NULL: such a folder is refused (65). */
+        void (*left_out)(void *context, const char *path);
         void *context;
         /* Writes folder/name as a tar stream, its top entry called `as`, to `to`. */
         int (*pack)(int folder, const char *name, const char *as, int to, struct cowherd_error *err);
@@ -187,6 +189,11 @@ struct engine_driver {
          */
         int (*states)(const struct engine_instance *instances, size_t count, enum engine_state *ret, struct cowherd_error *err) must_check;
 
+        /*
+         * By how much the owners of an instance's tree are to be shown shifted while it runs: what its store is told (id_shift) when its
+         * tree is activated for a start. 0: not at all. NULL: never.
+         */
+        uint32_t (*id_shift)(const struct engine_instance *instance);
         /* 0, or -1 and why this machine can't be had here (64, 69, 75, 77): asked before anything is made. May be NULL. */
         int (*check)(const struct engine_instance *instance, struct cowherd_error *err) must_check;
         /*

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The one table of engines. LXD's needs libcurl and lives in a module. */
+/* The one table of engines. LXD's needs JSON and YAML and lives in a module. */
 #include "engine/engine.h"
 
 #include "base/mem.h"

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* An image's name is the SHA-256 of its files, one after the other. nettle is what libcurl has loaded already. */
+/* An image's name is the SHA-256 of its files, one after the other. */
 #include "lxd_api/sha256.h"
 
 #include "base/mem.h"

@@ -29,7 +29,7 @@ static void on_signal(int number)
                 (void)pthread_kill(script_thread, number);
         } else {
                 host_of_signal->signal = number;
-                (void)RexxSetHalt(getpid(), 0);
+                (void)regina.set_halt(getpid(), 0);
         }
         errno = saved;
 }

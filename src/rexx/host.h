@@ -14,6 +14,23 @@
 #define INCL_RXARI
 #include <rexxsaa.h>
 
+/* ---- regina.c ---- */
+
+/* libregina's functions, once regina_open has found them. */
+extern struct regina {
+        __typeof__(&RexxStart) start;
+        __typeof__(&RexxSetHalt) set_halt;
+        __typeof__(&RexxVariablePool) variable_pool;
+        __typeof__(&RexxFreeMemory) free_memory;
+        __typeof__(&RexxRegisterExitExe) register_exit;
+        __typeof__(&RexxDeregisterExit) deregister_exit;
+        __typeof__(&RexxRegisterFunctionExe) register_function;
+        __typeof__(&RexxDeregisterFunction) deregister_function;
+        __typeof__(&ReginaCleanup) clean_up;
+} regina;
+/* False where there is no libregina, or not all of it. It stays open. */
+bool regina_open(void);
+
 static inline void rexx_free_at(void *slot)
 {
         free(*(void **)slot);

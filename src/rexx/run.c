@@ -10,6 +10,7 @@
  */
 #include "rexx/host.h"
 
+#include <dlfcn.h>
 #include <stdint.h>
 #include <string.h>
 
@@ -65,10 +66,10 @@ static bool register_exits(struct host *host, bool safe)
         bool well = setenv("REGINA_OPTIONS", with, 1) == 0;
 
         halt_prepare();
-        APIRET told = RexxRegisterExitExe(exit_name, on_exit_call, NULL);
+        APIRET told = regina.register_exit(exit_name, on_exit_call, NULL);
         well = well && (told == RXEXIT_OK || told == RXEXIT_DUP);
         for (unsigned i = 0; safe && i < FORBIDDEN; i++) {
-                told = RexxRegisterFunctionExe(forbidden[i], on_forbidden);
+                told = regina.register_function(forbidden[i], on_forbidden);
                 well = well && (told == RXFUNC_OK || told == RXFUNC_DEFINED);
         }
         halt_install(host);
@@ -82,9 +83,9 @@ static bool register_exits(struct host *host, bool safe)
 static void deregister_exits(bool safe)
 {
         for (unsigned i = 0; safe && i < FORBIDDEN; i++)
-                (void)RexxDeregisterFunction(forbidden[i]);
-        (void)RexxDeregisterExit(exit_name, NULL);
-        (void)ReginaCleanup(); /* otherwise an error in INTERPRET leaves its line behind for the next program */
+                (void)regina.deregister_function(forbidden[i]);
+        (void)regina.deregister_exit(exit_name, NULL);
+        (void)regina.clean_up(); /* otherwise an error in INTERPRET leaves its line behind for the next program */
         halt_restore();
 }
 
@@ -137,11 +138,11 @@ static bool halt_is_waiting(struct host *host)
         SHORT number = 0;
 
         message_capture(host);
-        LONG told = (LONG)RexxStart(0, NULL, host->file, instore, "COWHERD", RXCOMMAND, exits, &number, &result);
+        LONG told = (LONG)regina.start(0, NULL, host->file, instore, "COWHERD", RXCOMMAND, exits, &number, &result);
         if (instore[1].strptr != NULL)
-                (void)RexxFreeMemory(instore[1].strptr);
+                (void)regina.free_memory(instore[1].strptr);
         if (result.strptr != NULL)
-                (void)RexxFreeMemory(result.strptr);
+                (void)regina.free_memory(result.strptr);
         message_release(host);
         return told < 0;
 }
@@ -174,7 +175,7 @@ static int interpret(struct host *host, const struct cowherd_rexx_options *optio
         SHORT number = 0; /* of no use: it has 16 bits, and 0 for what is no number */
 
         message_capture(host);
-        LONG told = (LONG)RexxStart(words != NULL, &argument, options->file, instore, "COWHERD", mode, exits, &number,
+        LONG told = (LONG)regina.start(words != NULL, &argument, options->file, instore, "COWHERD", mode, exits, &number,
                                     &result);
         message_release(host);
         message_flush(host);
@@ -182,9 +183,9 @@ static int interpret(struct host *host, const struct cowherd_rexx_options *optio
 
         int status = status_of(host, told, &result);
         if (instore[1].strptr != NULL)
-                (void)RexxFreeMemory(instore[1].strptr);
+                (void)regina.free_memory(instore[1].strptr);
         if (result.strptr != NULL)
-                (void)RexxFreeMemory(result.strptr);
+                (void)regina.free_memory(result.strptr);
         return status;
 }
 
@@ -246,6 +247,11 @@ int cowherd_rexx_run(const struct cowherd_rexx_options *options)
         int status = script_read(options->file, &text, &length, &empty);
         if (status != 0 || empty)
                 return status;
+        if (!regina_open()) {
+                const char *why = dlerror();
+                (void)fprintf(stderr, "cowherd: cannot open REXX: %s (apt install libregina3)\n", why != NULL ? why : "no reason given");
+                return COWHERD_UNAVAILABLE;
+        }
         status = open_herd(options, &host.herd);
         if (status != 0)
                 return status;

@@ -21,7 +21,7 @@ static UCHAR ask(UCHAR code, const char *name, const char *value, SHVBLOCK *bloc
                 block->shvvalue.strlength = strlen(value);
                 block->shvvaluelen = block->shvvalue.strlength;
         }
-        (void)RexxVariablePool(block); /* the same bits as shvret, for the one block */
+        (void)regina.variable_pool(block); /* the same bits as shvret, for the one block */
         return block->shvret;
 }
 
@@ -50,6 +50,6 @@ bool variable_get(const char *symbol, char **ret_value, size_t *ret_length)
                 *ret_length = block.shvvalue.strlength;
         }
         if (block.shvvalue.strptr != NULL)
-                (void)RexxFreeMemory(block.shvvalue.strptr);
+                (void)regina.free_memory(block.shvvalue.strptr);
         return found;
 }

@@ -10,12 +10,14 @@
  * Restoring makes the new subvolume beside and exchanges the two; the old one is removed after it.
  */
 #include "store/btrfs.h"
+#include "store/btrfs_module.h"
+#include "sys/module.h"
 
-#include <btrfsutil.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/btrfs.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <unistd.h>
@@ -60,36 +62,35 @@ static bool is_below(const char *above, const char *path)
         return length > 0 && strncmp(above, path, length) == 0 && path[length] == '/';
 }
 
-static int fail_listing(enum btrfs_util_error failed, struct cowherd_error *err)
+struct bringing {
+        int from, to;
+        char *last; /* the subvolume brought over last */
+};
+
+static int bring_one(void *context, const char *path, struct cowherd_error *err)
 {
-        return fail_errno(err, "cannot list the subvolumes in a clone (%s)", btrfs_util_strerror(failed));
+        struct bringing *bringing = context;
+
+        if (is_below(bringing->last, path))
+                return 0;
+        if (bring_over(bringing->from, bringing->to, path, err) < 0)
+                return -1;
+        x_replace(&bringing->last, path);
+        return 0;
 }
 
 /* Brings over the subvolumes in `from`, those higher up first. */
 static int bring_nested(int from, int to, struct cowherd_error *err)
 {
-        struct btrfs_util_subvolume_iterator *subvolumes = NULL;
-        owned_str char *last = NULL;
-        int brought = 0;
+        struct bringing bringing = {.from = from, .to = to};
+        btrfs_list_nested_fn *list = NULL;
+        void *symbol = NULL;
 
-        enum btrfs_util_error failed = btrfs_util_create_subvolume_iterator_fd(from, 0, 0, &subvolumes);
-        if (failed != BTRFS_UTIL_OK)
-                return fail_listing(failed, err);
-        while (brought == 0) {
-                owned_str char *path = NULL;
-                uint64_t id;
-                failed = btrfs_util_subvolume_iterator_next(subvolumes, &path, &id);
-                if (failed == BTRFS_UTIL_ERROR_STOP_ITERATION)
-                        break;
-                if (failed != BTRFS_UTIL_OK)
-                        brought = fail_listing(failed, err);
-                else if (!is_below(last, path)) {
-                        brought = bring_over(from, to, path, err);
-                        free(take(last));
-                        last = take(path);
-                }
-        }
-        btrfs_util_destroy_subvolume_iterator(subvolumes);
+        if (module_symbol("btrfs", "cowherd_btrfs_list_nested", &symbol, err) < 0)
+                return -1;
+        memcpy(&list, &symbol, sizeof list);
+        int brought = list(from, bring_one, &bringing, err);
+        free(bringing.last);
         return brought;
 }
 

@@ -65,6 +65,8 @@ int folder_settle(const struct store_place *place, const struct store_object *ob
 /* Fails with `code` and "base 'NAME' …" (or "base 12 …" where it has no name). Always -1. */
 int folder_fail(const struct store_object *object, enum cowherd_code code, const char *what, struct cowherd_error *err);
 
+/* Fails with 65: "base 'NAME' was changed since it was registered", and `how`; with what to do as hint. Always -1. */
+int folder_fail_changed(const struct store_object *base, const char *how, bool clones_go_on, struct cowherd_error *err);
 /* Fails with 65: the files of a sealed base are not there. Always -1. */
 int folder_base_is_gone(const struct store_object *base, struct cowherd_error *err);
 

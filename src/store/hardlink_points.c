@@ -154,6 +154,5 @@ int hardlink_deep_check_base(const struct store_place *place, const struct store
                 return -1;
         if (sealed.digest == now.digest)
                 return 0;
-        (void)folder_fail(base, COWHERD_DATA, "was changed since it was registered, deep in its tree", err);
-        return fail_hint(err, "remove the base and register it again; its clones go on");
+        return folder_fail_changed(base, ", deep in its tree", true, err);
 }

@@ -162,9 +162,32 @@ static int clean(struct lxd_client *client, const char *name, struct cowherd_err
         return lxd_pool_clean(client, name, more, err);
 }
 
-static int pool_clone(const struct store_place *place, const struct store_object *clone, struct cowherd_error *err)
+/* The copy, and in `checked` the look at the base while LXD is at work: it answers on the connection that asked. */
+static int copy(struct lxd_client *client, const struct store_place *place, const struct store_object *base,
+                const json_t *body, bool checked, struct cowherd_error *err)
 {
         static const struct lxd_patience patience = {.quiet_ms = CLONE_QUIET_MS};
+        const struct lxd_request request = {.method = "POST", .path = "/1.0/instances", .json = body};
+        owned_reply struct lxd_reply reply = {0};
+        struct cowherd_error changed;
+
+        if (lxd_send(client, &request, &reply, err) < 0) {
+                if (checked && err->code == COWHERD_NOT_FOUND && lxd_pool_check(place, base, &changed) < 0)
+                        *err = changed;
+                return -1;
+        }
+        bool is_changed = checked && lxd_pool_check(place, base, &changed) < 0;
+        if (reply.operation != NULL && lxd_await(client, reply.operation, &patience, err) < 0)
+                return -1;
+        if (!is_changed)
+                return 0;
+        *err = changed;
+        return -1;
+}
+
+static int make_clone(const struct store_place *place, const struct store_object *clone, bool checked,
+                      struct cowherd_error *err)
+{
         const struct lxd_tags tags = lxd_pool_tags(place, clone, clone->name);
         owned_json json_t *profiles = NULL, *config = json_object(), *devices = json_object();
         owned_str char *source = NULL;
@@ -180,11 +203,21 @@ static int pool_clone(const struct store_place *place, const struct store_object
                                             "source", source, "instance_only", 1);
         if (body == NULL)
                 return fail(err, COWHERD_INTERNAL, "the request for clone '%s' can't be written", clone->name);
-        if (lxd_instance_create(client, body, &patience, err) == 0)
+        if (copy(client, place, clone->base, body, checked, err) == 0)
                 return clone->base->role == STORE_SNAPSHOT ? clean(client, clone->name, err) : 0;
         if (err->code == COWHERD_NOT_FOUND)
                 return fail_while(err, "what '%s' stands on is not what it was", clone->name);
         return err->code == COWHERD_EXISTS ? explain_taken(client, place, clone->name, err) : -1;
+}
+
+static int pool_clone(const struct store_place *place, const struct store_object *clone, struct cowherd_error *err)
+{
+        return make_clone(place, clone, false, err);
+}
+
+static int pool_clone_checked(const struct store_place *place, const struct store_object *clone, struct cowherd_error *err)
+{
+        return make_clone(place, clone, true, err);
 }
 
 static int set_tag(struct lxd_client *client, const char *instance, const char *name, const char *former,
@@ -239,6 +272,7 @@ __attribute__((visibility("default"))) const struct store_driver cowherd_store_l
         .seal_base = lxd_pool_seal,
         .check_base = lxd_pool_check,
         .clone = pool_clone,
+        .clone_checked = pool_clone_checked,
         .rename = pool_rename,
         .destroy = lxd_pool_destroy,
         .snapshot_stacks = lxd_pool_snapshot_stacks,

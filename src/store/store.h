@@ -49,6 +49,12 @@ struct store_object {
         const char *fingerprint; /* of a base: what seal_base gave */
         const struct store_object *base; /* what it stands on: of a clone, of a snapshot, of a base that was promoted; else NULL */
         bool prepared;         /* of a clone: prepare_clone was called for it */
+        /*
+         * Of a tree, for activate: all owners are to be shown shifted by this (root is id_shift), as a user namespace needs it, while
+         * the disk keeps them as they are. A store that mounts nothing ignores it, and where the filesystem can't do it they are
+         * shown unshifted: the owner of the activated tree's root tells. 0: unshifted, or as it is mounted already.
+         */
+        uint32_t id_shift;
         const struct store_object *of; /* of a snapshot: the clone it was taken of (its id and name are what is looked at) */
 };
 
@@ -148,6 +154,11 @@ struct store_driver {
         int (*prepare_clone)(const struct store_place *place, const struct store_object *clone, struct cowherd_error *err) must_check;
         /* Makes clones/ID from clone->base, a sealed base or snapshot. Whole or not at all. */
         int (*clone)(const struct store_place *place, const struct store_object *clone, struct cowherd_error *err) must_check;
+        /*
+         * NULL, or clone and check_base in one, where the check takes long enough to be worth doing while the clone is made. A
+         * clone of a base that was changed may be there after that failure, as after any: destroy takes it away.
+         */
+        int (*clone_checked)(const struct store_place *place, const struct store_object *clone, struct cowherd_error *err) must_check;
         /* Instances only, else NULL: the engine's own name of it follows. */
         int (*rename)(const struct store_place *place, const struct store_object *object, const char *name, struct cowherd_error *err) must_check;
         /* Removes every byte of an object, half-made ones too. What is not there is success; in use is 75. */

@@ -257,8 +257,7 @@ static int zfs_clone(const struct store_place *place, const struct store_object 
                 (void)folder_undo(place, clone, err);
         if (found == 0 && why.code != COWHERD_NOT_FOUND)
                 return -1;
-        (void)folder_fail(clone->base, COWHERD_DATA, "was changed since it was registered: its snapshot is gone", err);
-        return fail_hint(err, "remove the base and register it again");
+        return folder_fail_changed(clone->base, ": its snapshot is gone", false, err);
 }
 
 static int zfs_activate(const struct store_place *place, const struct store_object *object, char **ret_path,

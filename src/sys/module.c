@@ -12,6 +12,7 @@
 
 #include <dlfcn.h>
 #include <errno.h>
+#include <link.h>
 #include <pthread.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -26,27 +27,24 @@ struct opened {
 static pthread_mutex_t guard = PTHREAD_MUTEX_INITIALIZER;
 static struct opened *all_opened;
 
-/* The folder above that of a path, resolved; NULL where there is none. To be freed. */
-static char *folder_above(const char *path)
-{
-        owned_str char *real = realpath(path, NULL);
-        char *slash = real == NULL ? NULL : strrchr(real, '/');
-
-        if (slash == NULL)
-                return NULL;
-        *slash = '\0';
-        return take(real);
-}
-
-/* The modules of an installed library lie beside it; those of one that was just built, in the build folder. */
-static const char *module_folder(void)
+/* The file that this code was loaded from, resolved: a library, a module, or the program. NULL where that can't be told. */
+static char *own_file(void)
 {
         Dl_info here;
-        owned_str char *library = NULL, *installed = folder_above(COWHERD_MODULE_DIR);
+        struct link_map *map = NULL;
 
-        if (dladdr((const void *)&all_opened, &here) != 0 && here.dli_fname != NULL)
-                library = folder_above(here.dli_fname);
-        return library != NULL && str_equal(library, installed) ? COWHERD_MODULE_DIR : COWHERD_BUILD_DIR;
+        if (dladdr1(&all_opened, &here, (void **)&map, RTLD_DL_LINKMAP) == 0 || map == NULL)
+                return NULL;
+        return realpath(map->l_name[0] == '\0' ? "/proc/self/exe" : map->l_name, NULL); /* the program's has no name */
+}
+
+/* What lies in the build folder finds its modules there; all else where they are installed. */
+static const char *module_folder(void)
+{
+        owned_str char *file = own_file(), *build = realpath(COWHERD_BUILD_DIR, NULL);
+        bool built = file != NULL && build != NULL && str_starts(file, build) && file[strlen(build)] == '/';
+
+        return built ? COWHERD_BUILD_DIR : COWHERD_MODULE_DIR;
 }
 
 /* Whether nobody but root and ourselves can have changed it. */

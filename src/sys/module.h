@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Heavy libraries (libcurl, libarchive) cost 12 ms at start, ten times a clone. What needs them lives in modules that
- * are opened when first asked for: from the compiled-in library folder, or the build folder while not installed, never
+ * Heavy libraries (libcurl, libarchive) cost 9 ms at start, ten times a clone. What needs them lives in modules that
+ * are opened when first asked for: from the compiled-in library folder, or the build folder by what lies in the build folder, never
  * from an environment variable or the current folder, and only where the file belongs to root or to whoever runs this
  * and nobody else can write it.
  */

@@ -49,6 +49,8 @@ int process_run(const struct process *process, struct process_result *ret, struc
 int process_check(const struct process *process, char **ret_output, struct cowherd_error *err) must_check;
 /* Whether a program of this name is installed (in the fixed PATH). */
 bool process_exists(const char *program);
+/* The file that a program's name stands for in the fixed PATH, to be freed, or NULL. */
+char *process_find(const char *program);
 
 /* A runner that replaces the real one for this thread: for golden tests. NULL is the real one again. */
 struct process_runner {

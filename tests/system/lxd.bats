@@ -234,6 +234,19 @@ took_ms() {
         expect 0 lxd delete same
 }
 
+@test "a base that was changed behind our back gives no clone, alone or many" {
+        expect 0 lxd register_base changed "rootfs=$MADE/tree"
+        base=$(lxc list -c n -f csv | grep '^cowherd-' | sort -V | tail -1)
+        lxc delete "$base/base"
+        refuses 65 "was removed behind our back" lxd clone changed d
+        lxc config set "$base" security.protection.delete=false # else the new snapshot has it, and a clone
+        lxc snapshot "$base" base
+        refuses 65 "is another one now" lxd clone changed d
+        refuses 65 "is another one now" lxd clone base=changed name=d count=2
+        is "$(instances)" ""
+        expect 0 lxd remove_base changed
+}
+
 @test "a base removed while in use goes with its last clone; then LXD is as it was" {
         expect 0 lxd clone base=ct-base name=c count=2
         refuses 75 "in use" lxd teardown

@@ -56,8 +56,9 @@ static void answer(int connection, const struct step *step)
         owned_str char *head = x_asprintf("HTTP/1.1 %s\r\nContent-Length: %zu\r\nConnection: close\r\n%s\r\n",
                                           step->status, strlen(step->body), step->headers != NULL ? step->headers : "");
 
-        if (write(connection, head, strlen(head)) < 0 || write(connection, step->body, strlen(step->body)) < 0)
-                return;
+        if (send(connection, head, strlen(head), MSG_NOSIGNAL) < 0 ||
+            send(connection, step->body, strlen(step->body), MSG_NOSIGNAL) < 0)
+                return; /* what is too long is not read to its end */
 }
 
 static void *serve(void *context)
