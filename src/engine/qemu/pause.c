@@ -6,6 +6,7 @@
 #include "base/str.h"
 #include "engine/qemu/agent.h"
 #include "engine/qemu/runtime.h"
+#include "sys/file.h"
 
 #include <string.h>
 
@@ -18,6 +19,16 @@ static int command(const struct engine_instance *instance, const char *name, str
         return qmp_command(&qmp, name, err);
 }
 
+/* Lets it go on, and whoever waits for that know. */
+static int resume(const struct engine_instance *instance, struct cowherd_error *err)
+{
+        owned_fd int runtime = -1;
+
+        if (command(instance, "cont", err) < 0 || qemu_runtime_open(instance, &runtime, err) < 0)
+                return -1;
+        return file_replace(runtime, QEMU_RESUMED, "", 0600, false, err);
+}
+
 int qemu_pause(const struct engine_instance *instance, struct cowherd_error *err)
 {
         return command(instance, "stop", err);
@@ -25,7 +36,7 @@ int qemu_pause(const struct engine_instance *instance, struct cowherd_error *err
 
 int qemu_resume(const struct engine_instance *instance, struct cowherd_error *err)
 {
-        return command(instance, "cont", err);
+        return resume(instance, err);
 }
 
 static bool stands_still(struct qmp *qmp)
@@ -33,7 +44,7 @@ static bool stands_still(struct qmp *qmp)
         struct cowherd_error ignored;
         char status[64] = "";
 
-        return qmp_status(qmp, status, sizeof status, QMP_TIMEOUT_MS, &ignored) == 0 && str_equal(status, "paused");
+        return qmp_status(qmp, status, sizeof status, QMP_TIMEOUT_MS, &ignored) == 0 && !str_equal(status, "running");
 }
 
 /*
@@ -78,18 +89,27 @@ static int make_quiet(const struct engine_instance *instance, bool *ret_frozen, 
         return 0;
 }
 
-/* Thawing is safe to repeat, and an absent agent froze nothing. */
-static int let_go_on(const struct engine_instance *instance, bool *ret_frozen, struct cowherd_error *err)
+/* The connection for commands is one, and ends here. */
+static bool agent_may_listen(const struct engine_instance *instance)
 {
         owned_qmp struct qmp qmp = {.fd = -1};
         struct cowherd_error ignored;
 
-        if (qemu_control(instance, &qmp, err) < 0 || qmp_command(&qmp, "cont", err) < 0)
+        return qemu_control(instance, &qmp, &ignored) == 0 && port_is_open(&qmp);
+}
+
+/* Thawing is safe to repeat, and an absent agent froze nothing. */
+static int let_go_on(const struct engine_instance *instance, bool *ret_frozen, struct cowherd_error *err)
+{
+        struct cowherd_error ignored;
+        bool listens = *ret_frozen || agent_may_listen(instance);
+
+        if (resume(instance, err) < 0)
                 return -1;
         if (*ret_frozen)
                 if (qemu_agent_thaw(instance, err) < 0)
                         return fail_while(err, "thawing the filesystems of '%s'", instance->name);
-        if (!*ret_frozen && port_is_open(&qmp))
+        if (!*ret_frozen && listens)
                 ignore_result(qemu_agent_thaw(instance, &ignored));
         *ret_frozen = false;
         return 0;
