@@ -540,7 +540,7 @@ static int answer_several(struct cloning *cloning, struct cowherd_error *err)
                 *err = *first;
                 return fail_while(err, "%zu of %zu clones failed, the first", failed, cloning->count);
         }
-        answer_done(answer, "%zu clones of '%s' made: '%s' to '%s'", cloning->count, cloning->base.row.name, cloning->rows[0].name,
+        answer_done(answer, "%zu clones of '%s' made%s: '%s' to '%s'", cloning->count, cloning->base.row.name, cloning->group.lives == NULL ? "" : " and started", cloning->rows[0].name,
                     cloning->rows[cloning->count - 1].name);
         return 0;
 }
