@@ -427,6 +427,8 @@ static void wait_for_them(struct cloning *cloning)
 {
         ownership_free(&cloning->owned);
         group_wait(&cloning->group, ENGINE_EVENT_READY, cloning->deadline_ms, NULL);
+        for (size_t i = 0; i < cloning->count; i++)
+                cloning->rows[i].identity_applied |= cloning->group.lives[i].wait.identity_applied;
 }
 
 /* The host key is kept until it is inside, as the rest of the identity. */
