@@ -427,6 +427,8 @@ static void wait_for_them(struct cloning *cloning)
 {
         ownership_free(&cloning->owned);
         group_wait(&cloning->group, ENGINE_EVENT_READY, cloning->deadline_ms, NULL);
+        for (size_t i = 0; i < cloning->count; i++)
+                cloning->rows[i].identity_applied |= cloning->group.lives[i].wait.identity_applied;
 }
 
 /* The host key is kept until it is inside, as the rest of the identity. */
@@ -540,7 +542,7 @@ static int answer_several(struct cloning *cloning, struct cowherd_error *err)
                 *err = *first;
                 return fail_while(err, "%zu of %zu clones failed, the first", failed, cloning->count);
         }
-        answer_done(answer, "%zu clones of '%s' made: '%s' to '%s'", cloning->count, cloning->base.row.name, cloning->rows[0].name,
+        answer_done(answer, "%zu clones of '%s' made%s: '%s' to '%s'", cloning->count, cloning->base.row.name, cloning->group.lives == NULL ? "" : " and started", cloning->rows[0].name,
                     cloning->rows[cloning->count - 1].name);
         return 0;
 }
