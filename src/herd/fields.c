@@ -28,17 +28,27 @@ void fields_of_base(struct cowherd_answer *answer, const struct catalogue_row *r
         answer_number(answer, "size_bytes", row->size_bytes);
         if (row->kind == STORE_DISK)
                 answer_number(answer, "virtual_bytes", row->virtual_bytes);
+        if (row->base_id != 0)
+                answer_text(answer, "base", base_text(row));
         answer_number(answer, "clones", row->clones);
         field_of_time(answer, "created", row->created_ms);
         answer_text(answer, "store", row->store);
         answer_also(answer, "baseName", "name");
 }
 
+/* What a clone is called a clone of: its base or the clone that it was made of, "" where that is gone, "none" where it stands alone. */
+const char *base_text(const struct catalogue_row *row)
+{
+        if (row->base_id == 0 || row->of_id == row->id)
+                return "none";
+        return row->base_name == NULL ? "" : row->base_name;
+}
+
 void fields_of_clone(struct cowherd_answer *answer, const struct catalogue_row *row, const char *path, const char *state)
 {
         answer_number(answer, "id", row->id);
         answer_text(answer, "name", row->name);
-        answer_text(answer, "base", row->base_name == NULL ? "" : row->base_name);
+        answer_text(answer, "base", base_text(row));
         answer_text(answer, "engine", cowherd_target_name(row->target));
         answer_text(answer, "store", row->store);
         answer_text(answer, "path", path);

@@ -199,3 +199,22 @@ int layers_measure(const struct store_place *place, const struct store_object *o
         *ret = sum;
         return 0;
 }
+
+int layers_add_rest(int folder, struct cowherd_error *err)
+{
+        if (folder_add(folder, "work", 0755, err) < 0)
+                return -1;
+        return folder_add(folder, "tree", 0755, err);
+}
+
+int layers_empty_tree(int folder, struct cowherd_error *err)
+{
+        if (unlinkat(folder, "tree", AT_REMOVEDIR) < 0 && errno != ENOENT) {
+                if (errno != ENOTEMPTY)
+                        return fail_errno(err, "cannot remove the mount point of a clone");
+                if (folder_add(folder, "empty", 0755, err) < 0)
+                        return -1;
+                return folder_put(folder, "empty", "tree", err);
+        }
+        return folder_add(folder, "tree", 0755, err);
+}

@@ -11,18 +11,17 @@
 
 #include "base/mem.h"
 #include "base/str.h"
+#include "sys/act_as.h"
 #include "sys/libc.h"
 #include "sys/mount.h"
 
 #include <errno.h>
 #include <fcntl.h>
-#include <linux/capability.h>
 #include <pthread.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/fsuid.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
 #include <sys/syscall.h>
@@ -128,26 +127,6 @@ static int attach_layers(const struct job *job, struct cowherd_error *err)
         return 0;
 }
 
-/*
- * The overlay does what it does as who mounted it: root of this host has no id on a shifted mount, and could make no file there. So
- * the thread's files become those of the root inside, and the rights that this takes away are raised again.
- */
-static int become_root_inside(uint32_t shift, struct cowherd_error *err)
-{
-        struct __user_cap_header_struct header = {.version = _LINUX_CAPABILITY_VERSION_3};
-        struct __user_cap_data_struct sets[_LINUX_CAPABILITY_U32S_3];
-
-        (void)setfsgid(shift);
-        (void)setfsuid(shift);
-        if (syscall(SYS_capget, &header, sets) < 0)
-                return fail_errno(err, "cannot read the capabilities of a thread");
-        for (size_t i = 0; i < array_length(sets); i++)
-                sets[i].effective = sets[i].permitted;
-        if (syscall(SYS_capset, &header, sets) < 0)
-                return fail_errno(err, "cannot raise the capabilities of a thread");
-        return 0;
-}
-
 static int mount_layers_at(struct job *job, struct cowherd_error *err)
 {
         const struct mount_layers *layers = job->layers;
@@ -156,7 +135,8 @@ static int mount_layers_at(struct job *job, struct cowherd_error *err)
         for (size_t i = 0; i < layers->lower_count; i++)
                 str_addf(&lowers, "%sl/%s", i == 0 ? "" : ":", layers->lowers[i]);
         owned_str char *upper = x_asprintf("l/%s", layers->upper), *work = x_asprintf("l/%s", layers->work);
-        if (become_root_inside(job->shift, err) < 0)
+        /* An overlay does what it does as who mounted it. */
+        if (act_as(job->shift, job->shift, err) < 0)
                 return -1;
         if (mount_overlay(str_text(&lowers), upper, work, "t", err) < 0)
                 return -1;
