@@ -369,7 +369,9 @@ static int open_lives(void *operation, size_t item, struct cowherd_error *err)
                 size_t i = group->count;
                 struct cowherd_error own;
                 group->lives[i].thing.place.fd = -1;
-                if (!cloning->outcomes[i].failed && live_open_new(cloning->call->herd, &cloning->rows[i], cloning->owned.fds[i], &group->lives[i], &own) < 0)
+                bool made = false;
+                if (!cloning->outcomes[i].failed && (live_open_new(cloning->call->herd, &cloning->rows[i], cloning->owned.fds[i], &group->lives[i], &own) < 0 ||
+                                                     live_make_host_key(&group->lives[i], &made, &own) < 0))
                         group_fail_item(group, i, &own);
         }
         return group_judge(group, err);
@@ -427,6 +429,14 @@ static void wait_for_them(struct cloning *cloning)
         group_wait(&cloning->group, ENGINE_EVENT_READY, cloning->deadline_ms, NULL);
 }
 
+/* The host key is kept until it is inside, as the rest of the identity. */
+static void settle_identity(struct catalogue_row *row, const struct live *live)
+{
+        x_replace(&row->extra, live->thing.row.extra);
+        if (live->start.identity_applied || live->wait.identity_applied)
+                live_identity_is_inside(row);
+}
+
 static int settle(void *operation, size_t item, struct cowherd_error *err)
 {
         struct cloning *cloning = operation;
@@ -439,7 +449,7 @@ static int settle(void *operation, size_t item, struct cowherd_error *err)
                 if (cloning->outcomes[i].failed)
                         continue;
                 if (cloning->group.lives != NULL)
-                        cloning->rows[i].identity_applied = cloning->group.lives[i].start.identity_applied || cloning->group.lives[i].wait.identity_applied;
+                        settle_identity(&cloning->rows[i], &cloning->group.lives[i]);
                 cloning->rows[i].clone_ms = cloning->item_ms[i] + cloning->reserved_ms / (double)cloning->count;
                 made[count++] = cloning->rows[i]; /* borrowed */
         }

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * One small step for each part of an identity, each by file_write_in_root: written beside, given to the owner of its folder,
- * renamed into place. A part whose program is not in the tree (sshd, cloud-init, D-Bus, sysvinit's seed) is left out.
+ * One small step for each part of an identity, each by file_write_in_root: written beside, given to the owner of its
+ * folder, renamed into place. A part whose program is not in the tree (sshd, cloud-init, D-Bus, sysvinit's seed) is
+ * left out.
  */
 #include "image/tree_personalise.h"
 
@@ -31,7 +32,9 @@ static mode_t look(int tree, const char *path, int flags)
         struct stat found;
         owned_fd int fd = -1;
 
-        return file_open_in_root(tree, path, O_PATH | flags, 0, &fd, &ignored) == 0 && fstat(fd, &found) == 0 ? found.st_mode : 0;
+        return file_open_in_root(tree, path, O_PATH | flags, 0, &fd, &ignored) == 0 && fstat(fd, &found) == 0
+                       ? found.st_mode
+                       : 0;
 }
 
 static bool has(int tree, const char *path)
@@ -116,8 +119,9 @@ static int write_machine_id(struct writing *w, struct cowherd_error *err)
         if (write_text(w, "/etc/machine-id", line, 0444, err) < 0)
                 return -1;
         mode_t mode = look(w->tree, "/var/lib/dbus/machine-id", O_NOFOLLOW);
-        bool needed = S_ISREG(mode) || (mode == 0 && has(w->tree, "/var/lib/dbus") && !has(w->tree, "/usr/lib/systemd/systemd") &&
-                                        !has(w->tree, "/lib/systemd/systemd"));
+        bool needed =
+                S_ISREG(mode) || (mode == 0 && has(w->tree, "/var/lib/dbus") &&
+                                  !has(w->tree, "/usr/lib/systemd/systemd") && !has(w->tree, "/lib/systemd/systemd"));
         return needed ? write_text(w, "/var/lib/dbus/machine-id", line, 0444, err) : 0;
 }
 
@@ -155,7 +159,8 @@ static size_t seed_bytes(const char *hex, unsigned char bytes[SEED_BYTES_MAX])
 }
 
 /* A seed may hold any byte, so it is put into a file that is made empty. */
-static int write_seed_file(struct writing *w, const char *path, const unsigned char *bytes, size_t count, struct cowherd_error *err)
+static int write_seed_file(struct writing *w, const char *path, const unsigned char *bytes, size_t count,
+                           struct cowherd_error *err)
 {
         owned_fd int fd = -1;
 
@@ -170,7 +175,8 @@ static int write_seed(struct writing *w, struct cowherd_error *err)
 {
         static const struct {
                 const char *folder, *path;
-        } places[] = {{"/var/lib/systemd", "/var/lib/systemd/random-seed"}, {"/var/lib/urandom", "/var/lib/urandom/random-seed"}};
+        } places[] = {{"/var/lib/systemd", "/var/lib/systemd/random-seed"},
+                      {"/var/lib/urandom", "/var/lib/urandom/random-seed"}};
         unsigned char bytes[SEED_BYTES_MAX];
 
         if (w->identity->random_seed == NULL)
@@ -216,7 +222,8 @@ static int write_cloud_seed(struct writing *w, struct cowherd_error *err)
         str_add_char(&meta, '\n');
         if (write_text(w, CLOUD_SEED "/meta-data", str_text(&meta), 0600, err) < 0)
                 return -1;
-        return write_text(w, CLOUD_SEED "/user-data", identity->user_data != NULL ? identity->user_data : "#cloud-config\n", 0600, err);
+        return write_text(w, CLOUD_SEED "/user-data",
+                          identity->user_data != NULL ? identity->user_data : "#cloud-config\n", 0600, err);
 }
 
 static bool has_line(const char *text, const char *line)
@@ -264,10 +271,11 @@ static int write_ssh_key(struct writing *w, struct cowherd_error *err)
         return made ? close_folder(w, "/root/.ssh", err) : 0;
 }
 
-int tree_personalise(int tree, const struct tree_identity *identity, struct strv *ret_written, struct cowherd_error *err)
+int tree_personalise(int tree, const struct tree_identity *identity, struct strv *ret_written,
+                     struct cowherd_error *err)
 {
-        int (*const steps[])(struct writing *, struct cowherd_error *) = {write_hostname, write_machine_id, write_host_key,
-                                                                         write_seed,     write_cloud_seed, write_ssh_key};
+        int (*const steps[])(struct writing *, struct cowherd_error *) = {
+                write_hostname, write_machine_id, write_host_key, write_seed, write_cloud_seed, write_ssh_key};
         owned_strv struct strv written = {0};
         struct writing w = {.tree = tree, .identity = identity, .written = &written};
 

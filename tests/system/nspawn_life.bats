@@ -230,6 +230,29 @@ supervisor() {
         is "$output" ""
 }
 
+@test "what enters is the container's own: its init may make units of it, and takes the words that we would give to a host's" {
+        up
+        n 0 execute systemd-run --quiet --scope --collect --slice=machine.slice --unit=cowherd-4f1c2a9e-12.scope \
+                '--description=cowherd container web_1' --property=Delegate=yes --property=TasksMax=16384 \
+                --property=MemoryMax=536870912 --property=CPUQuota=200% --property=AllowedCPUs=0 -- \
+                /bin/sh -c 'sed -n "s/^0:://p" /proc/self/cgroup; systemctl show -p Delegate -p TasksMax -p MemoryMax cowherd-4f1c2a9e-12.scope'
+        is "$output" $'/machine.slice/cowherd-4f1c2a9e-12.scope\nDelegate=yes\nMemoryMax=536870912\nTasksMax=16384'
+        n 0 execute systemd-run --quiet --wait --pipe echo from a unit
+        is "$output" 'from a unit'
+}
+
+@test "it runs for those in other pid namespaces too" {
+        n 0 clone
+        n 0 start
+        is "$(unshare --pid --fork --mount-proc "$CHECK" "$PLACE" overlay state "$ID" 2>/dev/null)" running
+        run unshare --pid --fork --mount-proc "$CHECK" "$PLACE" overlay execute "$ID" true
+        [ "$status" -eq 69 ] || show 'execute from elsewhere'
+        says "can't be seen from here"
+        unshare --pid --fork --mount-proc "$CHECK" "$PLACE" overlay stop "$ID" 1000
+        state_is stopped
+        nothing_is_left
+}
+
 @test "a timeout ends a command with all that it has started" {
         up
         TIMEOUT_MS=300 n 75 execute /bin/sh -c 'setsid sleep 987 & sleep 986'

@@ -91,7 +91,8 @@ static int execute(struct engine_command *command, int *ret_status, struct cowhe
 
 static int run(char **words, int *ret_status, struct cowherd_error *err)
 {
-        static const char *const environment[] = {"GREETING=it's \"fine\" $HOME", NULL};
+        static const char *const environment[] = {
+                "GREETING=it's \"fine\" $HOME", "name=x", "count=9", "id=0", "IFS=-", NULL};
         struct engine_command command = {.argv = (const char *const *)(words + 4), .environment = environment};
         struct engine_streams streams = {STDIN_FILENO, STDOUT_FILENO, STDERR_FILENO, false};
 

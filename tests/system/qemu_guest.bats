@@ -94,8 +94,8 @@ in_guest() {
 }
 
 @test "a command as somebody, somewhere; and what is not there" {
-        agent 0 execute 0 /tmp guest sh -c 'id -un; id -Gn; pwd; echo $HOME'
-        is "$output" "$(printf '%s\n' guest 'guest audio' /tmp /home/guest)"
+        agent 0 execute 0 /tmp guest sh -c 'id -un; id -Gn; pwd; echo $HOME; env | grep -E "^(name|count|id)=" | sort'
+        is "$output" "$(printf '%s\n' guest 'guest audio' /tmp /home/guest count=9 id=0 name=x)"
         agent 0 execute 0 "" 1000 pwd
         is "$output" /home/guest
         agent 66 execute 0 "" nobody2 true

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The end of a container. Its init is asked in its own language, by a signal to its PID 1, and the control group tells when all
- * of it is gone. nspawn ends by itself when its payload has; where it was killed before, its traces are removed here.
+ * The end of a container. Its init is asked in its own language, by a signal to its PID 1, and the control group tells
+ * when all of it is gone. nspawn ends by itself when its payload has; where it was killed before, its traces are
+ * removed here.
  */
 #include "engine/nspawn/nspawn.h"
 
@@ -38,17 +39,20 @@ static bool ask(const struct engine_instance *instance)
 {
         owned_leader struct nspawn_leader leader = {.pidfd = -1};
 
-        return nspawn_find_leader(instance, &leader) && pidfd_send_signal(leader.pidfd, signal_for(instance, leader.pid), NULL, 0) == 0;
+        return nspawn_find_leader(instance, &leader) &&
+               pidfd_send_signal(leader.pidfd, signal_for(instance, leader.pid), NULL, 0) == 0;
 }
 
-int nspawn_stop(const struct engine_instance *instance, uint64_t timeout_ms, bool force, bool *ret_forced, struct cowherd_error *err)
+int nspawn_stop(const struct engine_instance *instance, uint64_t timeout_ms, bool force, bool *ret_forced,
+                struct cowherd_error *err)
 {
         char cgroup[CGROUP_PATH_BYTES];
         bool forced = false;
 
         (void)nspawn_cgroup(instance, cgroup);
         if (!cgroup_is_populated(cgroup) && nspawn_state(instance) == ENGINE_RUNNING) {
-                (void)fail(err, COWHERD_BUSY, "the tree of '%s' is run by a systemd-nspawn that cowherd did not start", instance->name);
+                (void)fail(err, COWHERD_BUSY, "the tree of '%s' is run by a systemd-nspawn that cowherd did not start",
+                           instance->name);
                 return fail_hint(err, "end it where it was started, or by 'machinectl terminate'");
         }
         if (cgroup_is_populated(cgroup)) {
@@ -102,7 +106,9 @@ int nspawn_tidy(const struct engine_instance *instance, struct cowherd_error *er
         (void)nspawn_cgroup(instance, cgroup);
         if (cgroup_is_populated(cgroup) && cgroup_kill(cgroup, err) < 0)
                 return fail_while(err, "ending container '%s'", instance->name);
-        if (cgroup_remove(cgroup, err) < 0 || remove_lock(instance, err) < 0 || remove_traces(instance, err) < 0)
+        /* What systemd manages it takes away itself, as soon as nothing lives in it. */
+        if ((!nspawn_under_systemd() && cgroup_remove(cgroup, err) < 0) || remove_lock(instance, err) < 0 ||
+            remove_traces(instance, err) < 0)
                 return fail_while(err, "tidying container '%s' up", instance->name);
         return instance->runtime == NULL ? 0 : file_remove_tree(AT_FDCWD, instance->runtime, err);
 }
@@ -143,8 +149,8 @@ static int sync_root(const struct engine_instance *instance, struct cowherd_erro
 }
 
 /*
- * Stopped as a whole, nothing is half written but by the program that was at it, as at a power cut. One that was paused before
- * stays so afterwards: the mark says that it was not.
+ * Stopped as a whole, nothing is half written but by the program that was at it, as at a power cut. One that was paused
+ * before stays so afterwards: the mark says that it was not.
  */
 int nspawn_quiesce(const struct engine_instance *instance, bool quiet, bool *ret_frozen, struct cowherd_error *err)
 {

@@ -81,6 +81,7 @@ static void test_a_start_tells_what_it_did(void **state)
         assert_string_equal(fake->memory, "134217728");
         assert_string_equal(fake->words, "network=2 ports=1 mounts=1 layers=2");
         assert_int_equal(strlen(fake->identity), 32);
+        assert_true(str_starts(fake->host_key, "ssh-ed25519 "));
         assert_false(fake->applied_before);
         struct cowherd_answer *info = say(fixture, 0, "info name=a");
         assert_field(info, "identity_applied", "all");
@@ -88,6 +89,7 @@ static void test_a_start_tells_what_it_did(void **state)
         cowherd_answer_free(info);
         do_say(fixture, 0, "restart name=a force=true");
         assert_true(fake->applied_before);
+        assert_string_equal(fake->host_key, ""); /* it is inside, and kept nowhere else */
         assert_int_equal(fake->ends, 1);
 }
 
