@@ -102,7 +102,7 @@ static int choose_disk_size(struct cloning *cloning, uint64_t *ret_bytes, struct
         *ret_bytes = base->virtual_bytes;
         if (!request_has(request, KEY_DISK_SIZE))
                 return 0;
-        if (base->kind != STORE_DISK) {
+        if (base->kind == STORE_TREE) {
                 (void)fail(err, COWHERD_UNAVAILABLE, "disk_size= is for disk images: in store '%s' a clone has no disk of its own, and takes what it needs of its pool or filesystem",
                            cloning->driver->name);
                 return fail_hint(err, "leave disk_size= out");
@@ -427,6 +427,8 @@ static void wait_for_them(struct cloning *cloning)
 {
         ownership_free(&cloning->owned);
         group_wait(&cloning->group, ENGINE_EVENT_READY, cloning->deadline_ms, NULL);
+        for (size_t i = 0; i < cloning->count; i++)
+                cloning->rows[i].identity_applied |= cloning->group.lives[i].wait.identity_applied;
 }
 
 /* The host key is kept until it is inside, as the rest of the identity. */
@@ -540,7 +542,7 @@ static int answer_several(struct cloning *cloning, struct cowherd_error *err)
                 *err = *first;
                 return fail_while(err, "%zu of %zu clones failed, the first", failed, cloning->count);
         }
-        answer_done(answer, "%zu clones of '%s' made: '%s' to '%s'", cloning->count, cloning->base.row.name, cloning->rows[0].name,
+        answer_done(answer, "%zu clones of '%s' made%s: '%s' to '%s'", cloning->count, cloning->base.row.name, cloning->group.lives == NULL ? "" : " and started", cloning->rows[0].name,
                     cloning->rows[cloning->count - 1].name);
         return 0;
 }

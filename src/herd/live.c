@@ -226,7 +226,7 @@ void fields_of_start(struct cowherd_answer *answer, const struct live *live)
 {
         answer_ms(answer, "start_ms", live->start_ms);
         fields_of_phases(answer, &live->start.phases);
-        if (live->start.pending[0] != '\0')
+        if (live->start.pending[0] != '\0' && !live->wait.identity_applied)
                 answer_text(answer, "identity_pending", live->start.pending);
         if (live->start.note[0] != '\0')
                 answer_text(answer, "note", live->start.note);
