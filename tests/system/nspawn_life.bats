@@ -68,6 +68,17 @@ nothing_is_left() {
                 is "$(pgrep -af "machine=cowherd-${HERD:0:8}-$ID ")" ""
 }
 
+# Ends a container that a test has started by hand, in a control group of its own.
+end_group() {
+        local tree
+        echo 1 >"$1/cgroup.kill"
+        wait "$2" || true
+        timeout 20 bash -c 'until grep -qx "populated 0" "$1/cgroup.events"; do sleep 0.05; done' - "$1"
+        for tree in "$1" /sys/fs/cgroup/systemd/"${1##*/}"; do
+                [ ! -d "$tree" ] || find "$tree" -depth -type d -exec rmdir {} \;
+        done
+}
+
 supervisor() {
         pgrep -f "machine=cowherd-${HERD:0:8}-$ID "
 }
@@ -468,10 +479,7 @@ supervisor() {
         n 75 stop
         complains 'did not start'
         n 75 start
-        echo 1 >"$group/cgroup.kill"
-        wait "$pid" || true
-        timeout 10 bash -c 'until rmdir "$1"/payload "$1"/supervisor "$1" 2>/dev/null || [ ! -e "$1" ]; do rmdir "$1"/* 2>/dev/null; sleep 0.05; done' - "$group"
-        rmdir /sys/fs/cgroup/systemd/test-"${HERD:0:8}"/* /sys/fs/cgroup/systemd/test-"${HERD:0:8}" 2>/dev/null || true
+        end_group "$group" "$pid"
         state_is stopped
         n 0 tidy
         nothing_is_left
@@ -563,9 +571,7 @@ GO
         timeout 60 bash -c 'until grep -q "Reached target.*multi-user" said; do sleep 0.1; done'
         leader=$(pgrep -P "$pid")
         run nsenter -t "$leader" -a /bin/bash /opt/go
-        echo 1 >"$group/cgroup.kill"
-        wait "$pid" || true
-        find "$group" /sys/fs/cgroup/systemd/test-"${HERD:0:8}" -depth -type d -exec rmdir {} + 2>/dev/null || true
+        end_group "$group" "$pid"
         umount "$PLACE/clones/$ID/tree"
         rm -rf /run/systemd/nspawn/propagate/tree
         [ "$status" -eq 0 ] || show 'in the host'
