@@ -20,7 +20,7 @@
 
 IMAGES=${COWHERD_IMAGES:-/var/cache/cowherd-images}
 IMAGES_RECIPE=1 # counted up where what this file makes is no longer what it made before: then all of it is made anew
-IMAGES_RECIPE_TINY=1 # likewise, of the tiny one alone
+IMAGES_RECIPE_TINY=2 # likewise, of the tiny one alone
 IMAGES_RECIPE_OTHER=1
 
 images_say() {
@@ -210,22 +210,22 @@ images_keep() {
 
 # ---- The tiny disk: made likewise. ----
 
-# What mounts its root; what can wait. Debian's kernel for all machines has 9p and ext4 as modules, that for clouds has ext4
+# What mounts its root; what can wait until the agent was started. Debian's kernel for all machines has 9p and ext4 as modules, that for clouds has ext4
 # built in and no 9p; but the former is unpacked by xz, which takes 4 s without KVM.
 IMAGES_MODULES_TINY='virtio_ring virtio virtio_pci_legacy_dev virtio_pci_modern_dev virtio_pci virtio_blk
         crc16 mbcache jbd2 crc32c_generic libcrc32c ext4'
-IMAGES_MODULES_LATER='virtio_console failover net_failover virtio_net button evdev virtio-rng'
+IMAGES_MODULES_LATER='failover net_failover virtio_net button evdev virtio-rng'
 IMAGES_MODULES_9P='netfs fscache 9pnet 9pnet_virtio 9p'
 
 images_tiny() {
-        images_make_tiny tiny linux-image-cloud-amd64 "$IMAGES_MODULES_LATER"
+        images_make_tiny tiny linux-image-cloud-amd64 virtio_console
 }
 
 images_tiny9p() {
-        images_make_tiny tiny9p linux-image-amd64 "$IMAGES_MODULES_LATER $IMAGES_MODULES_9P"
+        images_make_tiny tiny9p linux-image-amd64 "$IMAGES_MODULES_9P virtio_console"
 }
 
-# images_make_tiny NAME KERNEL MODULES
+# images_make_tiny NAME KERNEL MODULES: those that are there before the agent is.
 images_make_tiny() {
         images_current "$1" "$IMAGES_RECIPE_TINY" && return 0
         images_tree || return 1
@@ -234,7 +234,7 @@ images_make_tiny() {
         mkdir -p "$work/root" &&
                 images_kernel "$work" "$2" && images_initrd "$work" "$IMAGES_MODULES_TINY" &&
                 images_tiny_programs "$work/root" && images_tiny_files "$work/root" "$3" &&
-                images_modules "$work" "$work/root/lib/modules" "$3" &&
+                images_modules "$work" "$work/root/lib/modules" "$3 $IMAGES_MODULES_LATER" &&
                 images_assemble "$work" 256M "$1.qcow2" 'nokaslr mitigations=off no_timer_check' &&
                 rm -rf --one-file-system "$work"
 }
@@ -263,25 +263,25 @@ images_write() {
         printf '%s\n' "$@" >"$file"
 }
 
-# Its init is busybox's. What the agent needs comes first, the network while the agent starts already.
+# images_tiny_files ROOT MODULES: its init is busybox's. What the agent needs comes first, the network while the agent starts already.
 # shellcheck disable=SC2016 # for the shell in there
 images_tiny_files() {
         images_write "$1/etc/passwd" 'root::0:0:root:/root:/bin/sh' 'guest:x:1000:1000:guest:/home/guest:/bin/sh' &&
                 images_write "$1/etc/group" 'root:x:0:' 'guest:x:1000:' 'audio:x:29:guest' &&
                 mkdir -p "$1/home/guest" && chown 1000:1000 "$1/home/guest" &&
                 echo tiny >"$1/etc/hostname" && : >"$1/etc/machine-id" && echo '127.0.0.1 localhost' >"$1/etc/hosts" &&
-                images_write "$1/etc/inittab" '::sysinit:/etc/rc' '::respawn:/etc/agent' '::once:/etc/network' '::respawn:/bin/acpid -d -l /dev/null' \
+                images_write "$1/etc/inittab" '::sysinit:/etc/rc' '::respawn:/etc/agent' '::once:/etc/network' \
                         'ttyS0::respawn:-/bin/sh' '::ctrlaltdel:/bin/reboot' '::shutdown:/bin/umount -a -r' &&
                 images_write "$1/etc/rc" '#!/bin/sh' \
                         'mount -t proc proc /proc; mount -t sysfs sys /sys; mount -t tmpfs -o mode=755 run /run' \
-                        'mount -o remount,rw /; insmod /lib/modules/virtio_console.ko; hostname -F /etc/hostname' \
+                        'mount -o remount,rw /; hostname -F /etc/hostname' "for module in $2; do insmod /lib/modules/\$module.ko; done" \
                         '[ ! -f /var/lib/random-seed ] || cat /var/lib/random-seed >/dev/urandom' &&
                 images_write "$1/etc/agent" '#!/bin/sh' 'for port in /sys/class/virtio-ports/*; do' \
                         '    if grep -qsx org.qemu.guest_agent.0 $port/name; then exec qemu-ga -m virtio-serial -p /dev/${port##*/} -t /run; fi' \
                         'done' 'exec sleep 2147483647' &&
                 images_write "$1/etc/network" '#!/bin/sh' 'ip link set lo up' "for module in \\" \
-                        "    $(echo $2); do" '    [ ! -f /lib/modules/$module.ko ] || insmod /lib/modules/$module.ko' 'done' \
-                        'ip link set eth0 up && exec udhcpc -f -i eth0 -s /etc/dhcp -t 10 -T 1 -S' &&
+                        "    $(echo $IMAGES_MODULES_LATER); do" '    [ ! -f /lib/modules/$module.ko ] || insmod /lib/modules/$module.ko' 'done' \
+                        'acpid -l /dev/null' 'ip link set eth0 up && exec udhcpc -f -i eth0 -s /etc/dhcp -t 10 -T 1 -S' &&
                 images_write "$1/etc/dhcp" '#!/bin/sh' 'case $1 in bound | renew)' \
                         'ip address replace "$ip/$mask" dev "$interface"; [ -z "$router" ] || ip route replace default via "${router%% *}"' \
                         'for server in $dns; do echo "nameserver $server"; done >/etc/resolv.conf' ';; esac' &&

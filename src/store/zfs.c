@@ -93,7 +93,7 @@ int zfs_mount_at(const struct store_place *place, const char *dataset, const cha
                 return -1;
         if (mount_is_mounted(path))
                 return 0;
-        return zfs_run(place, NULL, err, "mount", dataset, NULL);
+        return zfs_run_patiently(place, err, "mount", dataset, NULL) == 0 ? 0 : -1;
 }
 
 int zfs_mount(const struct store_place *place, const struct store_object *object, struct cowherd_error *err)

@@ -99,7 +99,7 @@ int zfs_run_patiently(const struct store_place *place, struct cowherd_error *err
                         break;
                 (void)nanosleep(&(struct timespec){.tv_nsec = RELEASE_MS * 1000000L}, NULL);
         }
-        *err = why;
+        *err = why; /* set where it is not there, too: some callers take that as a failure */
         return why.code == COWHERD_NOT_FOUND ? 1 : -1;
 }
 

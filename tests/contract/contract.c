@@ -86,6 +86,7 @@ static void run_subject(struct subject *subject)
         if (subject->driver->snapshot == NULL)
                 return;
         run_cases(subject, contract_points, contract_point_count);
+        run_cases(subject, contract_own_points, contract_own_point_count);
         run_cases(subject, contract_point_faults, contract_point_fault_count);
 }
 

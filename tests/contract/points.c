@@ -153,105 +153,6 @@ static const char *case_generations(struct subject *subject)
         return history_end(&history, see_generations(&history));
 }
 
-/* How often progress was told, and whether it ever went back. */
-struct heard {
-        unsigned count;
-        uint64_t last;
-        bool backwards;
-};
-
-static void hear(void *context, uint64_t done_bytes, uint64_t total_bytes)
-{
-        struct heard *heard = context;
-
-        heard->backwards = heard->backwards || done_bytes < heard->last || (total_bytes != 0 && done_bytes > total_bytes);
-        heard->last = done_bytes;
-        heard->count++;
-}
-
-static const char *see_flat(struct history *history)
-{
-        struct subject *subject = history->subject;
-        struct heard heard = {0};
-        struct cowherd_error err;
-
-        change_object(subject, &history->clone);
-        (void)point_take(history, STORE_BASE);
-        mark(subject, &history->clone, 1);
-        uint64_t then = hash_object(subject, &history->clone);
-        for (unsigned i = 0; i < 2; i++) /* the second time as after a kill */
-                if (subject->driver->flatten(&subject->place, &history->clone, hear, &heard, &err) < 0)
-                        bail("%s: flatten: %s", subject->label, err.text);
-        if (heard.backwards)
-                return "progress goes back";
-        history->clone.base = NULL;
-        destroy_object(subject, &history->made[0]);
-        destroy_object(subject, &history->base);
-        if (hash_object(subject, &history->clone) != then)
-                return "a flattened clone is not what it was, without its base";
-        sync();
-        struct store_usage usage = usage_of(subject, &history->clone);
-        if (usage.unique_bytes < SAMPLE_BYTES)
-                return "a flattened clone does not tell the bytes of its own";
-        struct store_object *snapshot = point_take(history, STORE_SNAPSHOT);
-        mark(subject, &history->clone, 2);
-        if (point_hash(subject, snapshot) != then)
-                return "a snapshot of a flattened clone does not hold what it was";
-        point_restore(history, snapshot);
-        (void)point_take(history, STORE_BASE);
-        if (point_hash(subject, &history->made[2]) != then || hash_object(subject, &history->clone) != then)
-                return "a flattened clone can't be promoted";
-        return NULL;
-}
-
-static const char *case_flatten(struct subject *subject)
-{
-        struct history history;
-
-        if (subject->driver->flatten == NULL)
-                return NULL;
-        history_begin(&history, subject);
-        return history_end(&history, see_flat(&history));
-}
-
-/* Back from a plain tree to layers, and the other way. */
-static const char *see_unflattened(struct history *history)
-{
-        struct subject *subject = history->subject;
-        struct cowherd_error err;
-
-        mark(subject, &history->clone, 0);
-        uint64_t layered = hash_object(subject, &history->clone);
-        struct store_object *first = point_take(history, STORE_SNAPSHOT);
-        mark(subject, &history->clone, 1);
-        uint64_t plain = hash_object(subject, &history->clone);
-        if (subject->driver->flatten(&subject->place, &history->clone, NULL, NULL, &err) < 0)
-                bail("%s: flatten: %s", subject->label, err.text);
-        history->clone.base = NULL;
-        struct store_object *second = point_take(history, STORE_SNAPSHOT);
-        for (unsigned i = 0; i < 2; i++) {
-                mark(subject, &history->clone, 2);
-                point_restore(history, first);
-                if (hash_object(subject, &history->clone) != layered)
-                        return "a snapshot from before flattening can't be restored";
-                mark(subject, &history->clone, 3);
-                point_restore(history, second);
-                if (hash_object(subject, &history->clone) != plain)
-                        return "a snapshot from after flattening can't be restored";
-        }
-        return NULL;
-}
-
-static const char *case_unflatten(struct subject *subject)
-{
-        struct history history;
-
-        if (subject->driver->flatten == NULL)
-                return NULL;
-        history_begin(&history, subject);
-        return history_end(&history, see_unflattened(&history));
-}
-
 /* A tree in use: somebody is inside, files are open, and what was written a moment ago is in the snapshot. */
 static const char *see_running(struct history *history)
 {
@@ -344,8 +245,6 @@ const struct contract_case contract_points[] = {
         {"snapshots are restored and deleted in any order", case_order, ANY_KIND},
         {"a promoted base holds what the clone was", case_promote, ANY_KIND},
         {"promoted bases stand on promoted bases", case_generations, ANY_KIND},
-        {"a flattened clone needs nobody", case_flatten, ANY_KIND},
-        {"snapshots from before and after flattening are restored", case_unflatten, ANY_KIND},
         {"a snapshot of a running tree holds one moment", case_running, STORE_TREE},
         {"usage and lists know snapshots", case_usage, ANY_KIND},
         {"durable points in time are the same", case_durable, ANY_KIND},

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Points in time, as the herd takes them: what is common to points.c and points_faults.c. */
+/* Points in time, as the herd takes them: what is common to points.c, points_own.c and points_faults.c. */
 #pragma once
 
 #include "subject.h"
@@ -32,5 +32,5 @@ void point_restore(struct history *history, const struct store_object *snapshot)
 uint64_t point_hash(struct subject *subject, const struct store_object *made);
 bool point_stacks(const struct subject *subject, enum store_role role);
 
-extern const struct contract_case contract_points[], contract_point_faults[];
-extern const size_t contract_point_count, contract_point_fault_count;
+extern const struct contract_case contract_points[], contract_own_points[], contract_point_faults[];
+extern const size_t contract_point_count, contract_own_point_count, contract_point_fault_count;

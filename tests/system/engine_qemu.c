@@ -173,6 +173,21 @@ static int do_quiesce(const struct engine_instance *instance)
         return 0;
 }
 
+static int do_execute(const struct engine_instance *instance)
+{
+        const char *const shell[] = {"/bin/sh", "-c", word("command"), NULL};
+        const struct engine_command command = {.argv = shell, .timeout_ms = number("timeout", 20000)};
+        struct engine_output output = {0};
+
+        if (engine_qemu.execute(instance, &command, &output, &err) < 0)
+                return -1;
+        (void)printf("%s", output.out);
+        (void)fprintf(stderr, "%s", output.errors);
+        int exit_code = output.exit_code;
+        engine_output_free(&output);
+        return exit_code == 0 ? 0 : fail(&err, COWHERD_SYSTEM, "exit code %d", exit_code);
+}
+
 static int execute(const char *verb, const struct engine_instance *instance)
 {
         if (str_equal(verb, "check"))
@@ -191,6 +206,8 @@ static int execute(const char *verb, const struct engine_instance *instance)
                 return do_states(instance);
         if (str_equal(verb, "logs"))
                 return do_logs(instance);
+        if (str_equal(verb, "execute"))
+                return do_execute(instance);
         if (str_equal(verb, "quiesce"))
                 return do_quiesce(instance);
         if (str_equal(verb, "switch"))

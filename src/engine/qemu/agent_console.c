@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The guest's serial console: the socket "console.sock" in the runtime folder, which QEMU listens on. QEMU serves one client and lets
- * others queue without a word, so a lock tells who comes second that it is taken.
+ * The guest's serial console: the socket "console.sock" in the runtime folder, which QEMU listens on. QEMU serves one
+ * client and lets others queue without a word, so a lock tells who comes second that it is taken.
  */
 #include "engine/qemu/agent.h"
 
@@ -66,7 +66,7 @@ int qemu_agent_console(const struct engine_instance *instance, const struct engi
         if (take_console(instance, &lock, err) < 0 || connect_to(instance, &fd, err) < 0)
                 return -1;
         if (streams->terminal)
-                (void)dprintf(streams->errors, "the console of '%s'; Ctrl-] leaves it\r\n", instance->name);
+                (void)dprintf(streams->errors, "the console of '%s'; Ctrl-] leaves it\n", instance->name);
         struct relay relay = {.input = streams->input,
                               .output = streams->output,
                               .errors = streams->errors,

@@ -152,7 +152,7 @@ int qemu_flatten(const struct engine_instance *instance, void (*report)(void *co
         owned_qmp struct qmp qmp = {.fd = -1};
         owned_str char *top = NULL;
 
-        if (qemu_control(instance, &qmp, err) < 0)
+        if (qemu_speak(instance, QEMU_JOBS, &qmp, err) < 0)
                 return -1;
         if (find_top(&qmp, &top, err) < 0 ||
             qmp_execute(&qmp, "block-stream", json_pack("{s:s, s:s}", "job-id", JOB, "device", top), -1, QMP_TIMEOUT_MS,

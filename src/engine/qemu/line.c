@@ -105,14 +105,19 @@ static void add_socket(struct qemu_line *line, const char *name, enum qemu_slot_
         qemu_line_add(line, "-chardev", "socket,id=%s,fd=%d,server=on,wait=off", name, qemu_line_slot(line, kind, 0));
 }
 
+static void add_monitor(struct qemu_line *line, const char *name, enum qemu_slot_kind kind)
+{
+        add_socket(line, name, kind);
+        qemu_line_add(line, "-mon", "chardev=%s,mode=control", name);
+}
+
 static void add_channels(struct qemu_line *line, const struct engine_machine *machine)
 {
         bool virtio = machine->os == ENGINE_OS_LINUX;
 
-        add_socket(line, "control", QEMU_SLOT_CONTROL);
-        qemu_line_add(line, "-mon", "chardev=control,mode=control");
-        add_socket(line, "status", QEMU_SLOT_STATUS);
-        qemu_line_add(line, "-mon", "chardev=status,mode=control");
+        add_monitor(line, "control", QEMU_SLOT_CONTROL);
+        add_monitor(line, "status", QEMU_SLOT_STATUS);
+        add_monitor(line, "jobs", QEMU_SLOT_JOBS);
         int console = qemu_line_slot(line, QEMU_SLOT_CONSOLE, 0), log = qemu_line_slot(line, QEMU_SLOT_CONSOLE_LOG, 0);
         qemu_line_add(line, "-add-fd", "fd=%d,set=%d", log, log);
         qemu_line_add(line, "-chardev", "socket,id=console,fd=%d,server=on,wait=off,logfile=/dev/fdset/%d,logappend=on",

@@ -14,6 +14,7 @@ enum qemu_slot_kind {
         QEMU_SLOT_MEMORY,      /* the guest's RAM: a memory file of facts.memory_bytes */
         QEMU_SLOT_CONTROL,     /* listening sockets */
         QEMU_SLOT_STATUS,
+        QEMU_SLOT_JOBS,
         QEMU_SLOT_CONSOLE,
         QEMU_SLOT_AGENT,
         QEMU_SLOT_CONSOLE_LOG, /* to be appended to */

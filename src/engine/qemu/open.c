@@ -112,6 +112,8 @@ static int open_slot(const struct engine_instance *instance, const struct qemu_f
                 return qemu_socket_listen(runtime, QEMU_CONTROL, ret_fd, err);
         case QEMU_SLOT_STATUS:
                 return qemu_socket_listen(runtime, QEMU_STATUS, ret_fd, err);
+        case QEMU_SLOT_JOBS:
+                return qemu_socket_listen(runtime, QEMU_JOBS, ret_fd, err);
         case QEMU_SLOT_CONSOLE:
                 return qemu_socket_listen(runtime, QEMU_CONSOLE, ret_fd, err);
         case QEMU_SLOT_AGENT:

@@ -6,26 +6,36 @@
 #include "base/str.h"
 #include "engine/qemu/agent.h"
 #include "engine/qemu/runtime.h"
+#include "sys/file.h"
 
 #include <string.h>
 
-static int command(const struct engine_instance *instance, const char *name, struct cowherd_error *err)
+/* Lets it go on, and whoever waits for that know. */
+static int go_on(struct qmp *qmp, const struct engine_instance *instance, struct cowherd_error *err)
+{
+        owned_fd int runtime = -1;
+
+        if (qmp_command(qmp, "cont", err) < 0 || qemu_runtime_open(instance, &runtime, err) < 0)
+                return -1;
+        return file_replace(runtime, QEMU_RESUMED, "", 0600, false, err);
+}
+
+int qemu_pause(const struct engine_instance *instance, struct cowherd_error *err)
 {
         owned_qmp struct qmp qmp = {.fd = -1};
 
         if (qemu_control(instance, &qmp, err) < 0)
                 return -1;
-        return qmp_command(&qmp, name, err);
-}
-
-int qemu_pause(const struct engine_instance *instance, struct cowherd_error *err)
-{
-        return command(instance, "stop", err);
+        return qmp_command(&qmp, "stop", err);
 }
 
 int qemu_resume(const struct engine_instance *instance, struct cowherd_error *err)
 {
-        return command(instance, "cont", err);
+        owned_qmp struct qmp qmp = {.fd = -1};
+
+        if (qemu_control(instance, &qmp, err) < 0)
+                return -1;
+        return go_on(&qmp, instance, err);
 }
 
 static bool stands_still(struct qmp *qmp)
@@ -33,7 +43,7 @@ static bool stands_still(struct qmp *qmp)
         struct cowherd_error ignored;
         char status[64] = "";
 
-        return qmp_status(qmp, status, sizeof status, QMP_TIMEOUT_MS, &ignored) == 0 && str_equal(status, "paused");
+        return qmp_status(qmp, status, sizeof status, QMP_TIMEOUT_MS, &ignored) == 0 && !str_equal(status, "running");
 }
 
 /*
@@ -84,7 +94,7 @@ static int let_go_on(const struct engine_instance *instance, bool *ret_frozen, s
         owned_qmp struct qmp qmp = {.fd = -1};
         struct cowherd_error ignored;
 
-        if (qemu_control(instance, &qmp, err) < 0 || qmp_command(&qmp, "cont", err) < 0)
+        if (qemu_control(instance, &qmp, err) < 0 || go_on(&qmp, instance, err) < 0)
                 return -1;
         if (*ret_frozen)
                 if (qemu_agent_thaw(instance, err) < 0)

@@ -113,18 +113,22 @@ int qemu_socket_connect(int runtime, const char *name, int *ret_fd, struct cowhe
         return 0;
 }
 
-int qemu_control(const struct engine_instance *instance, struct qmp *ret, struct cowherd_error *err)
+int qemu_speak(const struct engine_instance *instance, const char *name, struct qmp *ret, struct cowherd_error *err)
 {
         owned_fd int runtime = -1, fd = -1;
 
         int held = qemu_is_running(instance);
         if (held == 0 || (held < 0 && errno == ENOENT))
                 return fail_not_running(instance, err);
-        if (qemu_runtime_open(instance, &runtime, err) < 0 ||
-            qemu_socket_connect(runtime, QEMU_CONTROL, &fd, err) < 0 ||
+        if (qemu_runtime_open(instance, &runtime, err) < 0 || qemu_socket_connect(runtime, name, &fd, err) < 0 ||
             qmp_begin(take_fd(fd), QMP_TIMEOUT_MS, ret, err) < 0)
                 return fail_while(err, "speaking with the machine '%s'", instance->name);
         return 0;
+}
+
+int qemu_control(const struct engine_instance *instance, struct qmp *ret, struct cowherd_error *err)
+{
+        return qemu_speak(instance, QEMU_CONTROL, ret, err);
 }
 
 int qemu_is_running(const struct engine_instance *instance)

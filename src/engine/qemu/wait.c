@@ -21,6 +21,8 @@
 #include <sys/inotify.h>
 #include <unistd.h>
 
+#define ASK_AGAIN_MS 500 /* a paused machine whether it goes on */
+
 static int remaining_ms(double deadline)
 {
         double left = deadline - clock_ms();
@@ -61,66 +63,46 @@ static int wait_stopped(const struct engine_instance *instance, double deadline,
                        : 0;
 }
 
-/* The next change in the folder above the runtime folders, or in this one's. False when the time is over. */
+/*
+ * The next change of the runtime folder: a machine that is up is written down there, and one that goes on. Who made it
+ * go on by other means than ours is seen a little later. False when the time is over.
+ */
 static bool await_change(int changes, const struct engine_instance *instance, double deadline)
 {
         struct pollfd ready = {.fd = changes, .events = POLLIN};
         char events[4096];
 
-        (void)inotify_add_watch(changes, instance->runtime,
-                                IN_MOVED_TO | IN_ONLYDIR); /* the process is written down last */
-        if (state_of(instance) == ENGINE_RUNNING)
+        (void)inotify_add_watch(changes, instance->runtime, IN_MOVED_TO | IN_ONLYDIR); /* once it is there */
+        enum engine_state state = state_of(instance);
+        int left = remaining_ms(deadline);
+        if (state == ENGINE_RUNNING)
                 return true;
-        if (poll(&ready, 1, remaining_ms(deadline)) == 0)
-                return false;
-        (void)!read(changes, events, sizeof events);
-        return true;
-}
-
-static int await_start(const struct engine_instance *instance, double deadline, struct cowherd_error *err)
-{
-        const char *last = strrchr(instance->runtime, '/');
-        owned_str char *above = x_strndup(instance->runtime, (size_t)(last - instance->runtime));
-        owned_fd int changes = inotify_init1(IN_CLOEXEC | IN_NONBLOCK);
-
-        if (changes < 0 || file_make_folders(AT_FDCWD, above, 0755, err) < 0 ||
-            inotify_add_watch(changes, above, IN_CREATE | IN_ONLYDIR) < 0)
-                return fail_errno(err, "cannot watch '%s'", above);
-        while (state_of(instance) != ENGINE_RUNNING && state_of(instance) != ENGINE_PAUSED)
-                if (!await_change(changes, instance, deadline))
-                        return fail_timeout(instance, "running", err);
-        return 0;
-}
-
-static int await_resume(const struct engine_instance *instance, double deadline, struct cowherd_error *err)
-{
-        owned_qmp struct qmp qmp = {.fd = -1};
-        char status[64] = "";
-
-        if (qemu_control(instance, &qmp, err) < 0)
-                return -1;
-        for (;;) {
-                struct cowherd_error none;
-                json_t *event = NULL;
-                if (qmp_status(&qmp, status, sizeof status, QMP_TIMEOUT_MS, err) < 0)
-                        return -1;
-                if (str_equal(status, "running"))
-                        return 0;
-                if (remaining_ms(deadline) == 0 || qmp_event(&qmp, (uint64_t)remaining_ms(deadline), &event, &none) < 0)
-                        return fail_timeout(instance, "running", err);
-                json_decref(event);
-        }
+        if (poll(&ready, 1, state == ENGINE_PAUSED && left > ASK_AGAIN_MS ? ASK_AGAIN_MS : left) > 0)
+                (void)!read(changes, events, sizeof events);
+        return remaining_ms(deadline) > 0;
 }
 
 static int wait_running(const struct engine_instance *instance, double deadline, struct cowherd_error *err)
 {
-        enum engine_state state = state_of(instance);
+        const char *last = instance->runtime == NULL ? NULL : strrchr(instance->runtime, '/');
 
-        if (state == ENGINE_RUNNING)
+        if (state_of(instance) == ENGINE_RUNNING)
                 return 0;
-        if (state == ENGINE_STOPPED && await_start(instance, deadline, err) < 0)
+        if (last == NULL || remaining_ms(deadline) == 0)
+                return fail_timeout(instance, "running", err);
+        owned_str char *above = x_strndup(instance->runtime, (size_t)(last - instance->runtime));
+        owned_fd int changes = inotify_init1(IN_CLOEXEC | IN_NONBLOCK);
+        if (file_make_folders(AT_FDCWD, above, 0755, err) < 0)
                 return -1;
-        return state_of(instance) == ENGINE_RUNNING ? 0 : await_resume(instance, deadline, err);
+        if (changes < 0 || inotify_add_watch(changes, above, IN_CREATE | IN_ONLYDIR) < 0)
+                return fail_errno(err, "cannot watch '%s'", above);
+        do {
+                if (state_of(instance) == ENGINE_MISSING)
+                        return fail(err, COWHERD_NOT_FOUND, "the disk of '%s' is gone", instance->name);
+                if (!await_change(changes, instance, deadline))
+                        return fail_timeout(instance, "running", err);
+        } while (state_of(instance) != ENGINE_RUNNING);
+        return 0;
 }
 
 /* Ready is who answers and has an identity of its own; what an agent could not apply does not keep it from being ready.
