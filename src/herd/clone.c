@@ -102,7 +102,7 @@ static int choose_disk_size(struct cloning *cloning, uint64_t *ret_bytes, struct
         *ret_bytes = base->virtual_bytes;
         if (!request_has(request, KEY_DISK_SIZE))
                 return 0;
-        if (base->kind != STORE_DISK) {
+        if (base->kind == STORE_TREE) {
                 (void)fail(err, COWHERD_UNAVAILABLE, "disk_size= is for disk images: in store '%s' a clone has no disk of its own, and takes what it needs of its pool or filesystem",
                            cloning->driver->name);
                 return fail_hint(err, "leave disk_size= out");

@@ -65,7 +65,7 @@ nothing_is_left() {
                 is "$(ls "/run/cowherd-test/${HERD:0:8}/$ID" 2>/dev/null)" "" &&
                 is "$(ls -A "$PLACE/clones/$ID" | grep lck)" "" &&
                 is "$(grep -c "$PLACE/clones/$ID/" /proc/mounts)" 0 &&
-                is "$(pgrep -cf "machine=cowherd-${HERD:0:8}-$ID ")" 0
+                is "$(pgrep -af "machine=cowherd-${HERD:0:8}-$ID ")" ""
 }
 
 supervisor() {
@@ -124,6 +124,30 @@ supervisor() {
         is "$output" forced=0
         nothing_is_left
         n 75 pause
+}
+
+@test "stopped as soon as it is born, it shuts itself down all the same" {
+        n 0 clone
+        local i
+        for i in 1 2 3; do
+                n 0 start
+                n 0 stop 30000
+                is "$output" forced=0
+        done
+        n 0 start
+        n 0 wait ready 60000 # it is not ready before its init is
+        n 0 execute systemctl is-system-running
+        n 0 stop
+}
+
+@test "one that reboots itself is stopped then: nspawn leaves that to who started it" {
+        up
+        n 0 execute systemctl reboot --no-block
+        n 0 wait stopped 30000
+        state_is stopped
+        n 0 start
+        n 0 stop 0 force
+        nothing_is_left
 }
 
 @test "nspawn killed: the container still runs, is entered, and is stopped" {
@@ -248,7 +272,7 @@ supervisor() {
         run unshare --pid --fork --mount-proc "$CHECK" "$PLACE" overlay execute "$ID" true
         [ "$status" -eq 69 ] || show 'execute from elsewhere'
         says "can't be seen from here"
-        unshare --pid --fork --mount-proc "$CHECK" "$PLACE" overlay stop "$ID" 1000
+        unshare --pid --fork "$CHECK" "$PLACE" overlay stop "$ID" 1000
         state_is stopped
         nothing_is_left
 }

@@ -202,8 +202,9 @@ static int remember(const struct starting *s, struct cowherd_error *err)
 
         if (stat(s->instance->root, &root) < 0)
                 return fail_errno(err, "cannot look at '%s'", s->instance->root);
-        owned_str char *text = x_asprintf("leader=%d\nboots=%d\ninode=%lu:%lu\n", s->leader, s->plan.boots,
-                                          (unsigned long)root.st_dev, (unsigned long)root.st_ino);
+        owned_str char *text = x_asprintf("leader=%d\ninit=%s\ninode=%lu:%lu\n", s->leader,
+                                          s->plan.init == NULL ? "none" : s->plan.init, (unsigned long)root.st_dev,
+                                          (unsigned long)root.st_ino);
         return file_replace(AT_FDCWD, path, text, 0600, false, err);
 }
 

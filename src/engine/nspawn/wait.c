@@ -77,20 +77,7 @@ static int watch_folders(int root, int ended, uint64_t timeout_ms, struct cowher
         return 0;
 }
 
-static bool is_systemd(pid_t leader)
-{
-        char path[32], program[PATH_MAX];
-
-        (void)snprintf(path, sizeof path, "/proc/%d/exe", leader);
-        ssize_t length = readlink(path, program, sizeof program - 1);
-        if (length < 0)
-                return false;
-        program[length] = '\0';
-        return str_ends(program, "/systemd");
-}
-
-/* Waits until systemd listens. 1 after the time. */
-static int wait_listening(const struct engine_instance *instance, int ended, double deadline, struct cowherd_error *err)
+int nspawn_wait_listening(const struct engine_instance *instance, int ended, double deadline, struct cowherd_error *err)
 {
         owned_fd int root = -1;
 
@@ -143,15 +130,15 @@ static int ask_systemd(const struct engine_instance *instance, bool at_once, dou
 static int wait_ready(const struct engine_instance *instance, uint64_t timeout_ms, struct cowherd_error *err)
 {
         owned_leader struct nspawn_leader leader = {.pidfd = -1};
-        owned_str char *boots = nspawn_recall(instance, "boots");
+        owned_str char *init = nspawn_recall(instance, "init");
         double deadline = clock_ms() + (double)timeout_ms;
 
         if (!nspawn_find_leader(instance, &leader))
                 return fail(err, COWHERD_UNAVAILABLE, "the processes of container '%s' can't be seen from here",
                             instance->name);
-        if (str_equal(boots, "0") || !is_systemd(leader.pid))
+        if (!str_equal(init, "systemd"))
                 return 0; /* no init that could tell: it is up as soon as it runs */
-        int late = wait_listening(instance, leader.pidfd, deadline, err);
+        int late = nspawn_wait_listening(instance, leader.pidfd, deadline, err);
         if (late == 0)
                 late = ask_systemd(instance, timeout_ms == 0, deadline, err);
         return late > 0 ? fail_late(instance, "ready", timeout_ms, err) : late;
