@@ -102,7 +102,7 @@ static int choose_disk_size(struct cloning *cloning, uint64_t *ret_bytes, struct
         *ret_bytes = base->virtual_bytes;
         if (!request_has(request, KEY_DISK_SIZE))
                 return 0;
-        if (base->kind != STORE_DISK) {
+        if (base->kind == STORE_TREE) {
                 (void)fail(err, COWHERD_UNAVAILABLE, "disk_size= is for disk images: in store '%s' a clone has no disk of its own, and takes what it needs of its pool or filesystem",
                            cloning->driver->name);
                 return fail_hint(err, "leave disk_size= out");
@@ -369,7 +369,9 @@ static int open_lives(void *operation, size_t item, struct cowherd_error *err)
                 size_t i = group->count;
                 struct cowherd_error own;
                 group->lives[i].thing.place.fd = -1;
-                if (!cloning->outcomes[i].failed && live_open_new(cloning->call->herd, &cloning->rows[i], cloning->owned.fds[i], &group->lives[i], &own) < 0)
+                bool made = false;
+                if (!cloning->outcomes[i].failed && (live_open_new(cloning->call->herd, &cloning->rows[i], cloning->owned.fds[i], &group->lives[i], &own) < 0 ||
+                                                     live_make_host_key(&group->lives[i], &made, &own) < 0))
                         group_fail_item(group, i, &own);
         }
         return group_judge(group, err);
@@ -425,6 +427,16 @@ static void wait_for_them(struct cloning *cloning)
 {
         ownership_free(&cloning->owned);
         group_wait(&cloning->group, ENGINE_EVENT_READY, cloning->deadline_ms, NULL);
+        for (size_t i = 0; i < cloning->count; i++)
+                cloning->rows[i].identity_applied |= cloning->group.lives[i].wait.identity_applied;
+}
+
+/* The host key is kept until it is inside, as the rest of the identity. */
+static void settle_identity(struct catalogue_row *row, const struct live *live)
+{
+        x_replace(&row->extra, live->thing.row.extra);
+        if (live->start.identity_applied || live->wait.identity_applied)
+                live_identity_is_inside(row);
 }
 
 static int settle(void *operation, size_t item, struct cowherd_error *err)
@@ -439,7 +451,7 @@ static int settle(void *operation, size_t item, struct cowherd_error *err)
                 if (cloning->outcomes[i].failed)
                         continue;
                 if (cloning->group.lives != NULL)
-                        cloning->rows[i].identity_applied = cloning->group.lives[i].start.identity_applied || cloning->group.lives[i].wait.identity_applied;
+                        settle_identity(&cloning->rows[i], &cloning->group.lives[i]);
                 cloning->rows[i].clone_ms = cloning->item_ms[i] + cloning->reserved_ms / (double)cloning->count;
                 made[count++] = cloning->rows[i]; /* borrowed */
         }
@@ -530,7 +542,7 @@ static int answer_several(struct cloning *cloning, struct cowherd_error *err)
                 *err = *first;
                 return fail_while(err, "%zu of %zu clones failed, the first", failed, cloning->count);
         }
-        answer_done(answer, "%zu clones of '%s' made: '%s' to '%s'", cloning->count, cloning->base.row.name, cloning->rows[0].name,
+        answer_done(answer, "%zu clones of '%s' made%s: '%s' to '%s'", cloning->count, cloning->base.row.name, cloning->group.lives == NULL ? "" : " and started", cloning->rows[0].name,
                     cloning->rows[cloning->count - 1].name);
         return 0;
 }

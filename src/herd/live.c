@@ -59,13 +59,14 @@ int live_fail_unable(const struct live *live, const char *what, struct cowherd_e
         return fail(err, COWHERD_UNAVAILABLE, "%s can't %s '%s': that is not available in this version", cowherd_target_name(row->target), what, row->name);
 }
 
-static int activate(struct live *live, struct cowherd_error *err)
+static int activate(struct live *live, uint32_t id_shift, struct cowherd_error *err)
 {
-        const struct thing *thing = &live->thing;
+        struct thing *thing = &live->thing;
         char *root = NULL;
 
         if (thing->driver->activate == NULL)
                 return 0;
+        thing->object.id_shift = id_shift;
         if (thing->driver->activate(&thing->place.place, &thing->object, &root, err) < 0)
                 return -1;
         free(live->root);
@@ -81,6 +82,25 @@ static int deactivate(const struct live *live, struct cowherd_error *err)
         return thing->driver->deactivate == NULL ? 0 : thing->driver->deactivate(&thing->place.place, &thing->object, err);
 }
 
+/* Its tree where its engine can start it, the identity inside. Nobody but its own users can write where owners are shown shifted. */
+static int make_ready(struct live *live, struct cowherd_error *err)
+{
+        const struct engine_driver *engine = live->machine.engine;
+        uint32_t id_shift = engine->id_shift == NULL ? 0 : engine->id_shift(&live->machine.instance);
+        bool apart = live_has_to_personalise(live);
+        struct cowherd_error ignored;
+
+        if (activate(live, apart ? 0 : id_shift, err) < 0)
+                return -1;
+        if (apart && live_personalise(live, err) < 0) {
+                ignore_result(deactivate(live, &ignored));
+                return -1;
+        }
+        if (!apart || id_shift == 0)
+                return 0;
+        return deactivate(live, err) < 0 || activate(live, id_shift, err) < 0 ? -1 : 0;
+}
+
 int live_start(struct live *live, struct cowherd_error *err)
 {
         const struct engine_driver *engine = live->machine.engine;
@@ -90,7 +110,7 @@ int live_start(struct live *live, struct cowherd_error *err)
 
         if (engine->start == NULL)
                 return live_fail_unable(live, "start", err);
-        if ((engine->check != NULL && engine->check(&live->machine.instance, err) < 0) || activate(live, err) < 0)
+        if ((engine->check != NULL && engine->check(&live->machine.instance, err) < 0) || make_ready(live, err) < 0)
                 return fail_while(err, "starting '%s'", name);
         if (engine->start(&live->machine.instance, &live->start, err) < 0) {
                 ignore_result(deactivate(live, &ignored));
@@ -98,6 +118,8 @@ int live_start(struct live *live, struct cowherd_error *err)
         }
         live->start_ms = clock_ms() - began;
         live->started = true;
+        if (live->thing.row.kind == STORE_TREE && !live->thing.row.keep_identity)
+                live->start.identity_applied = true;
         return 0;
 }
 
@@ -187,7 +209,7 @@ int live_note_identity(struct cowherd_herd *herd, uint64_t id, struct cowherd_er
         }
         if (row.phase != CATALOGUE_READY || row.identity_applied)
                 return 0;
-        row.identity_applied = true;
+        live_identity_is_inside(&row);
         return catalogue_settle(herd->catalogue, &row, 1, err);
 }
 
@@ -204,7 +226,7 @@ void fields_of_start(struct cowherd_answer *answer, const struct live *live)
 {
         answer_ms(answer, "start_ms", live->start_ms);
         fields_of_phases(answer, &live->start.phases);
-        if (live->start.pending[0] != '\0')
+        if (live->start.pending[0] != '\0' && !live->wait.identity_applied)
                 answer_text(answer, "identity_pending", live->start.pending);
         if (live->start.note[0] != '\0')
                 answer_text(answer, "note", live->start.note);

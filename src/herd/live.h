@@ -35,6 +35,18 @@ int live_open(struct cowherd_herd *herd, bool durable, struct live *live, struct
  */
 int live_open_new(struct cowherd_herd *herd, const struct catalogue_row *row, int lock, struct live *live, struct cowherd_error *err) must_check;
 
+/*
+ * Makes the SSH host key of a fresh identity that is not inside yet, where there is none: *ret_made, in the row's extra as well, which
+ * is the caller's to settle before the start.
+ */
+int live_make_host_key(struct live *live, bool *ret_made, struct cowherd_error *err) must_check;
+/* Whether its tree is yet to get its identity: never for other kinds. */
+bool live_has_to_personalise(const struct live *live);
+/* Puts the identity into an activated tree. */
+int live_personalise(struct live *live, struct cowherd_error *err) must_check;
+/* Marks a row, yet to be settled, as one whose identity is inside: what was kept for that alone is forgotten. */
+void live_identity_is_inside(struct catalogue_row *row);
+
 /* Makes its tree usable, puts its identity in, and has its engine start it. A failure leaves it stopped and tidy. */
 int live_start(struct live *live, struct cowherd_error *err) must_check;
 #define LIVE_STOP_MS 30000 /* how long a guest has to shut down where nothing else is said */

@@ -276,6 +276,18 @@ static int inherit(json_t *extra, const char *inherited, struct cowherd_error *e
         return 0;
 }
 
+char *machine_handed_on(const char *extra)
+{
+        json_t *handed_on = json_object();
+        struct cowherd_error ignored;
+        char *text = NULL;
+
+        if (inherit(handed_on, extra, &ignored) == 0 && json_object_size(handed_on) > 0)
+                text = json_dumps(handed_on, JSON_COMPACT);
+        json_decref(handed_on);
+        return text;
+}
+
 int machine_extra(const struct request *request, enum cowherd_target target, const char *inherited, char **ret, struct cowherd_error *err)
 {
         static const struct {

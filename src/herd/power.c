@@ -60,6 +60,18 @@ static int judge(const struct powering *powering, struct live *live, struct cowh
 
 /* ---- steps ---- */
 
+/* What is intended, and the host key that the first start of an instance puts in, in one transaction. */
+static int intend_one(struct powering *powering, struct live *live, struct cowherd_error *err)
+{
+        struct catalogue *catalogue = powering->group.call->herd->catalogue;
+        const char *verb = powering->group.call->request->verb->public.name;
+        bool made = false;
+
+        if ((is_start(powering->verb) || powering->verb == VERB_RESTART) && live_make_host_key(live, &made, err) < 0)
+                return -1;
+        return made ? catalogue_settle_and_begin(catalogue, &live->thing.row, 1, verb, err) : catalogue_begin(catalogue, live->thing.row.id, verb, err);
+}
+
 static int intend(struct powering *powering, struct cowherd_error *err)
 {
         struct group *group = &powering->group;
@@ -68,7 +80,7 @@ static int intend(struct powering *powering, struct cowherd_error *err)
                 struct live *live = &group->lives[i];
                 if (group->outcomes[i].failed || live->skipped)
                         continue;
-                if (catalogue_begin(group->call->herd->catalogue, live->thing.row.id, group->call->request->verb->public.name, err) < 0)
+                if (intend_one(powering, live, err) < 0)
                         return -1;
                 live->intended = true;
         }
@@ -171,7 +183,8 @@ static int settle(void *operation, size_t item, struct cowherd_error *err)
                 struct catalogue_row *row = &live->thing.row;
                 bool applied = live->started && (live->start.identity_applied || live->wait.identity_applied) && !row->identity_applied;
                 if (live->intended && !live->stuck) {
-                        row->identity_applied |= applied;
+                        if (applied)
+                                live_identity_is_inside(row);
                         if ((applied ? catalogue_settle(catalogue, row, 1, err) : catalogue_end(catalogue, row->id, err)) < 0)
                                 return -1;
                 }

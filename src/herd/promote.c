@@ -7,6 +7,7 @@
  * them, and gets it again, the same values, at its next start. A disk can't be looked into: who clones it gets a fresh
  * identity from outside, as with any image.
  */
+#include "herd/machine.h"
 #include "herd/point.h"
 
 #include "base/number.h"
@@ -29,7 +30,7 @@ static void fill_base(struct point *point, const struct request *request, const 
         row->name = x_strdup(name);
         row->image = x_strdup(clone->name);
         row->source = thing_path(&point->clone.place, clone);
-        row->extra = x_strdup(clone->extra);
+        row->extra = machine_handed_on(clone->extra);
         if (request_has(request, KEY_MEMORY))
                 row->memory_bytes = request_number(request, KEY_MEMORY);
         if (request_has(request, KEY_CPUS))

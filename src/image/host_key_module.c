@@ -2,9 +2,10 @@
 /*
  * The module cowherd-key, see image/host_key_module.h.
  *
- * The private file: "openssh-key-v1" NUL, cipher "none", kdf "none" with empty options, one key: its public blob, then the
- * private part: a number twice (so that a wrong password would show), type, public key, private and public key, the comment,
- * and 1, 2, 3 … to a multiple of 8. All texts have their length before them, 4 bytes big-endian. Base64 between two lines.
+ * The private file: "openssh-key-v1" NUL, cipher "none", kdf "none" with empty options, one key: its public blob, then
+ * the private part: a number twice (so that a wrong password would show), type, public key, private and public key, the
+ * comment, and 1, 2, 3 … to a multiple of 8. All texts have their length before them, 4 bytes big-endian. Base64
+ * between two lines.
  */
 #include "image/host_key_module.h"
 
@@ -24,7 +25,8 @@
 
 static void add_number(struct str *to, uint32_t number)
 {
-        const unsigned char bytes[] = {(unsigned char)(number >> 24), (unsigned char)(number >> 16), (unsigned char)(number >> 8), (unsigned char)number};
+        const unsigned char bytes[] = {(unsigned char)(number >> 24), (unsigned char)(number >> 16),
+                                       (unsigned char)(number >> 8), (unsigned char)number};
 
         str_add_bytes(to, bytes, sizeof bytes);
 }
@@ -83,7 +85,8 @@ static void add_private_part(struct str *to, const uint8_t *private_key, const u
 }
 
 extern host_key_make_fn cowherd_host_key_make;
-__attribute__((visibility("default"))) void cowherd_host_key_make(const char *comment, char **ret_private, char **ret_public)
+__attribute__((visibility("default"))) void cowherd_host_key_make(const char *comment, char **ret_private,
+                                                                  char **ret_public)
 {
         owned_string struct str blob = {0}, file = {0}, private_text = {0}, public_text = {0};
         uint8_t private_key[ED25519_KEY_SIZE], public_key[ED25519_KEY_SIZE];

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Inside this room: what needs nettle's curves, which bring libhogweed and libgmp along: 0.5 ms at start, for what only a first
- * start of a tree asks. So it is a module (cowherd-key.so, sys/module.h), and host_key.c opens it.
+ * Inside this room: what needs nettle's curves, which bring libhogweed and libgmp along: 0.5 ms at start, for what only
+ * a first start of a tree asks. So it is a module (cowherd-key.so, sys/module.h), and host_key.c opens it.
  */
 #pragma once
 

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * identity=keep. `aside` holds what tree_neutralise took out, each under its own path in the tree. It lies in the herd's own
- * folders, so it is trusted; the tree is not, and is only opened as its own root would find things. What is in the way, a file
- * emptied by tree_neutralise apart, was made since and stays.
+ * identity=keep. `aside` holds what tree_neutralise took out, each under its own path in the tree. It lies in the
+ * herd's own folders, so it is trusted; the tree is not, and is only opened as its own root would find things. What is
+ * in the way, a file emptied by tree_neutralise apart, was made since and stays.
  */
 #include "image/tree_personalise.h"
 
@@ -24,7 +24,8 @@ static bool is_taken(int folder, const char *name)
 {
         struct stat found;
 
-        return fstatat(folder, name, &found, AT_SYMLINK_NOFOLLOW) == 0 && !(S_ISREG(found.st_mode) && found.st_size == 0);
+        return fstatat(folder, name, &found, AT_SYMLINK_NOFOLLOW) == 0 &&
+               !(S_ISREG(found.st_mode) && found.st_size == 0);
 }
 
 static int put_entry(int aside, int tree, const char *path, const char *name, struct cowherd_error *err)

@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * One small step for each part of an identity, each by file_write_in_root: written beside, given to the owner of its folder,
- * renamed into place. A part whose program is not in the tree (sshd, cloud-init, D-Bus, sysvinit's seed) is left out.
+ * One small step for each part of an identity, each by file_write_in_root: written beside, given to the owner of its
+ * folder, renamed into place. A part whose program is not in the tree (sshd, cloud-init, D-Bus, sysvinit's seed) is
+ * left out.
  */
 #include "image/tree_personalise.h"
 
 #include "base/mem.h"
+#include "sys/act_as.h"
 #include "sys/file.h"
 
 #include <errno.h>
@@ -31,7 +33,9 @@ static mode_t look(int tree, const char *path, int flags)
         struct stat found;
         owned_fd int fd = -1;
 
-        return file_open_in_root(tree, path, O_PATH | flags, 0, &fd, &ignored) == 0 && fstat(fd, &found) == 0 ? found.st_mode : 0;
+        return file_open_in_root(tree, path, O_PATH | flags, 0, &fd, &ignored) == 0 && fstat(fd, &found) == 0
+                       ? found.st_mode
+                       : 0;
 }
 
 static bool has(int tree, const char *path)
@@ -116,8 +120,9 @@ static int write_machine_id(struct writing *w, struct cowherd_error *err)
         if (write_text(w, "/etc/machine-id", line, 0444, err) < 0)
                 return -1;
         mode_t mode = look(w->tree, "/var/lib/dbus/machine-id", O_NOFOLLOW);
-        bool needed = S_ISREG(mode) || (mode == 0 && has(w->tree, "/var/lib/dbus") && !has(w->tree, "/usr/lib/systemd/systemd") &&
-                                        !has(w->tree, "/lib/systemd/systemd"));
+        bool needed =
+                S_ISREG(mode) || (mode == 0 && has(w->tree, "/var/lib/dbus") &&
+                                  !has(w->tree, "/usr/lib/systemd/systemd") && !has(w->tree, "/lib/systemd/systemd"));
         return needed ? write_text(w, "/var/lib/dbus/machine-id", line, 0444, err) : 0;
 }
 
@@ -155,7 +160,8 @@ static size_t seed_bytes(const char *hex, unsigned char bytes[SEED_BYTES_MAX])
 }
 
 /* A seed may hold any byte, so it is put into a file that is made empty. */
-static int write_seed_file(struct writing *w, const char *path, const unsigned char *bytes, size_t count, struct cowherd_error *err)
+static int write_seed_file(struct writing *w, const char *path, const unsigned char *bytes, size_t count,
+                           struct cowherd_error *err)
 {
         owned_fd int fd = -1;
 
@@ -170,7 +176,8 @@ static int write_seed(struct writing *w, struct cowherd_error *err)
 {
         static const struct {
                 const char *folder, *path;
-        } places[] = {{"/var/lib/systemd", "/var/lib/systemd/random-seed"}, {"/var/lib/urandom", "/var/lib/urandom/random-seed"}};
+        } places[] = {{"/var/lib/systemd", "/var/lib/systemd/random-seed"},
+                      {"/var/lib/urandom", "/var/lib/urandom/random-seed"}};
         unsigned char bytes[SEED_BYTES_MAX];
 
         if (w->identity->random_seed == NULL)
@@ -216,7 +223,8 @@ static int write_cloud_seed(struct writing *w, struct cowherd_error *err)
         str_add_char(&meta, '\n');
         if (write_text(w, CLOUD_SEED "/meta-data", str_text(&meta), 0600, err) < 0)
                 return -1;
-        return write_text(w, CLOUD_SEED "/user-data", identity->user_data != NULL ? identity->user_data : "#cloud-config\n", 0600, err);
+        return write_text(w, CLOUD_SEED "/user-data",
+                          identity->user_data != NULL ? identity->user_data : "#cloud-config\n", 0600, err);
 }
 
 static bool has_line(const char *text, const char *line)
@@ -264,16 +272,47 @@ static int write_ssh_key(struct writing *w, struct cowherd_error *err)
         return made ? close_folder(w, "/root/.ssh", err) : 0;
 }
 
-int tree_personalise(int tree, const struct tree_identity *identity, struct strv *ret_written, struct cowherd_error *err)
+static int write_all(struct writing *w, struct cowherd_error *err)
 {
-        int (*const steps[])(struct writing *, struct cowherd_error *) = {write_hostname, write_machine_id, write_host_key,
-                                                                         write_seed,     write_cloud_seed, write_ssh_key};
+        int (*const steps[])(struct writing *, struct cowherd_error *) = {
+                write_hostname, write_machine_id, write_host_key, write_seed, write_cloud_seed, write_ssh_key,
+        };
+
+        for (size_t i = 0; i < array_length(steps); i++)
+                if (steps[i](w, err) < 0)
+                        return -1;
+        return 0;
+}
+
+/* Where owners are shown shifted, root of this host has no id and could make nothing: who owns the tree's root does it.
+ */
+static int write_as_owner(struct writing *w, struct cowherd_error *err)
+{
+        struct cowherd_error second;
+        struct stat owner;
+
+        if (fstat(w->tree, &owner) < 0)
+                return fail_errno(err, "cannot look at the root of the tree");
+        if (geteuid() != 0 || owner.st_uid == 0)
+                return write_all(w, err);
+        int result = act_as(owner.st_uid, owner.st_gid, err);
+        if (result == 0)
+                result = write_all(w, err);
+        if (act_as(0, 0, &second) < 0 && result == 0) {
+                *err = second;
+                return -1;
+        }
+        return result;
+}
+
+int tree_personalise(int tree, const struct tree_identity *identity, struct strv *ret_written,
+                     struct cowherd_error *err)
+{
         owned_strv struct strv written = {0};
         struct writing w = {.tree = tree, .identity = identity, .written = &written};
 
-        for (size_t i = 0; i < array_length(steps); i++)
-                if (steps[i](&w, err) < 0)
-                        return fail_while(err, "giving a tree its identity");
+        if (write_as_owner(&w, err) < 0)
+                return fail_while(err, "giving a tree its identity");
         for (size_t i = 0; i < written.count && ret_written != NULL; i++)
                 strv_add(ret_written, written.items[i]);
         return 0;

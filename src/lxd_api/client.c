@@ -196,6 +196,11 @@ static int explain(const struct lxd_client *client, const struct lxd_request *re
                             request->path, LXD_REPLY_BYTES);
         if (end == HTTP_NO_CONNECTION)
                 return lxd_socket_explain(client->socket, err);
+        if (end == HTTP_BROKEN) {
+                (void)lxd_socket_explain(client->socket, err); /* where the daemon is gone, that says more */
+                if (err->code == COWHERD_UNAVAILABLE)
+                        return -1;
+        }
         if (end == HTTP_TIMED_OUT)
                 return fail(err, COWHERD_BUSY, "LXD on '%s' did not answer '%s %s' in time", client->socket,
                             request->method, request->path);

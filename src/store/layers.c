@@ -92,7 +92,8 @@ int layers_mount(const struct store_place *place, const struct store_object *obj
         int plain = mounted ? 0 : 1;
         if (!mounted && writable && object->id_shift != 0)
                 plain = mount_with_shift(place, object, lowers, tree, err);
-        if (plain < 0 || (plain > 0 && mount_overlay(lowers, writable ? upper : NULL, writable ? work : NULL, tree, err) < 0))
+        if (plain < 0 ||
+            (plain > 0 && mount_overlay(lowers, writable ? upper : NULL, writable ? work : NULL, tree, err) < 0))
                 return -1;
         *ret_path = take(tree);
         return 0;

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The kernel takes file capabilities away from who leaves root's ids (capabilities(7)); they are permitted still, and raised again. */
+/* The kernel takes file capabilities away from who leaves root's ids (capabilities(7)); they are permitted still, and
+ * raised again. */
 #include "sys/act_as.h"
 
 #include "base/mem.h"
@@ -16,7 +17,8 @@ int act_as(uid_t uid, gid_t gid, struct cowherd_error *err)
 
         (void)setfsgid(gid);
         (void)setfsuid(uid);
-        if ((uid_t)setfsuid(uid) != uid || (gid_t)setfsgid(gid) != gid) /* they tell what it was, never whether it worked */
+        if ((uid_t)setfsuid(uid) != uid ||
+            (gid_t)setfsgid(gid) != gid) /* they tell what it was, never whether it worked */
                 return fail(err, COWHERD_DENIED, "only root can make files that belong to %u", uid);
         if (syscall(SYS_capget, &header, sets) < 0)
                 return fail_errno(err, "cannot read the capabilities of a thread");

@@ -7,7 +7,8 @@
 #include <sys/types.h>
 
 /*
- * From here on this thread makes files that belong to uid and gid (setfsuid(2)), with all rights that it may have all the same.
- * On a mount with shifted owners root of this host has no id and could make none. Back again: act_as(0, 0) where that was root.
+ * From here on this thread makes files that belong to uid and gid (setfsuid(2)), with all rights that it may have all
+ * the same. On a mount with shifted owners root of this host has no id and could make none. Back again: act_as(0, 0)
+ * where that was root.
  */
 int act_as(uid_t uid, gid_t gid, struct cowherd_error *err) must_check;

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Copying between a guest's tree and ours. Each name is opened once, as itself (openat2_entry), and what was opened is what
- * is copied: a file that becomes a symlink between a look and the open is an error, and never leads elsewhere. What is new is
- * made without a name (O_TMPFILE) where the filesystem can, filled, and then put in its place by rename(2), which follows nothing.
+ * Copying between a guest's tree and ours. Each name is opened once, as itself (openat2_entry), and what was opened is
+ * what is copied: a file that becomes a symlink between a look and the open is an error, and never leads elsewhere.
+ * What is new is made without a name (O_TMPFILE) where the filesystem can, filled, and then put in its place by
+ * rename(2), which follows nothing.
  */
 #include "sys/file.h"
 
@@ -34,7 +35,7 @@ static void plain_free(struct plain *plain)
 }
 define_owned(struct plain, plain_free)
 
-static mode_t mode_of(const struct file_plain *how, const struct stat *found)
+        static mode_t mode_of(const struct file_plain *how, const struct stat *found)
 {
         return found->st_mode & (how->keep_setuid ? 07777u : 01777u);
 }
@@ -83,7 +84,9 @@ static int give_name(int folder, int fd, char beside[BESIDE_BYTES], struct cowhe
                 return 0;
         make_beside(beside);
         (void)snprintf(path, sizeof path, "/proc/self/fd/%d", fd);
-        return linkat(AT_FDCWD, path, folder, beside, AT_SYMLINK_FOLLOW) < 0 ? fail_errno(err, "cannot give a file its name") : 0;
+        return linkat(AT_FDCWD, path, folder, beside, AT_SYMLINK_FOLLOW) < 0
+                       ? fail_errno(err, "cannot give a file its name")
+                       : 0;
 }
 
 static int fill(int from, int to, const struct file_plain *how, const struct stat *found, struct cowherd_error *err)
@@ -97,7 +100,8 @@ static int fill(int from, int to, const struct file_plain *how, const struct sta
         return 0;
 }
 
-static int copy_file(int from, const char *from_name, int to, const char *to_name, const struct file_plain *how, struct cowherd_error *err)
+static int copy_file(int from, const char *from_name, int to, const char *to_name, const struct file_plain *how,
+                     struct cowherd_error *err)
 {
         char beside[BESIDE_BYTES];
         owned_fd int source = openat2_entry(from, from_name, O_RDONLY), target = -1;
@@ -140,7 +144,8 @@ static int open_folder(int to, const char *name, int *ret_fd, struct cowherd_err
                 return fail_errno(err, "cannot make the folder '%s'", name);
         int fd = openat2_entry(to, name, O_RDONLY | O_DIRECTORY);
         if (fd < 0 && (errno == ELOOP || errno == ENOTDIR))
-                return fail(err, COWHERD_EXISTS, "there is something else called '%s' already, where a folder is to be", name);
+                return fail(err, COWHERD_EXISTS, "there is something else called '%s' already, where a folder is to be",
+                            name);
         if (fd < 0)
                 return fail_errno(err, "cannot open the folder '%s'", name);
         *ret_fd = fd;
@@ -211,7 +216,8 @@ static int copy_entry(struct plain *plain, const struct walk_entry *entry, struc
         return enter_folder(plain, source, to, entry->name, err);
 }
 
-static int copy_folder(int from, const char *from_name, int to, const char *to_name, const struct file_plain *how, struct cowherd_error *err)
+static int copy_folder(int from, const char *from_name, int to, const char *to_name, const struct file_plain *how,
+                       struct cowherd_error *err)
 {
         owned_by(plain_free) struct plain plain = {.how = how};
         struct walk_entry entry;
@@ -228,7 +234,8 @@ static int copy_folder(int from, const char *from_name, int to, const char *to_n
 }
 
 /* The same; half a folder that was not there before is taken away again. */
-static int copy_whole_folder(int from, const char *from_name, int to, const char *to_name, const struct file_plain *how, struct cowherd_error *err)
+static int copy_whole_folder(int from, const char *from_name, int to, const char *to_name, const struct file_plain *how,
+                             struct cowherd_error *err)
 {
         struct cowherd_error ignored;
         struct stat before;
@@ -241,7 +248,8 @@ static int copy_whole_folder(int from, const char *from_name, int to, const char
         return -1;
 }
 
-int file_copy_plain(int from, const char *from_name, int to, const char *to_name, const struct file_plain *how, struct cowherd_error *err)
+int file_copy_plain(int from, const char *from_name, int to, const char *to_name, const struct file_plain *how,
+                    struct cowherd_error *err)
 {
         struct stat found;
 

@@ -64,6 +64,11 @@ def name_of_call(call):
     return CALLS.get(int(call.split()[0]), call)
 
 
+def is_kept_elsewhere(row):
+    """What lies in no folder of ours: all of LXD's, and snapshots on zfs, which are its own."""
+    return row["store"] == "lxd_pool" or (row["store"] == "zfs" and row["role"] == SNAPSHOT)
+
+
 class Herd:
     def __init__(self, folder, environment=None):
         self.root = pathlib.Path(folder) / "herd"
@@ -184,7 +189,7 @@ class Herd:
         for name, folder in self.places().items():
             for role, below in FOLDERS.items():
                 wanted = {str(row["id"]) for row in rows
-                          if row["role"] == role and (row["place"] or "") == name and row["store"] != "lxd_pool"}
+                          if row["role"] == role and (row["place"] or "") == name and not is_kept_elsewhere(row)}
                 found = set(os.listdir(folder / below)) if (folder / below).is_dir() else set()
                 if found != wanted:
                     raise Broken(f"'{folder / below}' holds {sorted(found)}, and the catalogue knows {sorted(wanted)}")

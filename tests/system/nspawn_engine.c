@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Calls the nspawn engine and the store below it, one callback for each command, for nspawn_life.bats: nspawn_engine FOLDER
- * STORE COMMAND ID [WORD…]. The base is 1; HERD is a UUID. NETWORK, BRIDGE, MEMORY, CPUS, MOUNT (HOST:GUEST[:ro]) and MAC say what machine it is. Failures print
- * the error and exit with its code.
+ * Calls the nspawn engine and the store below it, one callback for each command, for nspawn_life.bats: nspawn_engine
+ * FOLDER STORE COMMAND ID [WORD…]. The base is 1; HERD is a UUID. NETWORK, BRIDGE, MEMORY, CPUS, MOUNT
+ * (HOST:GUEST[:ro]) and MAC say what machine it is. Failures print the error and exit with its code.
  */
 #include "engine/drivers.h"
 #include "sys/clock.h"
@@ -61,7 +61,8 @@ static int do_base(char **words)
         if (store->prepare_base(&place, &base, &err) < 0)
                 return -1;
         owned_str char *copy = x_asprintf("%s/bases/1/tree", place.folder);
-        owned_fd int from = open(words[0], O_RDONLY | O_DIRECTORY | O_CLOEXEC), to = open(copy, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+        owned_fd int from = open(words[0], O_RDONLY | O_DIRECTORY | O_CLOEXEC),
+                     to = open(copy, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
         if (file_copy_tree(from, to, FILE_TREE_COPY, NULL, &err) < 0)
                 return -1;
         return store->seal_base(&place, &base, &fingerprint, &err);
@@ -103,7 +104,8 @@ static int do_stop(char **words)
         bool forced = false;
         double began = clock_ms();
 
-        if (engine_nspawn.stop(&instance, words[0] == NULL ? 30000 : number(words[0]), words[0] != NULL && words[1] != NULL, &forced, &err) < 0)
+        if (engine_nspawn.stop(&instance, words[0] == NULL ? 30000 : number(words[0]),
+                               words[0] != NULL && words[1] != NULL, &forced, &err) < 0)
                 return -1;
         (void)fprintf(stderr, "stop_ms=%.1f\n", clock_ms() - began);
         (void)printf("forced=%d\n", forced);
@@ -214,10 +216,12 @@ static int do_attach(char **words)
 /* copy_in ID FOLDER NAME REMOTE, copy_out the same */
 static struct engine_copy copy_of(char **words)
 {
-        return (struct engine_copy){.folder = open(words[0], O_RDONLY | O_DIRECTORY | O_CLOEXEC), .name = words[1], .remote = words[2]};
+        return (struct engine_copy){
+                .folder = open(words[0], O_RDONLY | O_DIRECTORY | O_CLOEXEC), .name = words[1], .remote = words[2]};
 }
 
-static int copy_either(char **words, int (*copy)(const struct engine_instance *, const struct engine_copy *, struct cowherd_error *))
+static int copy_either(char **words,
+                       int (*copy)(const struct engine_instance *, const struct engine_copy *, struct cowherd_error *))
 {
         struct engine_copy asked = copy_of(words);
         enum engine_state state;
@@ -268,10 +272,10 @@ static const struct {
         const char *name;
         int (*run)(char **words);
 } commands[] = {
-        {"base", do_base},       {"clone", do_clone},     {"start", do_start},     {"stop", do_stop},         {"tidy", do_tidy},
-        {"state", do_state},     {"pause", do_pause},     {"resume", do_resume},   {"quiesce", do_quiesce},   {"wait", do_wait},
-        {"execute", do_execute}, {"attach", do_attach},   {"copy_in", do_copy_in}, {"copy_out", do_copy_out}, {"logs", do_logs},
-        {"check", do_check},
+        {"base", do_base},       {"clone", do_clone},       {"start", do_start},     {"stop", do_stop},
+        {"tidy", do_tidy},       {"state", do_state},       {"pause", do_pause},     {"resume", do_resume},
+        {"quiesce", do_quiesce}, {"wait", do_wait},         {"execute", do_execute}, {"attach", do_attach},
+        {"copy_in", do_copy_in}, {"copy_out", do_copy_out}, {"logs", do_logs},       {"check", do_check},
 };
 
 static void read_machine(void)
@@ -281,10 +285,11 @@ static void read_machine(void)
 
         machine.memory_bytes = number(getenv("MEMORY"));
         machine.cpus = number(getenv("CPUS"));
-        machine.network = network == NULL ? ENGINE_NETWORK_DEFAULT : str_equal(network, "none") ? ENGINE_NETWORK_NONE
-                          : str_equal(network, "user")                                         ? ENGINE_NETWORK_USER
-                          : str_equal(network, "bridge")                                       ? ENGINE_NETWORK_BRIDGE
-                                                                                               : ENGINE_NETWORK_HOST;
+        machine.network = network == NULL                ? ENGINE_NETWORK_DEFAULT
+                          : str_equal(network, "none")   ? ENGINE_NETWORK_NONE
+                          : str_equal(network, "user")   ? ENGINE_NETWORK_USER
+                          : str_equal(network, "bridge") ? ENGINE_NETWORK_BRIDGE
+                                                         : ENGINE_NETWORK_HOST;
         machine.bridge = getenv("BRIDGE");
         identity = (struct engine_identity){.fresh = true, .hostname = getenv("HOST"), .mac = getenv("MAC")};
         if (asked != NULL && sscanf(asked, "%255[^:]:%255[^:]:%255s", words[0], words[1], words[2]) >= 2) {
@@ -301,7 +306,8 @@ int main(int count, char **words)
         herd = getenv("HERD");
         if (count < 5 || herd == NULL)
                 return COWHERD_USAGE;
-        place = (struct store_place){.folder = words[1], .fd = open(words[1], O_RDONLY | O_DIRECTORY | O_CLOEXEC), .herd_uuid = herd};
+        place = (struct store_place){
+                .folder = words[1], .fd = open(words[1], O_RDONLY | O_DIRECTORY | O_CLOEXEC), .herd_uuid = herd};
         uint64_t id = number(words[4]);
         (void)snprintf(name, sizeof name, "c-%" PRIu64, id);
         base = (struct store_object){.id = 1, .role = STORE_BASE, .kind = STORE_TREE, .name = "base"};

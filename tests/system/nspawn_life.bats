@@ -65,7 +65,7 @@ nothing_is_left() {
                 is "$(ls "/run/cowherd-test/${HERD:0:8}/$ID" 2>/dev/null)" "" &&
                 is "$(ls -A "$PLACE/clones/$ID" | grep lck)" "" &&
                 is "$(grep -c "$PLACE/clones/$ID/" /proc/mounts)" 0 &&
-                is "$(pgrep -cf "machine=cowherd-${HERD:0:8}-$ID ")" 0
+                is "$(pgrep -af "machine=cowherd-${HERD:0:8}-$ID ")" ""
 }
 
 supervisor() {
@@ -124,6 +124,30 @@ supervisor() {
         is "$output" forced=0
         nothing_is_left
         n 75 pause
+}
+
+@test "stopped as soon as it is born, it shuts itself down all the same" {
+        n 0 clone
+        local i
+        for i in 1 2 3; do
+                n 0 start
+                n 0 stop 30000
+                is "$output" forced=0
+        done
+        n 0 start
+        n 0 wait ready 60000 # it is not ready before its init is
+        n 0 execute systemctl is-system-running
+        n 0 stop
+}
+
+@test "one that reboots itself is stopped then: nspawn leaves that to who started it" {
+        up
+        n 0 execute systemctl reboot --no-block
+        n 0 wait stopped 30000
+        state_is stopped
+        n 0 start
+        n 0 stop 0 force
+        nothing_is_left
 }
 
 @test "nspawn killed: the container still runs, is entered, and is stopped" {
@@ -228,6 +252,29 @@ supervisor() {
         is "${lines[0]}" "${lines[1]}"
         n 0 execute /bin/sh -c 'for kind in user mnt pid uts ipc net cgroup; do [ "$(readlink /proc/1/ns/$kind)" = "$(readlink /proc/self/ns/$kind)" ] || echo $kind; done'
         is "$output" ""
+}
+
+@test "what enters is the container's own: its init may make units of it, and takes the words that we would give to a host's" {
+        up
+        n 0 execute systemd-run --quiet --scope --collect --slice=machine.slice --unit=cowherd-4f1c2a9e-12.scope \
+                '--description=cowherd container web_1' --property=Delegate=yes --property=TasksMax=16384 \
+                --property=MemoryMax=536870912 --property=CPUQuota=200% --property=AllowedCPUs=0 -- \
+                /bin/sh -c 'sed -n "s/^0:://p" /proc/self/cgroup; systemctl show -p Delegate -p TasksMax -p MemoryMax cowherd-4f1c2a9e-12.scope'
+        is "$output" $'/machine.slice/cowherd-4f1c2a9e-12.scope\nDelegate=yes\nMemoryMax=536870912\nTasksMax=16384'
+        n 0 execute systemd-run --quiet --wait --pipe echo from a unit
+        is "$output" 'from a unit'
+}
+
+@test "it runs for those in other pid namespaces too" {
+        n 0 clone
+        n 0 start
+        is "$(unshare --pid --fork --mount-proc "$CHECK" "$PLACE" overlay state "$ID" 2>/dev/null)" running
+        run unshare --pid --fork --mount-proc "$CHECK" "$PLACE" overlay execute "$ID" true
+        [ "$status" -eq 69 ] || show 'execute from elsewhere'
+        says "can't be seen from here"
+        unshare --pid --fork "$CHECK" "$PLACE" overlay stop "$ID" 1000
+        state_is stopped
+        nothing_is_left
 }
 
 @test "a timeout ends a command with all that it has started" {

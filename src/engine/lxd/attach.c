@@ -161,6 +161,18 @@ static int relay(struct attaching *it, const struct engine_streams *streams, enu
         return relay_run(&relay, ret_how, err);
 }
 
+/* It takes no signals: they are the relay's, which sleeps until one comes to it. */
+static int start_thread(struct attaching *it, pthread_t *ret, struct cowherd_error *err)
+{
+        sigset_t all, before;
+
+        (void)sigfillset(&all);
+        (void)pthread_sigmask(SIG_SETMASK, &all, &before);
+        int rc = pthread_create(ret, NULL, run, it);
+        (void)pthread_sigmask(SIG_SETMASK, &before, NULL);
+        return rc == 0 ? 0 : fail(err, COWHERD_SYSTEM, "cannot start a thread");
+}
+
 /* Who runs it, what, and in what terminal. */
 static int prepare(const struct lxd_target *target, const struct engine_command *command,
                    const struct engine_streams *streams, struct lxd_user *user, struct strv *environment,
@@ -199,8 +211,8 @@ int lxd_attach(const struct engine_instance *instance, const struct engine_comma
         if (command->argv == NULL)
                 it.exec.argv = login;
         it.name = target.name;
-        if (pthread_create(&thread, NULL, run, &it) != 0)
-                return fail(err, COWHERD_SYSTEM, "cannot start a thread");
+        if (start_thread(&it, &thread, err) < 0)
+                return -1;
         enum relay_end how = RELAY_ENDED;
         int rc = relay(&it, streams, &how, err);
         close_at(&it.tell[0]);

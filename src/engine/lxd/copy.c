@@ -6,12 +6,14 @@
 #include "engine/lxd/lxd.h"
 
 #include "lxd_api/exec.h"
+#include "lxd_api/sftp.h"
 
 #include <errno.h>
 #include <pthread.h>
 #include <signal.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #define LINKS_MAX 16
@@ -48,25 +50,60 @@ static int split(const char *path, struct lxd_place *ret, struct cowherd_error *
         return 0;
 }
 
+static const char *type_of(mode_t mode)
+{
+        return S_ISREG(mode) ? "file" : S_ISDIR(mode) ? "directory" : S_ISLNK(mode) ? "symlink" : "other";
+}
+
+/* Where a symlink at a place leads to, absolute, to be freed. A relative one begins where it lies. */
+static char *follow(const struct lxd_place *place, const char *target)
+{
+        owned_str char *whole = target[0] == '/' ? x_strdup(target) : lxd_path_in(place->parent, target);
+        owned_string struct str clean = {0};
+
+        for (const char *at = whole; *at != '\0';) {
+                size_t length = strcspn(at, "/");
+                if (length == 2 && strncmp(at, "..", 2) == 0) {
+                        const char *slash = strrchr(str_text(&clean), '/');
+                        clean.length = slash != NULL ? (size_t)(slash - clean.data) : 0;
+                        if (clean.data != NULL)
+                                clean.data[clean.length] = '\0';
+                } else if (length > 0 && !(length == 1 && at[0] == '.')) {
+                        str_add_char(&clean, '/');
+                        str_add_bytes(&clean, at, length);
+                }
+                at += length + (at[length] == '/');
+        }
+        return x_strdup(clean.length > 0 ? str_text(&clean) : "/");
+}
+
+/* The last component is looked at here; the ones before it the guest's own root resolves. */
 int lxd_place_find(const struct lxd_target *target, const char *path, struct lxd_place *ret, struct cowherd_error *err)
 {
+        owned_sftp struct lxd_sftp *sftp = NULL;
         owned_str char *at = x_strdup(path);
 
         for (int links = 0; links < LINKS_MAX; links++) {
                 owned_guest_place struct lxd_place place = {0};
-                owned_str char *next = NULL;
-                if (split(at, &place, err) < 0)
+                owned_str char *link = NULL;
+                mode_t mode = 0;
+                if (split(at, &place, err) < 0 || (sftp == NULL && lxd_sftp_open(target->client, target->name, &sftp, err) < 0))
                         return -1;
-                int rc = lxd_file_stat(target->client, target->name, place.path, &place.type, &place.mode, err);
-                if (rc == 0 && str_equal(place.type, "symlink"))
-                        rc = lxd_file_read_link(target->client, target->name, place.path, &next, err);
+                int rc = lxd_sftp_stat(sftp, place.path, &mode, err);
+                if (rc == 0) {
+                        place.type = type_of(mode);
+                        place.mode = (unsigned)mode & 07777;
+                }
+                if (rc == 0 && S_ISLNK(mode))
+                        rc = lxd_sftp_read_link(sftp, place.path, &link, err);
                 if (rc < 0)
                         return -1;
-                if (next == NULL) {
+                if (link == NULL) {
                         *ret = place;
                         place = (struct lxd_place){0};
                         return 0;
                 }
+                owned_str char *next = follow(&place, link);
                 x_replace(&at, next);
         }
         return fail(err, COWHERD_DATA, "'%s' in instance '%s' is a symlink that leads nowhere", path, target->name);

@@ -6,6 +6,7 @@
  */
 #include "engine/lxd/lxd.h"
 
+#include "lxd_api/sftp.h"
 #include "sys/clock.h"
 #include "sys/file.h"
 
@@ -21,13 +22,19 @@
 struct copying {
         const struct engine_copy *copy;
         const struct lxd_target *target;
-        const char *top; /* the path that is copied */
+        struct lxd_sftp *sftp;
         int fd; /* of the file in hand */
         uint64_t done;
         unsigned entries;
 };
 
-static int on_received(void *context, const char *bytes, size_t length)
+static void copying_free(struct copying *it)
+{
+        lxd_sftp_close(it->sftp);
+}
+define_owned(struct copying, copying_free)
+
+        static int on_received(void *context, const char *bytes, size_t length)
 {
         struct copying *it = context;
 
@@ -43,8 +50,13 @@ static int on_received(void *context, const char *bytes, size_t length)
         return 0;
 }
 
+static int changed(const struct copying *it, const char *path, struct cowherd_error *err)
+{
+        return fail(err, COWHERD_BUSY, "'%s' in instance '%s' changed while it was copied", path, it->target->name);
+}
+
 /* A file that is not there yet. */
-static int receive_file(struct copying *it, const char *path, unsigned mode, int folder, const char *name,
+static int receive_file(struct copying *it, const char *path, mode_t mode, int folder, const char *name,
                         struct cowherd_error *err)
 {
         owned_fd int fd = openat(folder, name, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
@@ -57,43 +69,26 @@ static int receive_file(struct copying *it, const char *path, unsigned mode, int
         if (rc < 0 && errno == ENOSPC)
                 return fail_errno(err, "cannot write '%s'", name);
         if (rc > 0)
-                return fail(err, COWHERD_BUSY, "'%s' in instance '%s' changed while it was copied", path, it->target->name);
+                return changed(it, path, err);
         if (rc == 0 && fchmod(fd, mode & 0777) < 0)
                 return fail_errno(err, "cannot set the mode of '%s'", name);
         return rc;
 }
 
-/* LXD makes every target absolute. One within what is copied is made relative again: it would lead nowhere else. */
-static char *relative_target(const char *top, const char *path, const char *target)
-{
-        size_t length = strlen(top);
-        struct str text = {0};
-
-        if (strncmp(target, top, length) != 0 || target[length] != '/')
-                return x_strdup(target);
-        for (const char *slash = strchr(path + length + 1, '/'); slash != NULL; slash = strchr(slash + 1, '/'))
-                str_add(&text, "../");
-        str_add(&text, target + length + 1);
-        return str_take(&text);
-}
-
 static int receive_link(struct copying *it, const char *path, int folder, const char *name, struct cowherd_error *err)
 {
         owned_str char *target = NULL;
-        int rc = lxd_file_read_link(it->target->client, it->target->name, path, &target, err);
+        int rc = lxd_sftp_read_link(it->sftp, path, &target, err);
 
-        if (rc < 0)
-                return -1;
-        if (rc > 0)
-                return fail(err, COWHERD_BUSY, "'%s' in instance '%s' changed while it was copied", path, it->target->name);
-        owned_str char *relative = relative_target(it->top, path, target);
-        return symlinkat(relative, folder, name) < 0 ? fail_errno(err, "cannot make the symlink '%s'", name) : 0;
+        if (rc != 0)
+                return rc < 0 ? -1 : changed(it, path, err);
+        return symlinkat(target, folder, name) < 0 ? fail_errno(err, "cannot make the symlink '%s'", name) : 0;
 }
 
 static int receive_entry(struct copying *it, const char *path, int folder, const char *name, unsigned depth,
                          struct cowherd_error *err);
 
-static int receive_folder(struct copying *it, const char *path, unsigned mode, int folder, const char *name,
+static int receive_folder(struct copying *it, const char *path, mode_t mode, int folder, const char *name,
                           unsigned depth, struct cowherd_error *err)
 {
         owned_strv struct strv names = {0};
@@ -103,10 +98,9 @@ static int receive_folder(struct copying *it, const char *path, unsigned mode, i
         owned_fd int fd = openat(folder, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
         if (fd < 0)
                 return fail_errno(err, "cannot open folder '%s'", name);
-        int rc = lxd_file_list(it->target->client, it->target->name, path, &names, err);
+        int rc = lxd_sftp_list(it->sftp, path, ENTRIES_MAX, &names, err);
         if (rc != 0)
-                return rc < 0 ? -1
-                              : fail(err, COWHERD_BUSY, "'%s' in instance '%s' changed while it was copied", path, it->target->name);
+                return rc < 0 ? -1 : changed(it, path, err);
         for (size_t i = 0; i < names.count; i++) {
                 owned_str char *inner = lxd_path_in(path, names.items[i]);
                 if (receive_entry(it, inner, fd, names.items[i], depth + 1, err) < 0)
@@ -118,22 +112,21 @@ static int receive_folder(struct copying *it, const char *path, unsigned mode, i
 static int receive_entry(struct copying *it, const char *path, int folder, const char *name, unsigned depth,
                          struct cowherd_error *err)
 {
-        const char *type = NULL;
-        unsigned mode = 0;
+        mode_t mode = 0;
 
         if (depth > DEPTH_MAX || it->entries++ == ENTRIES_MAX)
                 return fail(err, COWHERD_DATA, "'%s' in instance '%s' holds more than this version copies", it->copy->remote,
                             it->target->name);
-        int rc = lxd_file_stat(it->target->client, it->target->name, path, &type, &mode, err);
-        if (rc < 0)
-                return err->code == COWHERD_UNAVAILABLE && depth > 0 ? 0 : -1; /* a device, a pipe, a socket: left out */
-        if (rc > 0)
-                return 0; /* gone meanwhile */
-        if (str_equal(type, "directory"))
+        int rc = lxd_sftp_stat(it->sftp, path, &mode, err);
+        if (rc != 0)
+                return rc < 0 ? -1 : depth > 0 ? 0 : changed(it, path, err); /* gone meanwhile */
+        if (S_ISDIR(mode))
                 return receive_folder(it, path, mode, folder, name, depth, err);
-        if (str_equal(type, "symlink"))
+        if (S_ISLNK(mode))
                 return receive_link(it, path, folder, name, err);
-        return receive_file(it, path, mode, folder, name, err);
+        if (S_ISREG(mode))
+                return receive_file(it, path, mode, folder, name, err);
+        return 0; /* a device, a pipe, a socket */
 }
 
 /* Under a name of its own first; then it takes the place of what bears its name, which a folder can't. */
@@ -143,7 +136,8 @@ static int receive_whole(struct copying *it, const struct lxd_place *place, stru
         owned_str char *beside = x_asprintf(".%.100s.%s", it->copy->name, random_hex(8, random));
         struct cowherd_error ignored;
 
-        it->top = place->path;
+        if (lxd_sftp_open(it->target->client, it->target->name, &it->sftp, err) < 0)
+                return -1;
         int rc = receive_entry(it, place->path, it->copy->folder, beside, 0, err);
 
         if (rc == 0 && renameat(it->copy->folder, beside, it->copy->folder, it->copy->name) < 0)
@@ -171,13 +165,15 @@ int lxd_copy_out(const struct engine_instance *instance, const struct engine_cop
 {
         owned_guest_place struct lxd_place place = {0};
         owned_target struct lxd_target target = {0};
-        struct copying it = {.copy = copy, .target = &target, .fd = -1};
+        owned_by(copying_free) struct copying it = {.copy = copy, .target = &target, .fd = -1};
         bool has_tar = false;
 
         if (lxd_target_find(instance, &target, err) < 0 || lxd_place_find(&target, copy->remote, &place, err) < 0)
                 return -1;
         if (place.type == NULL)
                 return fail(err, COWHERD_NOT_FOUND, "'%s' not found in instance '%s'", copy->remote, instance->name);
+        if (str_equal(place.type, "other"))
+                return fail(err, COWHERD_DATA, "'%s' in instance '%s' is neither a file nor a folder", copy->remote, instance->name);
         bool as_tar = str_equal(place.type, "directory") && place.name[0] != '\0' && copy->unpack != NULL;
         if (as_tar && lxd_has_tar(&target, &has_tar, err) < 0)
                 return -1;

@@ -83,7 +83,7 @@ struct lxd_place {
         char *path;   /* absolute, whole, without slashes at its end */
         char *parent; /* "/a/b" of "/a/b/c", "/" of "/a" */
         char *name;   /* "c" */
-        const char *type; /* "file", "directory"; NULL: there is nothing */
+        const char *type; /* "file", "directory", "other"; NULL: there is nothing */
         unsigned mode;
 };
 void lxd_place_free(struct lxd_place *place);

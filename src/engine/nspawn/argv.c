@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The command line of systemd-nspawn(1) 252. No registration, no unit of nspawn's own: whoever starts it has put it into its
- * control group. A network card of its own is nspawn's to make, for it must belong to the container's user namespace.
+ * The command line of systemd-nspawn(1) 252. No registration, no unit of nspawn's own: whoever starts it has put it
+ * into its control group. A network card of its own is nspawn's to make, for it must belong to the container's user
+ * namespace.
  */
 #include "engine/nspawn/nspawn.h"
 
@@ -15,7 +16,8 @@ static void add_owners(const struct nspawn_plan *plan, struct strv *argv)
         if (plan->owners == NSPAWN_OWNERS_HOST)
                 return;
         strv_addf(argv, "--private-users=%" PRIu32 ":%u", plan->shift, MOUNT_IDMAP_COUNT);
-        strv_add(argv, plan->owners == NSPAWN_OWNERS_MAPPED ? "--private-users-ownership=map" : "--private-users-ownership=off");
+        strv_add(argv, plan->owners == NSPAWN_OWNERS_MAPPED ? "--private-users-ownership=map"
+                                                            : "--private-users-ownership=off");
 }
 
 static void add_network(const struct engine_machine *machine, struct strv *argv)
@@ -38,8 +40,10 @@ static void add_mounts(const struct engine_instance *instance, const struct nspa
 {
         for (size_t i = 0; i < instance->machine->mount_count; i++) {
                 const struct engine_mount *mount = &instance->machine->mounts[i];
-                bool mapped = plan->owners != NSPAWN_OWNERS_HOST && plan->mounts_mapped != NULL && plan->mounts_mapped[i];
-                strv_addf(argv, "--bind%s=%s:%s%s", mount->read_only ? "-ro" : "", mount->host, mount->guest, mapped ? ":idmap" : "");
+                bool mapped =
+                        plan->owners != NSPAWN_OWNERS_HOST && plan->mounts_mapped != NULL && plan->mounts_mapped[i];
+                strv_addf(argv, "--bind%s=%s:%s%s", mount->read_only ? "-ro" : "", mount->host, mount->guest,
+                          mapped ? ":idmap" : "");
         }
 }
 
@@ -63,7 +67,7 @@ void nspawn_arguments(const struct engine_instance *instance, const struct nspaw
         add_network(instance->machine, argv);
         add_mounts(instance, plan, argv);
         strv_add(argv, "--console=read-only"); /* a terminal for what boots; all it prints goes to our log */
-        if (plan->boots) {
+        if (plan->init != NULL) {
                 strv_add(argv, "--boot");
                 return;
         }
@@ -74,10 +78,12 @@ void nspawn_arguments(const struct engine_instance *instance, const struct nspaw
 }
 
 /*
- * Where systemd manages the control groups, a scope of it is the container's: systemd-run asks for it over D-Bus, moves itself
- * in and becomes nspawn, so that all else is as without systemd. The library for that would do no more, and be one more to load.
+ * Where systemd manages the control groups, a scope of it is the container's: systemd-run asks for it over D-Bus, moves
+ * itself in and becomes nspawn, so that all else is as without systemd. The library for that would do no more, and be
+ * one more to load.
  */
-void nspawn_scope_arguments(const struct engine_instance *instance, const struct cgroup_limits *limits, struct strv *argv)
+void nspawn_scope_arguments(const struct engine_instance *instance, const struct cgroup_limits *limits,
+                            struct strv *argv)
 {
         char machine[NSPAWN_NAME_BYTES], cpus[CGROUP_CPUS_BYTES];
 

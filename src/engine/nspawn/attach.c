@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A command with the caller's own streams. A person gets a terminal of the container's devpts, so that `tty` and job control
- * work in there; else three pipes. The caller's descriptors themselves never go inside: through /proc they would lead out.
+ * A command with the caller's own streams. A person gets a terminal of the container's devpts, so that `tty` and job
+ * control work in there; else three pipes. The caller's descriptors themselves never go inside: through /proc they
+ * would lead out.
  */
 #include "engine/nspawn/enter.h"
 
@@ -39,7 +40,8 @@ static void attaching_free(struct attaching *a)
 }
 define_owned(struct attaching, attaching_free)
 
-static int open_terminal(struct attaching *a, const struct engine_instance *instance, const char *user, struct cowherd_error *err)
+        static int open_terminal(struct attaching *a, const struct engine_instance *instance, const char *user,
+                                 struct cowherd_error *err)
 {
         int master = -1, slave = -1;
 
@@ -81,7 +83,8 @@ static int watch(int epoll, int fd, struct cowherd_error *err)
 /* One descriptor that is readable when the command has ended, or its time is over. */
 static int watch_end(struct attaching *a, uint64_t timeout_ms, struct cowherd_error *err)
 {
-        struct itimerspec when = {.it_value = {.tv_sec = (time_t)(timeout_ms / 1000), .tv_nsec = (long)(timeout_ms % 1000) * 1000000}};
+        struct itimerspec when = {
+                .it_value = {.tv_sec = (time_t)(timeout_ms / 1000), .tv_nsec = (long)(timeout_ms % 1000) * 1000000}};
 
         a->ended = epoll_create1(EPOLL_CLOEXEC);
         a->timer = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK);
@@ -140,10 +143,11 @@ static int settle(const struct attaching *a, bool late, struct cowherd_error *er
         return enter_kill(&a->entered, err);
 }
 
-int nspawn_attach(const struct engine_instance *instance, const struct engine_command *command, const struct engine_streams *streams,
-                  int *ret_exit_code, struct cowherd_error *err)
+int nspawn_attach(const struct engine_instance *instance, const struct engine_command *command,
+                  const struct engine_streams *streams, int *ret_exit_code, struct cowherd_error *err)
 {
-        owned_by(attaching_free) struct attaching a = {.entered = {.pidfd = -1}, .guest = {-1, -1, -1}, .ended = -1, .timer = -1};
+        owned_by(attaching_free) struct attaching a = {
+                .entered = {.pidfd = -1}, .guest = {-1, -1, -1}, .ended = -1, .timer = -1};
         enum relay_end how;
 
         a.relay = (struct relay){.input = streams->input,
@@ -160,13 +164,13 @@ int nspawn_attach(const struct engine_instance *instance, const struct engine_co
         int result = relay_run(&a.relay, &how, err);
         bool late = a.timer >= 0 && has_ended(a.timer, 0) && !has_ended(a.entered.pidfd, 0);
         struct cowherd_error second = {0};
-        if (settle(&a, late, &second) < 0 || enter_finish(instance, &a.entered, ret_exit_code, &second) < 0) {
+        if (settle(&a, late, &second) < 0 || enter_finish(&a.entered, ret_exit_code, &second) < 0) {
                 if (result == 0)
                         *err = second;
                 return -1;
         }
         if (result == 0 && late)
-                return fail(err, COWHERD_BUSY, "the command did not end in '%s' within %llu ms, and was ended", instance->name,
-                            (unsigned long long)command->timeout_ms);
+                return fail(err, COWHERD_BUSY, "the command did not end in '%s' within %llu ms, and was ended",
+                            instance->name, (unsigned long long)command->timeout_ms);
         return result;
 }

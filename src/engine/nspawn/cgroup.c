@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What a group does: told by cgroup.events of the unified hierarchy, which poll(2) waits for, ended by cgroup.kill, stopped
- * by cgroup.freeze (Linux 5.14, Documentation/admin-guide/cgroup-v2.rst).
+ * What a group does: told by cgroup.events of the unified hierarchy, which poll(2) waits for, ended by cgroup.kill,
+ * stopped by cgroup.freeze (Linux 5.14, Documentation/admin-guide/cgroup-v2.rst).
  */
 #include "engine/nspawn/cgroup_tree.h"
 
@@ -24,7 +24,7 @@
 #define EVENTS_BYTES 256
 #define KILL_TIMEOUT_MS 30000u
 #define FREEZE_TIMEOUT_MS 10000u
-#define DEPTH_MAX 64          /* of groups in a container: its own init makes four or five */
+#define DEPTH_MAX 64 /* of groups in a container: its own init makes four or five */
 #define PROCESSES_BYTES (4u << 20)
 
 int cgroup_check(struct cowherd_error *err)
@@ -115,7 +115,8 @@ int cgroup_kill(const char *path, struct cowherd_error *err)
                 return fail_errno(err, "cannot kill what is in the control group '%s'", path);
         int late = wait_for(path, "populated", false, KILL_TIMEOUT_MS, err);
         if (late > 0)
-                return fail(err, COWHERD_BUSY, "some of its processes were killed and do not end: the kernel is busy for them");
+                return fail(err, COWHERD_BUSY,
+                            "some of its processes were killed and do not end: the kernel is busy for them");
         return late;
 }
 
@@ -148,7 +149,8 @@ static int remove_group(int above, const char *name, unsigned depth)
 /* The herd's own groups go with the last of its containers. */
 static void remove_above(char *folder, size_t root_length)
 {
-        for (char *slash = strrchr(folder, '/'); slash != NULL && (size_t)(slash - folder) > root_length; slash = strrchr(folder, '/')) {
+        for (char *slash = strrchr(folder, '/'); slash != NULL && (size_t)(slash - folder) > root_length;
+             slash = strrchr(folder, '/')) {
                 *slash = '\0';
                 if (rmdir(folder) < 0)
                         return;
@@ -193,7 +195,8 @@ static bool find_below(int group, unsigned depth, bool (*see)(void *context, pid
                 return found;
         for (const struct dirent *entry = readdir(folder); entry != NULL && !found; entry = readdir(folder))
                 if (entry->d_type == DT_DIR && entry->d_name[0] != '.' && depth < DEPTH_MAX) {
-                        owned_fd int below = openat(group, entry->d_name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+                        owned_fd int below =
+                                openat(group, entry->d_name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
                         found = below >= 0 && find_below(below, depth + 1, see, context);
                 }
         (void)closedir(folder);

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Control groups of a container: one in every hierarchy that is mounted (the unified one, and those of v1 beside it). The
- * unified one is the truth about what lives: it knows every process of the container, whichever of them was killed, and
- * tells changes by poll(2). Limits go to whichever hierarchy has the controller.
+ * Control groups of a container: one in every hierarchy that is mounted (the unified one, and those of v1 beside it).
+ * The unified one is the truth about what lives: it knows every process of the container, whichever of them was killed,
+ * and tells changes by poll(2). Limits go to whichever hierarchy has the controller.
  *
  * A group is named by its path below the roots of the hierarchies: "cowherd/4f1c2a9e/12".
  */
@@ -25,8 +25,8 @@ struct cgroup_limits {
 };
 
 /*
- * "0,1": the processors that a container of these limits may use, so that what runs in it counts as many; false where that is all
- * there are (or it is not limited).
+ * "0,1": the processors that a container of these limits may use, so that what runs in it counts as many; false where
+ * that is all there are (or it is not limited).
  */
 #define CGROUP_CPUS_BYTES 4096
 bool cgroup_choose_cpus(const struct cgroup_limits *limits, char buffer[CGROUP_CPUS_BYTES]);
@@ -40,15 +40,18 @@ void cgroup_entry_close(struct cgroup_entry *entry);
 
 /* Whether there is a unified hierarchy; 69 with what to do where not. */
 int cgroup_check(struct cowherd_error *err) must_check;
-/* Makes the group in all hierarchies, sets its limits, opens the entry. 69 where a limit was asked that no controller can keep. */
-int cgroup_make(const char *path, const struct cgroup_limits *limits, struct cgroup_entry *ret, struct cowherd_error *err) must_check;
+/* Makes the group in all hierarchies, sets its limits, opens the entry. 69 where a limit was asked that no controller
+ * can keep. */
+int cgroup_make(const char *path, const struct cgroup_limits *limits, struct cgroup_entry *ret,
+                struct cowherd_error *err) must_check;
 /*
- * Opens an entry for one more process of a group that is there: in the hierarchies of v1 the group itself, in the unified one a new
- * group below it, for which cgroup_kill is then called as "PATH/NAME". A hierarchy without the group is left out.
+ * Opens an entry for one more process of a group that is there: in the hierarchies of v1 its group PATH/BELOW (where
+ * there is one, else PATH), in the unified one a new group PATH/BELOW/NAME. A hierarchy without the group is left out.
  */
-int cgroup_make_below(const char *path, const char *name, struct cgroup_entry *ret, struct cowherd_error *err) must_check;
-/* Removes what cgroup_make_below has made, unless something lives in it. */
-void cgroup_remove_below(const char *path, const char *name);
+int cgroup_make_below(const char *path, const char *below, const char *name, struct cgroup_entry *ret,
+                      struct cowherd_error *err) must_check;
+/* Removes one unified group, unless something lives in it. */
+void cgroup_remove_one(const char *path);
 
 /* Whether anything lives in it (below it, too): false too where there is no such group. */
 bool cgroup_is_populated(const char *path);
@@ -65,7 +68,8 @@ int cgroup_kill(const char *path, struct cowherd_error *err) must_check;
 /* Removes it from all hierarchies, deepest groups first. What is not there is success; what is in use is 75. */
 int cgroup_remove(const char *path, struct cowherd_error *err) must_check;
 
-/* Calls `see` with each process of the group and those below, as this pid namespace numbers them (0 where it doesn't), until it says true. */
+/* Calls `see` with each process of the group and those below, as this pid namespace numbers them (0 where it doesn't),
+ * until it says true. */
 bool cgroup_find_process(const char *path, bool (*see)(void *context, pid_t pid), void *context);
 /* Whether a process is in the group or below. */
 bool cgroup_has(const char *path, pid_t pid);

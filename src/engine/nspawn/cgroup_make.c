@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Making a group: in every hierarchy a folder below those of the herd, whose controllers are handed down (unified) or whose
- * cpuset is filled in (v1, where an empty one takes no process). A limit is written where its controller is; none is
- * enabled that nobody asked for.
+ * Making a group: in every hierarchy a folder below those of the herd, whose controllers are handed down (unified) or
+ * whose cpuset is filled in (v1, where an empty one takes no process). A limit is written where its controller is; none
+ * is enabled that nobody asked for.
  */
 #include "engine/nspawn/cgroup_tree.h"
 
@@ -52,9 +52,11 @@ enum { LIMIT_MEMORY, LIMIT_CPU, LIMIT_CPUSET, LIMIT_PIDS, LIMITS };
 
 static void list_limits(const struct cgroup_limits *wanted, struct limit limits[LIMITS])
 {
-        struct limit *memory = &limits[LIMIT_MEMORY], *cpu = &limits[LIMIT_CPU], *cpuset = &limits[LIMIT_CPUSET], *pids = &limits[LIMIT_PIDS];
+        struct limit *memory = &limits[LIMIT_MEMORY], *cpu = &limits[LIMIT_CPU], *cpuset = &limits[LIMIT_CPUSET],
+                     *pids = &limits[LIMIT_PIDS];
 
-        *memory = (struct limit){"memory", "memory=", "memory.max", "memory.limit_in_bytes", wanted->memory_bytes > 0, false, "", ""};
+        *memory = (struct limit){
+                "memory", "memory=", "memory.max", "memory.limit_in_bytes", wanted->memory_bytes > 0, false, "", ""};
         *cpu = (struct limit){"cpu", "cpus=", "cpu.max", "cpu.cfs_quota_us", wanted->cpus > 0, false, "", ""};
         *cpuset = (struct limit){"cpuset", "cpus=", "cpuset.cpus", "cpuset.cpus", false, true, "", ""};
         *pids = (struct limit){"pids", "", "pids.max", "pids.max", wanted->processes > 0, true, "", ""};
@@ -83,11 +85,13 @@ static void fill_cpuset(const char *root, const char *above, const char *path)
         char own[LIST_BYTES], theirs[LIST_BYTES];
 
         for (size_t i = 0; i < array_length(files); i++)
-                if (cgroup_read(root, path, files[i], own, sizeof own) && own[0] == '\n' && cgroup_read(root, above, files[i], theirs, sizeof theirs))
+                if (cgroup_read(root, path, files[i], own, sizeof own) && own[0] == '\n' &&
+                    cgroup_read(root, above, files[i], theirs, sizeof theirs))
                         (void)cgroup_write(root, path, files[i], theirs);
 }
 
-/* Has a unified group's controllers work below it, as far as they are wanted there. What fails shows in the limit's file. */
+/* Has a unified group's controllers work below it, as far as they are wanted there. What fails shows in the limit's
+ * file. */
 static void hand_down(const char *root, const char *path, const struct limit limits[LIMITS])
 {
         char offered[LIST_BYTES];
@@ -103,8 +107,8 @@ static void hand_down(const char *root, const char *path, const struct limit lim
 }
 
 /* Makes ROOT/a, ROOT/a/b, ROOT/a/b/c. 1 where one was taken away meanwhile. */
-static int make_folders(const struct cgroup_roots *roots, size_t index, const char *path, const struct limit limits[LIMITS],
-                        struct cowherd_error *err)
+static int make_folders(const struct cgroup_roots *roots, size_t index, const char *path,
+                        const struct limit limits[LIMITS], struct cowherd_error *err)
 {
         const char *root = roots->paths[index];
         bool unified = roots->controllers[index][0] == '\0', cpuset = has_word(roots->controllers[index], "cpuset");
@@ -137,13 +141,18 @@ static bool write_limit(const struct cgroup_roots *roots, const char *path, cons
         return false;
 }
 
-static int write_limits(const struct cgroup_roots *roots, const char *path, const struct limit limits[LIMITS], struct cowherd_error *err)
+static int write_limits(const struct cgroup_roots *roots, const char *path, const struct limit limits[LIMITS],
+                        struct cowherd_error *err)
 {
         for (size_t i = 0; i < LIMITS; i++) {
                 if (!limits[i].wanted || write_limit(roots, path, &limits[i]) || limits[i].optional)
                         continue;
-                (void)fail(err, COWHERD_UNAVAILABLE, "%s cannot be kept: control groups have no '%s' controller here", limits[i].word, limits[i].controller);
-                return fail_hint(err, "have it enabled for control groups (on Debian by the kernel's command line or systemd), or leave %s out", limits[i].word);
+                (void)fail(err, COWHERD_UNAVAILABLE, "%s cannot be kept: control groups have no '%s' controller here",
+                           limits[i].word, limits[i].controller);
+                return fail_hint(err,
+                                 "have it enabled for control groups (on Debian by the kernel's command line or "
+                                 "systemd), or leave %s out",
+                                 limits[i].word);
         }
         return 0;
 }
@@ -155,11 +164,16 @@ void cgroup_entry_close(struct cgroup_entry *entry)
         entry->count = 0;
 }
 
-/* Opens the group's entries in the hierarchies from `first` on. */
-static int open_entry(const struct cgroup_roots *roots, size_t first, const char *path, struct cgroup_entry *entry, struct cowherd_error *err)
+/* Opens the group's entries in the hierarchies from `first` on; where there is a group `below` it, that one's. */
+static int open_entry(const struct cgroup_roots *roots, size_t first, const char *path, const char *below,
+                      struct cgroup_entry *entry, struct cowherd_error *err)
 {
+        owned_str char *deeper = x_asprintf("%s/%s", path, below);
+
         for (size_t i = first; i < roots->count; i++) {
-                int fd = cgroup_open_file(roots->paths[i], path, "cgroup.procs", O_WRONLY);
+                int fd = cgroup_open_file(roots->paths[i], deeper, "cgroup.procs", O_WRONLY);
+                if (fd < 0 && errno == ENOENT)
+                        fd = cgroup_open_file(roots->paths[i], path, "cgroup.procs", O_WRONLY);
                 if (fd >= 0) {
                         entry->fds[entry->count++] = fd;
                 } else if (errno != ENOENT && errno != EROFS) {
@@ -171,7 +185,8 @@ static int open_entry(const struct cgroup_roots *roots, size_t first, const char
         return 0;
 }
 
-int cgroup_make(const char *path, const struct cgroup_limits *wanted, struct cgroup_entry *ret, struct cowherd_error *err)
+int cgroup_make(const char *path, const struct cgroup_limits *wanted, struct cgroup_entry *ret,
+                struct cowherd_error *err)
 {
         struct limit limits[LIMITS];
         struct cgroup_roots roots;
@@ -180,40 +195,44 @@ int cgroup_make(const char *path, const struct cgroup_limits *wanted, struct cgr
         cgroup_find_roots(&roots);
         for (size_t i = 0; i < roots.count; i++) {
                 int again = 1;
-                for (int tries = 0; again > 0 && tries < TRIES; tries++) /* the last sibling's end takes the herd's group away */
+                for (int tries = 0; again > 0 && tries < TRIES;
+                     tries++) /* the last sibling's end takes the herd's group away */
                         again = make_folders(&roots, i, path, limits, err);
                 if (again != 0)
-                        return again < 0 ? -1 : fail(err, COWHERD_BUSY, "the control group '%s' is taken away as it is made", path);
+                        return again < 0 ? -1
+                                         : fail(err, COWHERD_BUSY, "the control group '%s' is taken away as it is made",
+                                                path);
         }
         if (write_limits(&roots, path, limits, err) < 0)
                 return -1;
         ret->count = 0;
-        return open_entry(&roots, 0, path, ret, err);
+        return open_entry(&roots, 0, path, ".", ret, err);
 }
 
-int cgroup_make_below(const char *path, const char *name, struct cgroup_entry *ret, struct cowherd_error *err)
+int cgroup_make_below(const char *path, const char *below, const char *name, struct cgroup_entry *ret,
+                      struct cowherd_error *err)
 {
         struct cgroup_roots roots;
-        owned_str char *below = x_asprintf("%s/%s", path, name);
+        owned_str char *group = x_asprintf("%s/%s/%s", path, below, name);
 
         ret->count = 0;
         cgroup_find_roots(&roots);
         if (!roots.has_unified)
                 return cgroup_check(err);
-        owned_str char *folder = x_asprintf("%s/%s", roots.paths[0], below);
+        owned_str char *folder = x_asprintf("%s/%s", roots.paths[0], group);
         if (mkdir(folder, 0755) < 0)
                 return fail_errno(err, "cannot make the control group '%s'", folder);
-        int fd = cgroup_open_file(roots.paths[0], below, "cgroup.procs", O_WRONLY);
+        int fd = cgroup_open_file(roots.paths[0], group, "cgroup.procs", O_WRONLY);
         if (fd < 0)
                 return fail_errno(err, "cannot open the control group '%s'", folder);
         ret->fds[ret->count++] = fd;
-        return open_entry(&roots, 1, path, ret, err);
+        return open_entry(&roots, 1, path, below, ret, err);
 }
 
-void cgroup_remove_below(const char *path, const char *name)
+void cgroup_remove_one(const char *path)
 {
         const char *root = cgroup_unified_root();
-        owned_str char *folder = x_asprintf("%s/%s/%s", root == NULL ? "" : root, path, name);
+        owned_str char *folder = x_asprintf("%s/%s", root == NULL ? "" : root, path);
 
         (void)rmdir(folder);
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Where control groups are (cgroups(7)). Hierarchies of v1 are those that /proc/self/cgroup names; they are mounted under
- * /sys/fs/cgroup by their controllers' names, by every system there is.
+ * Where control groups are (cgroups(7)). Hierarchies of v1 are those that /proc/self/cgroup names; they are mounted
+ * under /sys/fs/cgroup by their controllers' names, by every system there is.
  */
 #include "engine/nspawn/cgroup_tree.h"
 
@@ -69,7 +69,8 @@ void cgroup_find_roots(struct cgroup_roots *ret)
         }
         if (file_read(AT_FDCWD, "/proc/self/cgroup", MEMBERSHIP_BYTES, &text, NULL, &ignored) < 0)
                 return;
-        for (char *line = strtok_r(text, "\n", &rest); line != NULL && ret->count < CGROUP_HIERARCHIES; line = strtok_r(NULL, "\n", &rest)) {
+        for (char *line = strtok_r(text, "\n", &rest); line != NULL && ret->count < CGROUP_HIERARCHIES;
+             line = strtok_r(NULL, "\n", &rest)) {
                 char *controllers = strchr(line, ':'), *end = controllers == NULL ? NULL : strchr(++controllers, ':');
                 if (end == NULL || end == controllers || (size_t)(end - controllers) >= CGROUP_ROOT_BYTES)
                         continue; /* "0::/…" is the unified one */

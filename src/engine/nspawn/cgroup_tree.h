@@ -9,7 +9,8 @@
 /* The mounted hierarchies: roots[0] is the unified one where has_unified. */
 struct cgroup_roots {
         char paths[CGROUP_HIERARCHIES][CGROUP_ROOT_BYTES];
-        char controllers[CGROUP_HIERARCHIES][CGROUP_ROOT_BYTES]; /* "cpu,cpuacct", "name=systemd"; "" of the unified one */
+        char controllers[CGROUP_HIERARCHIES]
+                        [CGROUP_ROOT_BYTES]; /* "cpu,cpuacct", "name=systemd"; "" of the unified one */
         size_t count;
         bool has_unified;
 };

@@ -21,10 +21,12 @@ static int check_limits(const struct engine_machine *machine, struct cowherd_err
         long cpus = sysconf(_SC_NPROCESSORS_ONLN);
 
         if (sysinfo(&host) == 0 && machine->memory_bytes > (uint64_t)host.totalram * host.mem_unit)
-                return fail(err, COWHERD_UNAVAILABLE, "memory=%s is more than this host has: %s", number_format_size(machine->memory_bytes, asked),
+                return fail(err, COWHERD_UNAVAILABLE, "memory=%s is more than this host has: %s",
+                            number_format_size(machine->memory_bytes, asked),
                             number_format_size((uint64_t)host.totalram * host.mem_unit, there));
         if (cpus > 0 && machine->cpus > (uint64_t)cpus)
-                return fail(err, COWHERD_UNAVAILABLE, "cpus=%llu is more than this host has: %ld", (unsigned long long)machine->cpus, cpus);
+                return fail(err, COWHERD_UNAVAILABLE, "cpus=%llu is more than this host has: %ld",
+                            (unsigned long long)machine->cpus, cpus);
         return 0;
 }
 
@@ -42,18 +44,24 @@ static bool is_bridge(const char *name)
 static int check_network(const struct engine_machine *machine, struct cowherd_error *err)
 {
         if (machine->network == ENGINE_NETWORK_USER) {
-                (void)fail(err, COWHERD_UNAVAILABLE, "network=user is not to be had by nspawn: it has no network of its own that leads out through the host");
+                (void)fail(err, COWHERD_UNAVAILABLE,
+                           "network=user is not to be had by nspawn: it has no network of its own that leads out "
+                           "through the host");
                 return fail_hint(err, "take network=bridge:NAME, network=host or network=none");
         }
         if (machine->port_count > 0) {
-                (void)fail(err, COWHERD_UNAVAILABLE, "ports= are not to be had by nspawn: it leads none without systemd-networkd");
-                return fail_hint(err, machine->network == ENGINE_NETWORK_BRIDGE ? "on the bridge its own address has all its ports: leave ports= out"
-                                                                                : "with network=host its ports are the host's: leave ports= out");
+                (void)fail(err, COWHERD_UNAVAILABLE,
+                           "ports= are not to be had by nspawn: it leads none without systemd-networkd");
+                return fail_hint(err, machine->network == ENGINE_NETWORK_BRIDGE
+                                              ? "on the bridge its own address has all its ports: leave ports= out"
+                                              : "with network=host its ports are the host's: leave ports= out");
         }
         if (machine->network != ENGINE_NETWORK_BRIDGE || is_bridge(machine->bridge))
                 return 0;
-        (void)fail(err, COWHERD_UNAVAILABLE, "network=bridge:%s: this host has no bridge of that name", machine->bridge);
-        return fail_hint(err, "make it: ip link add %s type bridge && ip link set %s up", machine->bridge, machine->bridge);
+        (void)fail(err, COWHERD_UNAVAILABLE, "network=bridge:%s: this host has no bridge of that name",
+                   machine->bridge);
+        return fail_hint(err, "make it: ip link add %s type bridge && ip link set %s up", machine->bridge,
+                         machine->bridge);
 }
 
 static int check_mounts(const struct engine_machine *machine, struct cowherd_error *err)

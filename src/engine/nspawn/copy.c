@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Files in and out, through the container's root as its own processes see it (running), or its tree (stopped). Every path in
- * there is resolved as its own root would (openat2(2), RESOLVE_IN_ROOT, no magic links); the last part of it is never followed.
- * New files belong to who owns that root: root inside, whatever number it has here.
+ * Files in and out, through the container's root as its own processes see it (running), or its tree (stopped). Every
+ * path in there is resolved as its own root would (openat2(2), RESOLVE_IN_ROOT, no magic links); the last part of it is
+ * never followed. New files belong to who owns that root: root inside, whatever number it has here.
  */
 #include "engine/nspawn/nspawn.h"
 
@@ -32,18 +32,22 @@ static int open_inside(int root, const char *path, int flags)
         return fd;
 }
 
-/* What the kernel shows of itself is not a guest's to lead us to: with our rights there is more to see and to do there. */
+/* What the kernel shows of itself is not a guest's to lead us to: with our rights there is more to see and to do there.
+ */
 static int expect_files(int fd, const char *path, struct cowherd_error *err)
 {
-        static const unsigned long refused[] = {PROC_SUPER_MAGIC, SYSFS_MAGIC, CGROUP_SUPER_MAGIC, CGROUP2_SUPER_MAGIC, SECURITYFS_MAGIC,
-                                                DEBUGFS_MAGIC, TRACEFS_MAGIC, BPF_FS_MAGIC, DEVPTS_SUPER_MAGIC};
+        static const unsigned long refused[] = {PROC_SUPER_MAGIC,    SYSFS_MAGIC,      CGROUP_SUPER_MAGIC,
+                                                CGROUP2_SUPER_MAGIC, SECURITYFS_MAGIC, DEBUGFS_MAGIC,
+                                                TRACEFS_MAGIC,       BPF_FS_MAGIC,     DEVPTS_SUPER_MAGIC};
         struct statfs found;
 
         if (fstatfs(fd, &found) < 0)
                 return fail_errno(err, "cannot look at '%s' in the guest", path);
         for (size_t i = 0; i < array_length(refused); i++)
                 if ((unsigned long)found.f_type == refused[i])
-                        return fail(err, COWHERD_DENIED, "'%s' leads into a filesystem of the guest's kernel, where nothing is copied", path);
+                        return fail(err, COWHERD_DENIED,
+                                    "'%s' leads into a filesystem of the guest's kernel, where nothing is copied",
+                                    path);
         return 0;
 }
 
@@ -81,7 +85,8 @@ static int split(const char *path, char **ret_above, char **ret_name, struct cow
 }
 
 /* Where a copy goes: into the folder that `remote` is, or beside it under that name. */
-static int open_target(int root, const struct engine_copy *copy, int *ret_fd, char **ret_name, struct cowherd_error *err)
+static int open_target(int root, const struct engine_copy *copy, int *ret_fd, char **ret_name,
+                       struct cowherd_error *err)
 {
         owned_str char *above = NULL;
         owned_fd int folder = open_inside(root, copy->remote, O_RDONLY | O_DIRECTORY);
@@ -103,7 +108,9 @@ static int open_target(int root, const struct engine_copy *copy, int *ret_fd, ch
 static struct file_plain plain_of(const struct engine_copy *copy, struct file_progress *progress, bool keep_setuid)
 {
         *progress = (struct file_progress){copy->report, copy->context};
-        return (struct file_plain){.keep_setuid = keep_setuid, .left_out = copy->left_out, .context = copy->context,
+        return (struct file_plain){.keep_setuid = keep_setuid,
+                                   .left_out = copy->left_out,
+                                   .context = copy->context,
                                    .progress = copy->report == NULL ? NULL : progress};
 }
 

@@ -1,33 +1,27 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Before going in: who the user is, what the payload's limits are, which namespaces differ from ours. All of it is read of the
- * container's PID 1, whose pidfd is held throughout; enter_child.c then goes.
+ * Before going in: who the user is, what the payload's limits are, which namespaces differ from ours. All of it is read
+ * of the container's PID 1, whose pidfd is held throughout; enter_child.c then goes.
  */
 #include "engine/nspawn/enter.h"
 
 #include "engine/nspawn/enter_child.h"
 #include "sys/clock.h"
 #include "sys/file.h"
-#include "sys/openat2.h"
 
 #include <errno.h>
 #include <fcntl.h>
-#include <linux/magic.h>
 #include <sched.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/ioctl.h>
 #include <sys/pidfd.h>
 #include <sys/stat.h>
-#include <sys/sysmacros.h>
-#include <sys/vfs.h>
 #include <sys/wait.h>
-#include <termios.h>
 #include <unistd.h>
 
 #define GUEST_PATH "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 #define GROUP_DIGITS 8
-#define TTY_GROUP 5
+#define PAYLOAD "payload" /* the group that nspawn hands to the container, whose init may move what is in it */
 
 /* All that way_in borrows. */
 struct preparing {
@@ -55,12 +49,12 @@ static void preparing_free(struct preparing *p)
 }
 define_owned(struct preparing, preparing_free)
 
-static void find_namespaces(pid_t leader, struct way_in *way)
+        static void find_namespaces(pid_t leader, struct way_in *way)
 {
         static const struct {
                 const char *name;
                 int flag;
-        } all[] = {{"user", CLONE_NEWUSER}, {"mnt", CLONE_NEWNS}, {"pid", CLONE_NEWPID},      {"uts", CLONE_NEWUTS},
+        } all[] = {{"user", CLONE_NEWUSER}, {"mnt", CLONE_NEWNS},  {"pid", CLONE_NEWPID},      {"uts", CLONE_NEWUTS},
                    {"ipc", CLONE_NEWIPC},   {"net", CLONE_NEWNET}, {"cgroup", CLONE_NEWCGROUP}};
 
         for (size_t i = 0; i < array_length(all); i++) {
@@ -68,7 +62,8 @@ static void find_namespaces(pid_t leader, struct way_in *way)
                 struct stat own, other;
                 (void)snprintf(ours, sizeof ours, "/proc/self/ns/%s", all[i].name);
                 (void)snprintf(theirs, sizeof theirs, "/proc/%d/ns/%s", leader, all[i].name);
-                if (stat(ours, &own) == 0 && stat(theirs, &other) == 0 && (own.st_ino != other.st_ino || own.st_dev != other.st_dev))
+                if (stat(ours, &own) == 0 && stat(theirs, &other) == 0 &&
+                    (own.st_ino != other.st_ino || own.st_dev != other.st_dev))
                         way->namespaces |= all[i].flag;
         }
         way->own_users = (way->namespaces & CLONE_NEWUSER) != 0;
@@ -149,27 +144,31 @@ static void make_argv(struct preparing *p, const struct engine_command *command)
 static int prepare(struct preparing *p, const struct enter *enter, struct entered *entered, struct cowherd_error *err)
 {
         const struct engine_instance *instance = enter->instance;
-        char digits[2 * GROUP_DIGITS + 1], cgroup[CGROUP_PATH_BYTES];
+        char digits[2 * GROUP_DIGITS + 1], name[32], cgroup[CGROUP_PATH_BYTES];
         owned_fd int root = -1;
 
         if (nspawn_expect_running(instance, err) < 0)
                 return -1;
         if (!nspawn_find_leader(instance, &p->leader))
-                return fail(err, COWHERD_UNAVAILABLE, "the processes of container '%s' can't be seen from here", instance->name);
-        if (nspawn_open_root(instance, &root, err) < 0 || guest_user_find(root, enter->command->user, &p->user, err) < 0)
+                return fail(err, COWHERD_UNAVAILABLE, "the processes of container '%s' can't be seen from here",
+                            instance->name);
+        if (nspawn_open_root(instance, &root, err) < 0 ||
+            guest_user_find(root, enter->command->user, &p->user, err) < 0)
                 return -1;
-        if (seccomp_filters_load(instance, p->leader.pid, &p->filters, err) < 0 || find_capabilities(p->leader.pid, &p->way.capabilities, err) < 0)
+        if (seccomp_filters_load(instance, p->leader.pid, &p->filters, err) < 0 ||
+            find_capabilities(p->leader.pid, &p->way.capabilities, err) < 0)
                 return -1;
         find_namespaces(p->leader.pid, &p->way);
         make_environment(p, enter);
         make_argv(p, enter->command);
-        (void)snprintf(entered->group_name, sizeof entered->group_name, "exec-%s", random_hex(GROUP_DIGITS, digits));
-        int length = snprintf(entered->cgroup, sizeof entered->cgroup, "%s/%s", nspawn_cgroup(instance, cgroup), entered->group_name);
+        (void)snprintf(name, sizeof name, "exec-%s", random_hex(GROUP_DIGITS, digits));
+        int length = snprintf(entered->cgroup, sizeof entered->cgroup, "%s/" PAYLOAD "/%s",
+                              nspawn_cgroup(instance, cgroup), name);
         if (length < 0 || (size_t)length >= sizeof entered->cgroup)
                 return fail(err, COWHERD_INTERNAL, "the name of a control group is too long");
         if (pipe2(p->way.pid, O_CLOEXEC) < 0 || pipe2(p->way.error, O_CLOEXEC) < 0)
                 return fail_errno(err, "cannot make a pipe");
-        return cgroup_make_below(cgroup, entered->group_name, &p->entry, err);
+        return cgroup_make_below(cgroup, PAYLOAD, name, &p->entry, err);
 }
 
 static void complete(struct preparing *p, const struct enter *enter)
@@ -189,11 +188,16 @@ static void complete(struct preparing *p, const struct enter *enter)
         way->terminal = enter->terminal;
 }
 
-static int fail_way(const struct preparing *p, const struct engine_instance *instance, struct way_failure failure, struct cowherd_error *err)
+static int fail_way(const struct preparing *p, const struct engine_instance *instance, struct way_failure failure,
+                    struct cowherd_error *err)
 {
         static const char *const steps[] = {
-                [WAY_GROUPS] = "enter its control groups", [WAY_NAMESPACES] = "enter its namespaces", [WAY_FORK] = "fork in it",
-                [WAY_TERMINAL] = "give it a terminal",     [WAY_LIMITS] = "take on its limits",       [WAY_USER] = "become its user",
+                [WAY_GROUPS] = "enter its control groups",
+                [WAY_NAMESPACES] = "enter its namespaces",
+                [WAY_FORK] = "fork in it",
+                [WAY_TERMINAL] = "give it a terminal",
+                [WAY_LIMITS] = "take on its limits",
+                [WAY_USER] = "become its user",
         };
         const char *program = p->argv.items[0];
 
@@ -225,7 +229,8 @@ static void close_end(int pipe[2], int end)
 }
 
 /* Forks the first process, learns of the second, and whether it became the command. */
-static int go(struct preparing *p, const struct engine_instance *instance, struct entered *entered, struct cowherd_error *err)
+static int go(struct preparing *p, const struct engine_instance *instance, struct entered *entered,
+              struct cowherd_error *err)
 {
         struct way_failure failure;
 
@@ -254,24 +259,23 @@ static int go(struct preparing *p, const struct engine_instance *instance, struc
 
 int enter_start(const struct enter *enter, struct entered *ret, struct cowherd_error *err)
 {
-        owned_by(preparing_free) struct preparing p = {.leader = {.pidfd = -1}, .way = {.pid = {-1, -1}, .error = {-1, -1}}};
+        owned_by(preparing_free) struct preparing p = {.leader = {.pidfd = -1},
+                                                       .way = {.pid = {-1, -1}, .error = {-1, -1}}};
         struct entered entered = {.pidfd = -1};
-        char cgroup[CGROUP_PATH_BYTES];
 
         if (prepare(&p, enter, &entered, err) < 0)
                 return -1;
         complete(&p, enter);
         if (go(&p, enter->instance, &entered, err) < 0) {
-                cgroup_remove_below(nspawn_cgroup(enter->instance, cgroup), entered.group_name);
+                cgroup_remove_one(entered.cgroup);
                 return -1;
         }
         *ret = entered;
         return 0;
 }
 
-int enter_finish(const struct engine_instance *instance, struct entered *entered, int *ret_exit_code, struct cowherd_error *err)
+int enter_finish(struct entered *entered, int *ret_exit_code, struct cowherd_error *err)
 {
-        char cgroup[CGROUP_PATH_BYTES];
         siginfo_t info = {0};
 
         while (waitid(P_PIDFD, (id_t)entered->pidfd, &info, WEXITED) < 0)
@@ -280,7 +284,7 @@ int enter_finish(const struct engine_instance *instance, struct entered *entered
         (void)close(entered->pidfd);
         entered->pidfd = -1;
         /* What it has left running stays in its group, until the container stops. */
-        cgroup_remove_below(nspawn_cgroup(instance, cgroup), entered->group_name);
+        cgroup_remove_one(entered->cgroup);
         *ret_exit_code = info.si_code == CLD_EXITED ? info.si_status : 128 + info.si_status;
         return 0;
 }
@@ -288,50 +292,4 @@ int enter_finish(const struct engine_instance *instance, struct entered *entered
 int enter_kill(const struct entered *entered, struct cowherd_error *err)
 {
         return cgroup_kill(entered->cgroup, err);
-}
-
-/* The master device of the container's own devpts; whatever else is planted in its place is refused. */
-static int open_master(int root, int *ret_fd, struct cowherd_error *err)
-{
-        struct stat found;
-        struct statfs filesystem;
-
-        owned_fd int place = openat2_call(root, "dev/pts/ptmx", O_PATH | O_NOFOLLOW, 0, RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS | RESOLVE_NO_SYMLINKS);
-        if (place < 0 || fstat(place, &found) < 0 || fstatfs(place, &filesystem) < 0)
-                return fail_errno(err, "cannot open the terminals of a container");
-        if (!S_ISCHR(found.st_mode) || found.st_rdev != makedev(5, 2) || (unsigned long)filesystem.f_type != DEVPTS_SUPER_MAGIC)
-                return fail(err, COWHERD_DENIED, "what is at '/dev/pts/ptmx' of a container is no terminal");
-        owned_str char *path = x_asprintf("/proc/self/fd/%d", place);
-        int fd = open(path, O_RDWR | O_NOCTTY | O_CLOEXEC);
-        if (fd < 0)
-                return fail_errno(err, "cannot open a terminal of a container");
-        *ret_fd = fd;
-        return 0;
-}
-
-int enter_terminal(const struct engine_instance *instance, const char *user, int *ret_master, int *ret_slave, struct cowherd_error *err)
-{
-        struct guest_user owner = {0};
-        owned_fd int root = -1, master = -1;
-        struct stat shown;
-        int unlock = 0;
-
-        if (nspawn_expect_running(instance, err) < 0 || nspawn_open_root(instance, &root, err) < 0 || open_master(root, &master, err) < 0)
-                return -1;
-        if (guest_user_find(root, user, &owner, err) < 0)
-                return -1;
-        uid_t uid = owner.uid;
-        guest_user_free(&owner);
-        if (ioctl(master, TIOCSPTLCK, &unlock) < 0)
-                return fail_errno(err, "cannot unlock a terminal of a container");
-        owned_fd int slave = ioctl(master, TIOCGPTPEER, O_RDWR | O_NOCTTY | O_CLOEXEC);
-        if (slave < 0)
-                return fail_errno(err, "cannot open a terminal of a container");
-        /* Who root is there, the folder of the terminals tells. */
-        owned_fd int folder = openat2_call(root, "dev/pts", O_PATH | O_NOFOLLOW, 0, RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS | RESOLVE_NO_SYMLINKS);
-        if (folder < 0 || fstat(folder, &shown) < 0 || fchown(slave, shown.st_uid + uid, shown.st_gid + TTY_GROUP) < 0 || fchmod(slave, 0620) < 0)
-                return fail_errno(err, "cannot give a terminal of a container its owner");
-        *ret_master = take_fd(master);
-        *ret_slave = take_fd(slave);
-        return 0;
 }

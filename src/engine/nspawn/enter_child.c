@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Two processes go in. The first enters control groups and namespaces and forks the second, which is in the container's pid
- * namespace (setns(2) moves only children there) and, by CLONE_PARENT, still a child of ours. Nothing here but system calls:
- * we may have had threads.
+ * Two processes go in. The first enters control groups and namespaces and forks the second, which is in the container's
+ * pid namespace (setns(2) moves only children there) and, by CLONE_PARENT, still a child of ours. Nothing here but
+ * system calls: we may have had threads.
  *
- * While they are inside with our memory and are not yet the command, the container must not look into them: they are not
- * dumpable (prctl(2)), and hold none of our descriptors but what the command gets and two ends of pipes.
+ * While they are inside with our memory and are not yet the command, the container must not look into them: they are
+ * not dumpable (prctl(2)), and hold none of our descriptors but what the command gets and two ends of pipes.
  */
 #include "engine/nspawn/enter_child.h"
 
@@ -29,7 +29,7 @@
 
 static _Noreturn void give_up(int to, enum way_step step)
 {
-        struct way_failure failure = {step, errno};
+        struct way_failure failure = {(int)step, errno};
 
         (void)!write(to, &failure, sizeof failure);
         _exit(127);
@@ -40,7 +40,8 @@ static void limit_capabilities(uint64_t left, int to)
         for (int capability = 0; capability < CAPABILITIES; capability++) {
                 if ((left >> capability & 1) != 0)
                         continue;
-                if (prctl(PR_CAPBSET_DROP, capability, 0, 0, 0) < 0 && errno != EINVAL) /* EINVAL: this kernel has no such one */
+                if (prctl(PR_CAPBSET_DROP, capability, 0, 0, 0) < 0 &&
+                    errno != EINVAL) /* EINVAL: this kernel has no such one */
                         give_up(to, WAY_LIMITS);
         }
 }
@@ -98,7 +99,8 @@ _Noreturn void way_in_go(const struct way_in *way)
         for (int i = 0; i < 3; i++)
                 if (streams[i] < 0 || dup2(streams[i], i) < 0)
                         give_up(way->error[1], WAY_NAMESPACES);
-        /* F_DUPFD takes the lowest number that is free from there on, so they follow one another unless some were taken. */
+        /* F_DUPFD takes the lowest number that is free from there on, so they follow one another unless some were
+         * taken. */
         for (int fd = 3; fd < FIRST_FREE; fd++)
                 (void)close(fd);
         int highest = leader > pid_to ? leader : pid_to;

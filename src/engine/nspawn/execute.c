@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A command to its end, its output kept: one poll(2) on what it reads, what it writes, its end and the clock. What it has
- * written when it ends is read to the last byte; what a daemon of its writes later is not waited for.
+ * A command to its end, its output kept: one poll(2) on what it reads, what it writes, its end and the clock. What it
+ * has written when it ends is read to the last byte; what a daemon of its writes later is not waited for.
  */
 #include "engine/nspawn/enter.h"
 
@@ -38,7 +38,7 @@ static void executing_free(struct executing *e)
 }
 define_owned(struct executing, executing_free)
 
-static void close_now(int *fd)
+        static void close_now(int *fd)
 {
         close_at(fd);
         *fd = -1;
@@ -88,7 +88,10 @@ static int time_left(const struct executing *e)
 static int collect(struct executing *e, struct cowherd_error *err)
 {
         while (!e->ended) {
-                struct pollfd fds[] = {{e->entered.pidfd, POLLIN, 0}, {e->output, POLLIN, 0}, {e->errors, POLLIN, 0}, {e->input, POLLOUT, 0}};
+                struct pollfd fds[] = {{e->entered.pidfd, POLLIN, 0},
+                                       {e->output, POLLIN, 0},
+                                       {e->errors, POLLIN, 0},
+                                       {e->input, POLLOUT, 0}};
                 int ready = poll(fds, array_length(fds), time_left(e));
                 if (ready < 0 && errno != EINTR)
                         return fail_errno(err, "cannot wait for a command");
@@ -152,10 +155,11 @@ static int collect_quietly(struct executing *e, struct cowherd_error *err)
         return result;
 }
 
-int nspawn_execute(const struct engine_instance *instance, const struct engine_command *command, struct engine_output *ret,
-                   struct cowherd_error *err)
+int nspawn_execute(const struct engine_instance *instance, const struct engine_command *command,
+                   struct engine_output *ret, struct cowherd_error *err)
 {
-        owned_by(executing_free) struct executing e = {.command = command, .input = -1, .output = -1, .errors = -1, .entered = {.pidfd = -1}};
+        owned_by(executing_free) struct executing e = {
+                .command = command, .input = -1, .output = -1, .errors = -1, .entered = {.pidfd = -1}};
         double began = clock_ms();
         int exit_code;
 
@@ -165,12 +169,13 @@ int nspawn_execute(const struct engine_instance *instance, const struct engine_c
                 e.deadline = clock_ms() + (double)command->timeout_ms;
         if (collect_quietly(&e, err) < 0)
                 return -1;
-        if (enter_finish(instance, &e.entered, &exit_code, err) < 0)
+        if (enter_finish(&e.entered, &exit_code, err) < 0)
                 return -1;
         if (e.late)
-                return fail(err, COWHERD_BUSY, "the command did not end in '%s' within %llu ms, and was ended", instance->name,
-                            (unsigned long long)command->timeout_ms);
-        *ret = (struct engine_output){.exit_code = exit_code, .out_length = e.out.length, .errors_length = e.error_text.length, .cut = e.cut};
+                return fail(err, COWHERD_BUSY, "the command did not end in '%s' within %llu ms, and was ended",
+                            instance->name, (unsigned long long)command->timeout_ms);
+        *ret = (struct engine_output){
+                .exit_code = exit_code, .out_length = e.out.length, .errors_length = e.error_text.length, .cut = e.cut};
         ret->out = str_take(&e.out);
         ret->errors = str_take(&e.error_text);
         ret->ms = clock_ms() - began;

@@ -40,7 +40,8 @@ static size_t make_plain(char *text, size_t length)
         size_t to = 0;
 
         for (size_t at = 0; at < length; at++)
-                if (text[at] != '\0' && !(text[at] == '\r' && at + 1 < length && (text[at + 1] == '\n' || text[at + 1] == '\r')))
+                if (text[at] != '\0' &&
+                    !(text[at] == '\r' && at + 1 < length && (text[at + 1] == '\n' || text[at + 1] == '\r')))
                         text[to++] = text[at];
         text[to] = '\0';
         return to;

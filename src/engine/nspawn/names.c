@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What belongs to a container is found by names made of its herd and id, which are never used again, so that everything is
- * found after a crash too. A pid is remembered only as a hint: it counts where its process is in the container's control group.
+ * What belongs to a container is found by names made of its herd and id, which are never used again, so that everything
+ * is found after a crash too. A pid is remembered only as a hint: it counts where its process is in the container's
+ * control group.
  */
 #include "engine/nspawn/nspawn.h"
 
@@ -32,7 +33,8 @@ static const char *herd_of(const struct engine_instance *instance)
 
 const char *nspawn_machine(const struct engine_instance *instance, char buffer[NSPAWN_NAME_BYTES])
 {
-        (void)snprintf(buffer, NSPAWN_NAME_BYTES, "cowherd-%.*s-%llu", HERD_DIGITS, herd_of(instance), (unsigned long long)instance->id);
+        (void)snprintf(buffer, NSPAWN_NAME_BYTES, "cowherd-%.*s-%llu", HERD_DIGITS, herd_of(instance),
+                       (unsigned long long)instance->id);
         return buffer;
 }
 
@@ -48,14 +50,15 @@ const char *nspawn_cgroup(const struct engine_instance *instance, char buffer[CG
         if (nspawn_under_systemd())
                 (void)snprintf(buffer, CGROUP_PATH_BYTES, "machine.slice/%s.scope", nspawn_machine(instance, machine));
         else
-                (void)snprintf(buffer, CGROUP_PATH_BYTES, "cowherd/%.*s/%llu", HERD_DIGITS, herd_of(instance), (unsigned long long)instance->id);
+                (void)snprintf(buffer, CGROUP_PATH_BYTES, "cowherd/%.*s/%llu", HERD_DIGITS, herd_of(instance),
+                               (unsigned long long)instance->id);
         return buffer;
 }
 
 /*
- * Computed of herd and id, so nothing has to be kept or locked: two containers of one herd share a range only if their ids are a
- * multiple of 28655 apart; of two herds, by chance. They would then be strangers with the same numbers, as all containers are
- * without user namespaces.
+ * Computed of herd and id, so nothing has to be kept or locked: two containers of one herd share a range only if their
+ * ids are a multiple of 28655 apart; of two herds, by chance. They would then be strangers with the same numbers, as
+ * all containers are without user namespaces.
  */
 uint32_t nspawn_id_shift(const struct engine_instance *instance)
 {
@@ -134,7 +137,8 @@ bool nspawn_find_leader(const struct engine_instance *instance, struct nspawn_le
         struct search search = {.cgroup = nspawn_cgroup(instance, cgroup), .found = {.pidfd = -1}};
         owned_str char *hint = nspawn_recall(instance, "leader");
 
-        if ((hint == NULL || !take_leader(&search, (pid_t)strtol(hint, NULL, 10))) && !cgroup_find_process(cgroup, take_leader, &search))
+        if ((hint == NULL || !take_leader(&search, (pid_t)strtol(hint, NULL, 10))) &&
+            !cgroup_find_process(cgroup, take_leader, &search))
                 return false;
         *ret = search.found;
         return true;
@@ -174,8 +178,8 @@ static bool lock_path(const char *path, char ret[PATH_BYTES])
 }
 
 /*
- * A container lives as long as anything lives in its control group, whatever became of nspawn. One that somebody started by hand
- * holds a lock beside its tree: nspawn does for what it runs.
+ * A container lives as long as anything lives in its control group, whatever became of nspawn. One that somebody
+ * started by hand holds a lock beside its tree: nspawn does for what it runs.
  */
 enum engine_state nspawn_state(const struct engine_instance *instance)
 {

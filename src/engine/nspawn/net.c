@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A socket belongs for ever to the network namespace that its thread was in when it was made. So this thread goes there for
- * one system call and comes back; all the rest is done from here.
+ * A socket belongs for ever to the network namespace that its thread was in when it was made. So this thread goes there
+ * for one system call and comes back; all the rest is done from here.
  */
 #include "engine/nspawn/net.h"
 
@@ -35,7 +35,8 @@ static int socket_of(pid_t pid, int domain, int type, int protocol, int *ret_fd,
         char path[48];
 
         (void)snprintf(path, sizeof path, "/proc/%d/ns/net", pid);
-        owned_fd int theirs = open(path, O_RDONLY | O_CLOEXEC), ours = open("/proc/thread-self/ns/net", O_RDONLY | O_CLOEXEC);
+        owned_fd int theirs = open(path, O_RDONLY | O_CLOEXEC),
+                     ours = open("/proc/thread-self/ns/net", O_RDONLY | O_CLOEXEC);
         if (theirs < 0 || ours < 0 || setns(theirs, CLONE_NEWNET) < 0)
                 return fail_errno(err, "cannot enter the network of a container");
         int fd = socket(domain, type | SOCK_CLOEXEC, protocol), os_errno = errno;
@@ -52,7 +53,8 @@ static bool parse_mac(const char *text, unsigned char ret[MAC_BYTES])
 {
         int length = 0;
 
-        return sscanf(text, "%2hhx:%2hhx:%2hhx:%2hhx:%2hhx:%2hhx%n", &ret[0], &ret[1], &ret[2], &ret[3], &ret[4], &ret[5], &length) == MAC_BYTES &&
+        return sscanf(text, "%2hhx:%2hhx:%2hhx:%2hhx:%2hhx:%2hhx%n", &ret[0], &ret[1], &ret[2], &ret[3], &ret[4],
+                      &ret[5], &length) == MAC_BYTES &&
                text[length] == '\0';
 }
 
@@ -85,7 +87,8 @@ static void look_at_address(const char *message, size_t length, struct found *fo
         const struct ifaddrmsg *address = (const void *)message;
         size_t at = NLMSG_ALIGN(sizeof *address);
 
-        if (length < at || address->ifa_scope != RT_SCOPE_UNIVERSE || (address->ifa_family != AF_INET && address->ifa_family != AF_INET6) ||
+        if (length < at || address->ifa_scope != RT_SCOPE_UNIVERSE ||
+            (address->ifa_family != AF_INET && address->ifa_family != AF_INET6) ||
             (address->ifa_flags & (IFA_F_TENTATIVE | IFA_F_DADFAILED)) != 0)
                 return;
         char *into = address->ifa_family == AF_INET ? found->ipv4 : found->ipv6;
@@ -94,7 +97,8 @@ static void look_at_address(const char *message, size_t length, struct found *fo
                 const struct rtattr *part = (const void *)(message + at);
                 if (part->rta_len < sizeof *part || part->rta_len > length - at)
                         return;
-                bool own = part->rta_type == IFA_LOCAL || (part->rta_type == IFA_ADDRESS && address->ifa_family == AF_INET6);
+                bool own = part->rta_type == IFA_LOCAL ||
+                           (part->rta_type == IFA_ADDRESS && address->ifa_family == AF_INET6);
                 if (own && part->rta_len == RTA_LENGTH(bytes))
                         (void)inet_ntop(address->ifa_family, RTA_DATA(part), into, INET6_ADDRSTRLEN);
                 at += RTA_ALIGN(part->rta_len);
@@ -108,7 +112,8 @@ static int read_messages(int fd, struct found *found, struct cowherd_error *err)
         ssize_t got = recv(fd, buffer, sizeof buffer, 0);
 
         if (got < 0)
-                return errno == EINTR || errno == ENOBUFS ? 0 : fail_errno(err, "cannot read the addresses of a container");
+                return errno == EINTR || errno == ENOBUFS ? 0
+                                                          : fail_errno(err, "cannot read the addresses of a container");
         for (size_t at = 0, length = (size_t)got; at + sizeof(struct nlmsghdr) <= length;) {
                 const struct nlmsghdr *header = (const void *)(buffer + at);
                 if (header->nlmsg_len < sizeof *header || header->nlmsg_len > length - at)
@@ -128,7 +133,9 @@ static int ask_addresses(int fd, struct found *found, struct cowherd_error *err)
                 struct nlmsghdr header;
                 struct ifaddrmsg body;
         } request = {
-                .header = {.nlmsg_len = sizeof request, .nlmsg_type = RTM_GETADDR, .nlmsg_flags = NLM_F_REQUEST | NLM_F_DUMP},
+                .header = {.nlmsg_len = sizeof request,
+                           .nlmsg_type = RTM_GETADDR,
+                           .nlmsg_flags = NLM_F_REQUEST | NLM_F_DUMP},
                 .body = {.ifa_family = AF_UNSPEC},
         };
 

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * systemd-nspawn: the driver, and whether it works here. A container is nspawn's to build, and the kernel's to know: its
- * control group says whether it lives (cgroup.c, names.c), its PID 1 how to enter it (enter.c). Nothing of ours stays running.
+ * systemd-nspawn: the driver, and whether it works here. A container is nspawn's to build, and the kernel's to know:
+ * its control group says whether it lives (cgroup.c, names.c), its PID 1 how to enter it (enter.c). Nothing of ours
+ * stays running.
  */
 #include "engine/nspawn/nspawn.h"
 

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What a start finds: an init to boot or something that can wait instead, and who may own the files. The tree itself tells the
- * owners: shown shifted already by its store, or of a filesystem that nspawn can shift (tried on it, with nothing mounted), or
- * neither; then root inside is root outside, which is said.
+ * What a start finds: an init to boot or something that can wait instead, and who may own the files. The tree itself
+ * tells the owners: shown shifted already by its store, or of a filesystem that nspawn can shift (tried on it, with
+ * nothing mounted), or neither; then root inside is root outside, which is said.
  */
 #include "engine/nspawn/nspawn.h"
 
@@ -10,6 +10,7 @@
 #include "sys/mount_idmap.h"
 
 #include <fcntl.h>
+#include <limits.h>
 #include <stdio.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -21,14 +22,33 @@ static bool has_program(int tree, const char *path)
         struct stat found;
         owned_fd int fd = -1;
 
-        return file_open_in_root(tree, path, O_PATH, 0, &fd, &ignored) == 0 && fstat(fd, &found) == 0 && S_ISREG(found.st_mode) &&
-               (found.st_mode & S_IXUSR) != 0;
+        return file_open_in_root(tree, path, O_PATH, 0, &fd, &ignored) == 0 && fstat(fd, &found) == 0 &&
+               S_ISREG(found.st_mode) && (found.st_mode & S_IXUSR) != 0;
 }
 
-/* Those that nspawn looks for with --boot. */
-static bool has_init(int tree)
+/* What a tree's /sbin/init is in the end, links followed inside the tree. */
+static const char *init_kind(int tree)
 {
-        return has_program(tree, "usr/lib/systemd/systemd") || has_program(tree, "lib/systemd/systemd") || has_program(tree, "sbin/init");
+        struct cowherd_error ignored;
+        char link[32], program[PATH_MAX];
+        owned_fd int fd = -1;
+
+        if (file_open_in_root(tree, "sbin/init", O_PATH, 0, &fd, &ignored) < 0)
+                return "other";
+        (void)snprintf(link, sizeof link, "/proc/self/fd/%d", fd);
+        ssize_t length = readlink(link, program, sizeof program - 1);
+        if (length < 0)
+                return "other";
+        program[length] = '\0';
+        return str_ends(program, "/systemd") ? "systemd" : str_ends(program, "/busybox") ? "busybox" : "other";
+}
+
+/* Those that nspawn looks for with --boot, in its order. */
+static const char *find_init(int tree)
+{
+        if (has_program(tree, "usr/lib/systemd/systemd") || has_program(tree, "lib/systemd/systemd"))
+                return "systemd";
+        return has_program(tree, "sbin/init") ? init_kind(tree) : NULL;
 }
 
 /* What can wait for ever without doing anything, in a tree without an init. False where it has nothing of the kind. */
@@ -78,19 +98,22 @@ static void find_owners(const struct engine_instance *instance, int tree, struct
                 plan->owners = NSPAWN_OWNERS_MAPPED;
 }
 
-static int look_at_mounts(const struct engine_instance *instance, const struct nspawn_plan *plan, bool *ret_mapped, struct cowherd_error *err)
+static int look_at_mounts(const struct engine_instance *instance, const struct nspawn_plan *plan, bool *ret_mapped,
+                          struct cowherd_error *err)
 {
         for (size_t i = 0; i < instance->machine->mount_count; i++) {
                 const struct engine_mount *mount = &instance->machine->mounts[i];
                 owned_fd int fd = open(mount->host, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
                 if (fd < 0)
-                        return fail_errno(err, "cannot open '%s', which is to be mounted in '%s'", mount->host, instance->name);
+                        return fail_errno(err, "cannot open '%s', which is to be mounted in '%s'", mount->host,
+                                          instance->name);
                 ret_mapped[i] = plan->owners != NSPAWN_OWNERS_HOST && can_shift(fd, plan->shift);
         }
         return 0;
 }
 
-int nspawn_make_plan(const struct engine_instance *instance, struct nspawn_plan *ret, bool *ret_mounts_mapped, struct cowherd_error *err)
+int nspawn_make_plan(const struct engine_instance *instance, struct nspawn_plan *ret, bool *ret_mounts_mapped,
+                     struct cowherd_error *err)
 {
         struct nspawn_plan plan = {.mounts_mapped = ret_mounts_mapped};
         owned_fd int tree = -1;
@@ -99,9 +122,11 @@ int nspawn_make_plan(const struct engine_instance *instance, struct nspawn_plan 
                 return fail(err, COWHERD_INTERNAL, "the tree of '%s' was not activated", instance->name);
         if (file_open_folder(AT_FDCWD, instance->root, &tree, err) < 0)
                 return -1;
-        plan.boots = has_init(tree);
-        if (!plan.boots && !find_idle(tree, &plan)) {
-                (void)fail(err, COWHERD_DATA, "the tree of '%s' has nothing to run: neither an init nor 'sleep', 'busybox' or 'sh'", instance->name);
+        plan.init = find_init(tree);
+        if (plan.init == NULL && !find_idle(tree, &plan)) {
+                (void)fail(err, COWHERD_DATA,
+                           "the tree of '%s' has nothing to run: neither an init nor 'sleep', 'busybox' or 'sh'",
+                           instance->name);
                 return fail_hint(err, "install one in its base: for systemd, the packages systemd-sysv and dbus");
         }
         find_owners(instance, tree, &plan);
@@ -114,12 +139,14 @@ int nspawn_make_plan(const struct engine_instance *instance, struct nspawn_plan 
 void nspawn_note(const struct nspawn_plan *plan, char *buffer, size_t bytes)
 {
         const char *owners = plan->owners == NSPAWN_OWNERS_HOST
-                                     ? "it runs without a user namespace, as its store's filesystem can't show owners shifted: its root is this host's root"
+                                     ? "it runs without a user namespace, as its store's filesystem can't show owners "
+                                       "shifted: its root is this host's root"
                                      : "";
 
         buffer[0] = '\0';
-        if (!plan->boots)
-                (void)snprintf(buffer, bytes, "its tree has no init, so '%s' runs in it%s%s", plan->idle[0], owners[0] == '\0' ? "" : "; ", owners);
+        if (plan->init == NULL)
+                (void)snprintf(buffer, bytes, "its tree has no init, so '%s' runs in it%s%s", plan->idle[0],
+                               owners[0] == '\0' ? "" : "; ", owners);
         else
                 (void)snprintf(buffer, bytes, "%s", owners);
 }

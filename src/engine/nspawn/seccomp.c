@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * PTRACE_SECCOMP_GET_FILTER (ptrace(2)) stops PID 1 for some microseconds. A child does it: only the thread that traces can
- * wait for the stop, and should the child be killed the kernel lets PID 1 go on.
+ * PTRACE_SECCOMP_GET_FILTER (ptrace(2)) stops PID 1 for some microseconds. A child does it: only the thread that traces
+ * can wait for the stop, and should the child be killed the kernel lets PID 1 go on.
  */
 #include "engine/nspawn/seccomp.h"
 
@@ -36,7 +36,8 @@ static int write_filters(pid_t leader, int to)
         static struct sock_filter program[BPF_MAXINSNS];
         int status;
 
-        if (ptrace(PTRACE_SEIZE, leader, NULL, NULL) < 0 || ptrace(PTRACE_INTERRUPT, leader, NULL, NULL) < 0 || waitpid(leader, &status, __WALL) < 0)
+        if (ptrace(PTRACE_SEIZE, leader, NULL, NULL) < 0 || ptrace(PTRACE_INTERRUPT, leader, NULL, NULL) < 0 ||
+            waitpid(leader, &status, __WALL) < 0)
                 return errno;
         for (uintptr_t index = 0;; index++) {
                 errno = 0;
@@ -45,7 +46,8 @@ static int write_filters(pid_t leader, int to)
                         break;
                 uint32_t length = (uint32_t)count;
                 size_t bytes = length * sizeof program[0];
-                if (write(to, &length, sizeof length) != (ssize_t)sizeof length || write(to, program, bytes) != (ssize_t)bytes)
+                if (write(to, &length, sizeof length) != (ssize_t)sizeof length ||
+                    write(to, program, bytes) != (ssize_t)bytes)
                         break;
         }
         int os_errno = errno == ENOENT ? 0 : errno != 0 ? errno : EIO; /* ENOENT: there are no more */
@@ -105,14 +107,16 @@ static int parse(char *bytes, size_t length, struct seccomp_filters *ret, struct
                 at += sizeof count;
                 if (count == 0 || count > BPF_MAXINSNS || count * sizeof(struct sock_filter) > length - at)
                         return fail(err, COWHERD_DATA, "what is kept of a container's filters is damaged");
-                filters.programs[filters.count++] = (struct sock_fprog){(unsigned short)count, (struct sock_filter *)(void *)(bytes + at)};
+                filters.programs[filters.count++] =
+                        (struct sock_fprog){(unsigned short)count, (struct sock_filter *)(void *)(bytes + at)};
                 at += count * sizeof(struct sock_filter);
         }
         *ret = filters;
         return 0;
 }
 
-int seccomp_filters_load(const struct engine_instance *instance, pid_t leader, struct seccomp_filters *ret, struct cowherd_error *err)
+int seccomp_filters_load(const struct engine_instance *instance, pid_t leader, struct seccomp_filters *ret,
+                         struct cowherd_error *err)
 {
         owned_str char *path = nspawn_runtime_file(instance, "seccomp"), *bytes = NULL;
         size_t length = 0;

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * fork twice: the program becomes a child of init, which takes its end, so that a host of ours which lives long gets neither a
- * zombie nor a signal that it can't explain. The program waits in a pipe until we have a pidfd of it, and ends by itself if
- * we end before. Between fork and exec only the kernel is called: this process may have threads.
+ * fork twice: the program becomes a child of init, which takes its end, so that a host of ours which lives long gets
+ * neither a zombie nor a signal that it can't explain. The program waits in a pipe until we have a pidfd of it, and
+ * ends by itself if we end before. Between fork and exec only the kernel is called: this process may have threads.
  */
 #include "engine/nspawn/spawn.h"
 
@@ -76,7 +76,8 @@ static _Noreturn void become(const struct spawn *spawn, const struct pipes *pipe
                 if (write(spawn->entry->fds[i], "0", 1) != 1)
                         give_up(pipes);
         int nothing = open("/dev/null", O_RDONLY | O_CLOEXEC), status = fcntl(pipes->error[1], F_DUPFD_CLOEXEC, 10);
-        if (nothing < 0 || status < 0 || dup2(nothing, 0) < 0 || dup2(spawn->output, 1) < 0 || dup2(spawn->errors, 2) < 0)
+        if (nothing < 0 || status < 0 || dup2(nothing, 0) < 0 || dup2(spawn->output, 1) < 0 ||
+            dup2(spawn->errors, 2) < 0)
                 give_up(pipes);
         (void)close_range(3, ~0u, CLOSE_RANGE_CLOEXEC);
         spawn_reset_signals();

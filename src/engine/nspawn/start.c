@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A start: control groups, nspawn in them, detached, its words and the container's console into two files of the runtime
- * folder; then nspawn tells through a socket of that folder that the container's PID 1 is born (sd_notify(3),
+ * A start: control groups, nspawn in them, detached, its words and the container's console into two files of the
+ * runtime folder; then nspawn tells through a socket of that folder that the container's PID 1 is born (sd_notify(3),
  * X_NSPAWN_LEADER_PID), or ends, and has said why. Whatever fails is ended and tidied up.
  */
 #include "engine/nspawn/nspawn.h"
@@ -27,7 +27,7 @@
 #define PROCESSES_MAX 16384u     /* as many as systemd allows a container */
 #define MESSAGE_BYTES 4096u
 #define MOUNTS_MAX 64u
-#define WORDS_BYTES (64u << 10)  /* of nspawn's own, at the end of its log */
+#define WORDS_BYTES (64u << 10) /* of nspawn's own, at the end of its log */
 
 struct starting {
         const struct engine_instance *instance;
@@ -52,7 +52,7 @@ static void starting_free(struct starting *starting)
 }
 define_owned(struct starting, starting_free)
 
-static void phase(struct starting *s, const char *name)
+        static void phase(struct starting *s, const char *name)
 {
         double now = clock_ms();
 
@@ -81,7 +81,8 @@ static int open_notify(const struct engine_instance *instance, int *ret_fd, stru
                 return fail(err, COWHERD_SYSTEM, "the path of a socket is too long: '%s'", path);
         memcpy(address.sun_path, path, length + 1);
         owned_fd int fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
-        if (fd < 0 || (unlink(path) < 0 && errno != ENOENT) || bind(fd, (const struct sockaddr *)&address, sizeof address) < 0)
+        if (fd < 0 || (unlink(path) < 0 && errno != ENOENT) ||
+            bind(fd, (const struct sockaddr *)&address, sizeof address) < 0)
                 return fail_errno(err, "cannot make the socket '%s'", path);
         *ret_fd = take_fd(fd);
         return 0;
@@ -127,7 +128,11 @@ static int spawn_nspawn(struct starting *s, struct cowherd_error *err)
         strv_add(&environment, "LC_ALL=C.UTF-8");
         strv_add(&environment, "TERM=dumb"); /* of the console, which is a file in the end */
         strv_addf(&environment, "NOTIFY_SOCKET=%s", notify);
-        struct spawn spawn = {.argv = argv.items, .environment = environment.items, .output = s->console, .errors = s->words, .entry = &s->entry};
+        struct spawn spawn = {.argv = argv.items,
+                              .environment = environment.items,
+                              .output = s->console,
+                              .errors = s->words,
+                              .entry = &s->entry};
         return spawn_detached(&spawn, &pid, &s->pidfd, err);
 }
 
@@ -139,7 +144,8 @@ static char *last_words(int fd)
         ssize_t got = pread(fd, text, WORDS_BYTES, end > (off_t)WORDS_BYTES ? end - (off_t)WORDS_BYTES : 0);
 
         text[got < 0 ? 0 : got] = '\0';
-        for (size_t length = strlen(text); length > 0 && (text[length - 1] == '\n' || text[length - 1] == '\r'); length--)
+        for (size_t length = strlen(text); length > 0 && (text[length - 1] == '\n' || text[length - 1] == '\r');
+             length--)
                 text[length - 1] = '\0';
         const char *line = strrchr(text, '\n');
         line = line == NULL ? text : line + 1;
@@ -175,7 +181,8 @@ static int wait_for_leader(struct starting *s, struct cowherd_error *err)
                 struct pollfd fds[] = {{s->notify, POLLIN, 0}, {s->pidfd, POLLIN, 0}};
                 double left = deadline - clock_ms();
                 if (left <= 0)
-                        return fail(err, COWHERD_BUSY, "'%s' did not start '%s' within %.0f s", NSPAWN_PROGRAM, s->instance->name, START_TIMEOUT_MS / 1000);
+                        return fail(err, COWHERD_BUSY, "'%s' did not start '%s' within %.0f s", NSPAWN_PROGRAM,
+                                    s->instance->name, START_TIMEOUT_MS / 1000);
                 if (poll(fds, array_length(fds), (int)left + 1) < 0 && errno != EINTR)
                         return fail_errno(err, "cannot wait for '%s'", NSPAWN_PROGRAM);
                 if (fds[0].revents != 0)
@@ -195,7 +202,9 @@ static int remember(const struct starting *s, struct cowherd_error *err)
 
         if (stat(s->instance->root, &root) < 0)
                 return fail_errno(err, "cannot look at '%s'", s->instance->root);
-        owned_str char *text = x_asprintf("leader=%d\nboots=%d\ninode=%lu:%lu\n", s->leader, s->plan.boots, (unsigned long)root.st_dev, (unsigned long)root.st_ino);
+        owned_str char *text = x_asprintf("leader=%d\ninit=%s\ninode=%lu:%lu\n", s->leader,
+                                          s->plan.init == NULL ? "none" : s->plan.init, (unsigned long)root.st_dev,
+                                          (unsigned long)root.st_ino);
         return file_replace(AT_FDCWD, path, text, 0600, false, err);
 }
 
@@ -205,17 +214,20 @@ static int start(struct starting *s, struct cowherd_error *err)
 
         if (prepare(s, err) < 0 || spawn_nspawn(s, err) < 0 || wait_for_leader(s, err) < 0 || remember(s, err) < 0)
                 return -1;
-        if (s->instance->machine->network != ENGINE_NETWORK_BRIDGE || identity == NULL || !identity->fresh || identity->mac == NULL)
+        if (s->instance->machine->network != ENGINE_NETWORK_BRIDGE || identity == NULL || !identity->fresh ||
+            identity->mac == NULL)
                 return 0;
         return net_set_address(s->leader, "host0", identity->mac, err);
 }
 
 int nspawn_start(const struct engine_instance *instance, struct engine_started *ret, struct cowherd_error *err)
 {
-        owned_by(starting_free) struct starting s = {.instance = instance, .notify = -1, .console = -1, .words = -1, .pidfd = -1, .began = clock_ms()};
+        owned_by(starting_free) struct starting s = {
+                .instance = instance, .notify = -1, .console = -1, .words = -1, .pidfd = -1, .began = clock_ms()};
 
         if (nspawn_state(instance) != ENGINE_STOPPED) {
-                (void)fail(err, COWHERD_BUSY, "container '%s' is %s", instance->name, engine_state_name(nspawn_state(instance)));
+                (void)fail(err, COWHERD_BUSY, "container '%s' is %s", instance->name,
+                           engine_state_name(nspawn_state(instance)));
                 return fail_hint(err, "stop it first");
         }
         if (nspawn_check(instance, err) < 0 || nspawn_tidy(instance, err) < 0)

@@ -30,7 +30,7 @@ static int read_file(int root, const char *path, char **ret, struct cowherd_erro
         size_t length = 0;
 
         if (file_open_in_root(root, path, O_RDONLY, 0, &fd, &why) == 0)
-                for (ssize_t got = 1; got > 0 && length < FILE_BYTES; length += got > 0 ? (size_t)got : 0) {
+                for (ssize_t got = 1; got > 0 && length<FILE_BYTES; length += got> 0 ? (size_t)got : 0) {
                         got = read(fd, text + length, FILE_BYTES - length);
                         if (got < 0)
                                 return fail_errno(err, "cannot read '/%s' in the guest", path);
@@ -71,7 +71,8 @@ static bool find_line(char *passwd, const char *name, struct guest_user *user)
 
         for (char *line = strsep(&passwd, "\n"); line != NULL; line = strsep(&passwd, "\n")) {
                 if (cut_fields(line, fields, PASSWD_FIELDS) < PASSWD_FIELDS || !parse_id(fields[PASSWD_UID], &number) ||
-                    !(str_equal(fields[PASSWD_NAME], name) || (by_number && number == wanted)) || !parse_id(fields[PASSWD_GID], &user->gid))
+                    !(str_equal(fields[PASSWD_NAME], name) || (by_number && number == wanted)) ||
+                    !parse_id(fields[PASSWD_GID], &user->gid))
                         continue;
                 user->uid = number;
                 x_replace(&user->name, fields[PASSWD_NAME]);
@@ -89,7 +90,8 @@ static void add_groups(char *group, struct guest_user *user)
         char *fields[GROUP_FIELDS];
 
         user->groups[user->group_count++] = user->gid;
-        for (char *line = strsep(&group, "\n"); line != NULL && user->group_count < USER_GROUPS_MAX; line = strsep(&group, "\n")) {
+        for (char *line = strsep(&group, "\n"); line != NULL && user->group_count < USER_GROUPS_MAX;
+             line = strsep(&group, "\n")) {
                 uint32_t gid;
                 if (cut_fields(line, fields, GROUP_FIELDS) < GROUP_FIELDS || !parse_id(fields[GROUP_GID], &gid))
                         continue;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A user of a container, from its own /etc/passwd and /etc/group (passwd(5), group(5)): read from outside, as its own root
- * would find them, bounded. Directory services inside are not asked.
+ * A user of a container, from its own /etc/passwd and /etc/group (passwd(5), group(5)): read from outside, as its own
+ * root would find them, bounded. Directory services inside are not asked.
  */
 #pragma once
 

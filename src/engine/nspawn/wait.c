@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Waiting. That it stopped, its control group tells; an address, the kernel; that it is up, its own init: systemctl inside
- * waits on systemd's bus for the end of the boot. Until systemd listens there, the folder of its socket is watched.
+ * Waiting. That it stopped, its control group tells; an address, the kernel; that it is up, its own init: systemctl
+ * inside waits on systemd's bus for the end of the boot. Until systemd listens there, the folder of its socket is
+ * watched.
  */
 #include "engine/nspawn/nspawn.h"
 
@@ -28,11 +29,13 @@ static uint64_t left_of(double deadline)
         return left <= 0 ? 0 : (uint64_t)left + 1;
 }
 
-static int fail_late(const struct engine_instance *instance, const char *what, uint64_t timeout_ms, struct cowherd_error *err)
+static int fail_late(const struct engine_instance *instance, const char *what, uint64_t timeout_ms,
+                     struct cowherd_error *err)
 {
         if (timeout_ms == 0)
                 return fail(err, COWHERD_BUSY, "container '%s' is not %s", instance->name, what);
-        return fail(err, COWHERD_BUSY, "container '%s' was not %s within %.1f s", instance->name, what, (double)timeout_ms / 1000);
+        return fail(err, COWHERD_BUSY, "container '%s' was not %s within %.1f s", instance->name, what,
+                    (double)timeout_ms / 1000);
 }
 
 static int wait_stopped(const struct engine_instance *instance, uint64_t timeout_ms, struct cowherd_error *err)
@@ -51,8 +54,8 @@ static bool exists_in(int root, const char *path)
 }
 
 /*
- * Sleeps until something is made or moved in one of the folders above a path, as far as they are there, or the container ends.
- * /run of a container is its own from the moment it is born.
+ * Sleeps until something is made or moved in one of the folders above a path, as far as they are there, or the
+ * container ends. /run of a container is its own from the moment it is born.
  */
 static int watch_folders(int root, int ended, uint64_t timeout_ms, struct cowherd_error *err)
 {
@@ -74,20 +77,7 @@ static int watch_folders(int root, int ended, uint64_t timeout_ms, struct cowher
         return 0;
 }
 
-static bool is_systemd(pid_t leader)
-{
-        char path[32], program[PATH_MAX];
-
-        (void)snprintf(path, sizeof path, "/proc/%d/exe", leader);
-        ssize_t length = readlink(path, program, sizeof program - 1);
-        if (length < 0)
-                return false;
-        program[length] = '\0';
-        return str_ends(program, "/systemd");
-}
-
-/* Waits until systemd listens. 1 after the time. */
-static int wait_listening(const struct engine_instance *instance, int ended, double deadline, struct cowherd_error *err)
+int nspawn_wait_listening(const struct engine_instance *instance, int ended, double deadline, struct cowherd_error *err)
 {
         owned_fd int root = -1;
 
@@ -107,8 +97,8 @@ static int wait_listening(const struct engine_instance *instance, int ended, dou
 }
 
 /*
- * Asks systemd inside, which answers when its boot is over (or at once): "running", or "degraded" where some unit failed. 1 after
- * the time.
+ * Asks systemd inside, which answers when its boot is over (or at once): "running", or "degraded" where some unit
+ * failed. 1 after the time.
  */
 static int ask_systemd(const struct engine_instance *instance, bool at_once, double deadline, struct cowherd_error *err)
 {
@@ -126,48 +116,54 @@ static int ask_systemd(const struct engine_instance *instance, bool at_once, dou
                 return -1;
         }
         bool up = output.out != NULL && (str_starts(output.out, "running") || str_starts(output.out, "degraded"));
-        owned_str char *said = x_strndup(output.out == NULL ? "" : output.out, strcspn(output.out == NULL ? "" : output.out, "\n"));
+        owned_str char *said =
+                x_strndup(output.out == NULL ? "" : output.out, strcspn(output.out == NULL ? "" : output.out, "\n"));
         engine_output_free(&output);
         if (up)
                 return 0;
         if (at_once)
                 return 1;
-        return fail(err, COWHERD_BUSY, "container '%s' does not get ready: its systemd says '%s'", instance->name, said);
+        return fail(err, COWHERD_BUSY, "container '%s' does not get ready: its systemd says '%s'", instance->name,
+                    said);
 }
 
 static int wait_ready(const struct engine_instance *instance, uint64_t timeout_ms, struct cowherd_error *err)
 {
         owned_leader struct nspawn_leader leader = {.pidfd = -1};
-        owned_str char *boots = nspawn_recall(instance, "boots");
+        owned_str char *init = nspawn_recall(instance, "init");
         double deadline = clock_ms() + (double)timeout_ms;
 
         if (!nspawn_find_leader(instance, &leader))
-                return fail(err, COWHERD_UNAVAILABLE, "the processes of container '%s' can't be seen from here", instance->name);
-        if (str_equal(boots, "0") || !is_systemd(leader.pid))
+                return fail(err, COWHERD_UNAVAILABLE, "the processes of container '%s' can't be seen from here",
+                            instance->name);
+        if (!str_equal(init, "systemd"))
                 return 0; /* no init that could tell: it is up as soon as it runs */
-        int late = wait_listening(instance, leader.pidfd, deadline, err);
+        int late = nspawn_wait_listening(instance, leader.pidfd, deadline, err);
         if (late == 0)
                 late = ask_systemd(instance, timeout_ms == 0, deadline, err);
         return late > 0 ? fail_late(instance, "ready", timeout_ms, err) : late;
 }
 
-static int wait_address(const struct engine_instance *instance, uint64_t timeout_ms, struct engine_waited *ret, struct cowherd_error *err)
+static int wait_address(const struct engine_instance *instance, uint64_t timeout_ms, struct engine_waited *ret,
+                        struct cowherd_error *err)
 {
         owned_leader struct nspawn_leader leader = {.pidfd = -1};
 
         if (instance->machine != NULL && instance->machine->network == ENGINE_NETWORK_NONE) {
-                (void)fail(err, COWHERD_UNAVAILABLE, "container '%s' never gets an address: it has network=none", instance->name);
+                (void)fail(err, COWHERD_UNAVAILABLE, "container '%s' never gets an address: it has network=none",
+                           instance->name);
                 return fail_hint(err, "make it with network=host or network=bridge:NAME");
         }
         if (!nspawn_find_leader(instance, &leader))
-                return fail(err, COWHERD_UNAVAILABLE, "the processes of container '%s' can't be seen from here", instance->name);
+                return fail(err, COWHERD_UNAVAILABLE, "the processes of container '%s' can't be seen from here",
+                            instance->name);
         if (net_wait_address(leader.pid, leader.pidfd, timeout_ms, ret->address, sizeof ret->address, err) < 0)
                 return fail_while(err, "waiting for the address of container '%s'", instance->name);
         return 0;
 }
 
-int nspawn_wait(const struct engine_instance *instance, enum engine_event what, uint64_t timeout_ms, struct engine_waited *ret,
-                struct cowherd_error *err)
+int nspawn_wait(const struct engine_instance *instance, enum engine_event what, uint64_t timeout_ms,
+                struct engine_waited *ret, struct cowherd_error *err)
 {
         static const char *const names[] = {
                 [ENGINE_EVENT_RUNNING] = "running",
@@ -177,7 +173,8 @@ int nspawn_wait(const struct engine_instance *instance, enum engine_event what, 
         };
         struct engine_waited waited = {.identity_applied = true};
         double began = clock_ms();
-        int result = what == ENGINE_EVENT_STOPPED ? wait_stopped(instance, timeout_ms, err) : nspawn_expect_running(instance, err);
+        int result = what == ENGINE_EVENT_STOPPED ? wait_stopped(instance, timeout_ms, err)
+                                                  : nspawn_expect_running(instance, err);
 
         if (result == 0 && what == ENGINE_EVENT_READY)
                 result = wait_ready(instance, timeout_ms, err);

@@ -10,33 +10,32 @@
 
 #include <string.h>
 
-static int command(const struct engine_instance *instance, const char *name, struct cowherd_error *err)
-{
-        owned_qmp struct qmp qmp = {.fd = -1};
-
-        if (qemu_control(instance, &qmp, err) < 0)
-                return -1;
-        return qmp_command(&qmp, name, err);
-}
-
 /* Lets it go on, and whoever waits for that know. */
-static int resume(const struct engine_instance *instance, struct cowherd_error *err)
+static int go_on(struct qmp *qmp, const struct engine_instance *instance, struct cowherd_error *err)
 {
         owned_fd int runtime = -1;
 
-        if (command(instance, "cont", err) < 0 || qemu_runtime_open(instance, &runtime, err) < 0)
+        if (qmp_command(qmp, "cont", err) < 0 || qemu_runtime_open(instance, &runtime, err) < 0)
                 return -1;
         return file_replace(runtime, QEMU_RESUMED, "", 0600, false, err);
 }
 
 int qemu_pause(const struct engine_instance *instance, struct cowherd_error *err)
 {
-        return command(instance, "stop", err);
+        owned_qmp struct qmp qmp = {.fd = -1};
+
+        if (qemu_control(instance, &qmp, err) < 0)
+                return -1;
+        return qmp_command(&qmp, "stop", err);
 }
 
 int qemu_resume(const struct engine_instance *instance, struct cowherd_error *err)
 {
-        return resume(instance, err);
+        owned_qmp struct qmp qmp = {.fd = -1};
+
+        if (qemu_control(instance, &qmp, err) < 0)
+                return -1;
+        return go_on(&qmp, instance, err);
 }
 
 static bool stands_still(struct qmp *qmp)
@@ -89,27 +88,18 @@ static int make_quiet(const struct engine_instance *instance, bool *ret_frozen, 
         return 0;
 }
 
-/* The connection for commands is one, and ends here. */
-static bool agent_may_listen(const struct engine_instance *instance)
+/* Thawing is safe to repeat, and an absent agent froze nothing. */
+static int let_go_on(const struct engine_instance *instance, bool *ret_frozen, struct cowherd_error *err)
 {
         owned_qmp struct qmp qmp = {.fd = -1};
         struct cowherd_error ignored;
 
-        return qemu_control(instance, &qmp, &ignored) == 0 && port_is_open(&qmp);
-}
-
-/* Thawing is safe to repeat, and an absent agent froze nothing. */
-static int let_go_on(const struct engine_instance *instance, bool *ret_frozen, struct cowherd_error *err)
-{
-        struct cowherd_error ignored;
-        bool listens = *ret_frozen || agent_may_listen(instance);
-
-        if (resume(instance, err) < 0)
+        if (qemu_control(instance, &qmp, err) < 0 || go_on(&qmp, instance, err) < 0)
                 return -1;
         if (*ret_frozen)
                 if (qemu_agent_thaw(instance, err) < 0)
                         return fail_while(err, "thawing the filesystems of '%s'", instance->name);
-        if (!*ret_frozen && listens)
+        if (!*ret_frozen && port_is_open(&qmp))
                 ignore_result(qemu_agent_thaw(instance, &ignored));
         *ret_frozen = false;
         return 0;

@@ -93,6 +93,7 @@ static void note_machine(const struct engine_instance *instance)
         (void)snprintf(fake->words, sizeof fake->words, "network=%d ports=%zu mounts=%zu layers=%zu", (int)machine->network, machine->port_count,
                        machine->mount_count, machine->layer_count);
         (void)snprintf(fake->identity, sizeof fake->identity, "%s", instance->identity->machine_id == NULL ? "" : instance->identity->machine_id);
+        (void)snprintf(fake->host_key, sizeof fake->host_key, "%.60s", instance->identity->host_key_public == NULL ? "" : instance->identity->host_key_public);
         fake->applied_before = instance->identity->applied;
 }
 
@@ -163,6 +164,9 @@ static int fake_wait(const struct engine_instance *instance, enum engine_event w
                 return -1;
         if (!is_so)
                 return fail(err, COWHERD_BUSY, "it is not so after %llu ms", (unsigned long long)timeout_ms);
+        if (what == ENGINE_EVENT_READY && instance->identity->host_key_public != NULL &&
+            strncmp(of(instance)->host_key, instance->identity->host_key_public, 60) != 0)
+                return fail(err, COWHERD_INTERNAL, "the wait tells another host key than the start");
         *ret = (struct engine_waited){.identity_applied = fake_engine->keeps_pending && what == ENGINE_EVENT_READY};
         if (what == ENGINE_EVENT_ADDRESS)
                 (void)snprintf(ret->address, sizeof ret->address, "10.0.0.%llu", (unsigned long long)instance->id);

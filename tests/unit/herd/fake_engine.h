@@ -17,6 +17,7 @@ struct fake_instance {
         unsigned starts, stops, ends, tidies, pauses, resumes, executes;
         bool runtime_left;       /* what tidy takes away */
         char identity[64];       /* the machine-id it was started with */
+        char host_key[64];       /* the beginning of the host key it was started with, or that a wait was told */
         bool applied_before;     /* identity->applied as its last start saw it */
         char memory[32], words[256]; /* what its last start was told of the machine */
 };

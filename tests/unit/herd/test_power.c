@@ -81,6 +81,7 @@ static void test_a_start_tells_what_it_did(void **state)
         assert_string_equal(fake->memory, "134217728");
         assert_string_equal(fake->words, "network=2 ports=1 mounts=1 layers=2");
         assert_int_equal(strlen(fake->identity), 32);
+        assert_true(str_starts(fake->host_key, "ssh-ed25519 "));
         assert_false(fake->applied_before);
         struct cowherd_answer *info = say(fixture, 0, "info name=a");
         assert_field(info, "identity_applied", "all");
@@ -88,6 +89,7 @@ static void test_a_start_tells_what_it_did(void **state)
         cowherd_answer_free(info);
         do_say(fixture, 0, "restart name=a force=true");
         assert_true(fake->applied_before);
+        assert_string_equal(fake->host_key, ""); /* it is inside, and kept nowhere else */
         assert_int_equal(fake->ends, 1);
 }
 
@@ -268,6 +270,12 @@ static void test_clones_that_start(void **state)
         assert_string_equal(fake_of(fixture, "a")->identity, cowherd_answer_get(info, "machine_id"));
         assert_field(info, "identity_applied", "all");
         cowherd_answer_free(info);
+        fake_engine->keeps_pending = true;
+        answer = say(fixture, 0, "clone base=golden name=p start=true wait=true");
+        assert_field(answer, "identity_applied", "all");
+        assert_field(answer, "identity_pending", "");
+        cowherd_answer_free(answer);
+        fake_engine->keeps_pending = false;
         do_say(fixture, COWHERD_USAGE, "clone base=golden name=b wait=true");
         fake_engine_fail("start", "", COWHERD_BUSY);
         do_say(fixture, COWHERD_BUSY, "clone base=golden name=b start=true"); /* then there is no clone: the name is free again */

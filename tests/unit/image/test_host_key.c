@@ -21,7 +21,8 @@ struct reading {
 static uint32_t read_number(struct reading *reading)
 {
         assert_true(reading->left >= 4);
-        uint32_t number = (uint32_t)reading->at[0] << 24 | (uint32_t)reading->at[1] << 16 | (uint32_t)reading->at[2] << 8 | reading->at[3];
+        uint32_t number = (uint32_t)reading->at[0] << 24 | (uint32_t)reading->at[1] << 16 |
+                          (uint32_t)reading->at[2] << 8 | reading->at[3];
         reading->at += 4;
         reading->left -= 4;
         return number;
@@ -59,14 +60,16 @@ static size_t decode(const char *text, size_t length, uint8_t *bytes, size_t roo
 
 static void a_key_is_what_openssh_reads(void **state)
 {
-        static const char head[] = "-----BEGIN OPENSSH PRIVATE KEY-----\n", foot[] = "-----END OPENSSH PRIVATE KEY-----\n";
+        static const char head[] = "-----BEGIN OPENSSH PRIVATE KEY-----\n",
+                          foot[] = "-----END OPENSSH PRIVATE KEY-----\n";
         owned_str char *private_text = NULL, *public_text = NULL;
         uint8_t bytes[1024], blob[128], signature[ED25519_SIGNATURE_SIZE];
 
         (void)state;
         cowherd_host_key_make("root@web-1", &private_text, &public_text);
         assert_true(str_starts(private_text, head) && str_ends(private_text, foot));
-        size_t count = decode(private_text + strlen(head), strlen(private_text) - strlen(head) - strlen(foot), bytes, sizeof bytes);
+        size_t count = decode(private_text + strlen(head), strlen(private_text) - strlen(head) - strlen(foot), bytes,
+                              sizeof bytes);
         assert_memory_equal(bytes, "openssh-key-v1", 15);
         struct reading file = {bytes + 15, count - 15};
         assert_part(&file, "none");

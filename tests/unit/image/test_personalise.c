@@ -106,7 +106,8 @@ static void a_bare_tree_gets_what_it_can_use(void **state)
 
         scratch_write(scratch, "tree/etc/passwd", "");
         personalise(scratch, &identity, NULL);
-        assert_text(scratch, "tree/etc/hosts", "127.0.0.1\tlocalhost\n::1\tlocalhost ip6-localhost ip6-loopback\n127.0.1.1\tweb-1\n");
+        assert_text(scratch, "tree/etc/hosts",
+                    "127.0.0.1\tlocalhost\n::1\tlocalhost ip6-localhost ip6-loopback\n127.0.1.1\tweb-1\n");
         assert_false(scratch_has(scratch, "tree/etc/ssh"));
         assert_false(scratch_has(scratch, "tree/var/lib"));
 }
@@ -184,10 +185,14 @@ static void nothing_aside_is_nothing_to_do(void **state)
 int main(void)
 {
         const struct CMUnitTest tests[] = {
-                scratch_test(a_whole_tree_gets_all_of_it), scratch_test(a_seed_holds_any_byte),
-                scratch_test(twice_is_as_once),            scratch_test(a_bare_tree_gets_what_it_can_use),
-                scratch_test(other_keys_stay),             scratch_test(nothing_is_written_outside),
-                scratch_test(a_kept_identity_comes_back),  scratch_test(nothing_aside_is_nothing_to_do),
+                scratch_test(a_whole_tree_gets_all_of_it),
+                scratch_test(a_seed_holds_any_byte),
+                scratch_test(twice_is_as_once),
+                scratch_test(a_bare_tree_gets_what_it_can_use),
+                scratch_test(other_keys_stay),
+                scratch_test(nothing_is_written_outside),
+                scratch_test(a_kept_identity_comes_back),
+                scratch_test(nothing_aside_is_nothing_to_do),
         };
         return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -6,7 +6,8 @@
 
 static const struct file_plain plain;
 
-static int copy(const struct scratch *scratch, const char *name, const struct file_plain *how, struct cowherd_error *err)
+static int copy(const struct scratch *scratch, const char *name, const struct file_plain *how,
+                struct cowherd_error *err)
 {
         owned_fd int from = scratch_folder(scratch, "from"), to = scratch_folder(scratch, "to");
 
