@@ -36,7 +36,8 @@ unchanged() {
 # Every verb that works in this version and names something, with the place for the name. (Not rename's and list's, whose
 # name may be a pattern.)
 NAMING=('qemu register_base image=IMAGE name=' 'qemu info name=' 'qemu remove_base name=' 'qemu clone_from_base base='
-        'qemu clone_from_base base=b name=' 'qemu usage name=' 'qemu rename as=x name=' 'qemu rename name=c as=' 'qemu delete name='
+        'qemu clone_from_base base=b name=' 'qemu usage name=' 'qemu snapshot name=' 'qemu snapshot name=c snapshot=' 'qemu restore name=' 'qemu promote as=x name=' 'qemu promote name=c as='
+        'qemu flatten name=' 'qemu register_base name=x from=' 'qemu rename as=x name=' 'qemu rename name=c as=' 'qemu delete name='
         'nspawn clone_from_base base=b name=' 'lxd delete name=' 'info name=' 'delete name=' 'qemu start name=' 'nspawn stop name='
         'qemu wait name=' 'qemu copy_to local=/etc/hosts remote=/x name=' 'qemu logs name=' 'qemu extend ttl=1h name='
         'qemu create image=IMAGE name=' 'start name=')
@@ -161,6 +162,32 @@ NAMING=('qemu register_base image=IMAGE name=' 'qemu info name=' 'qemu remove_ba
         unchanged
 }
 
+@test "what has no point in time, or no such name, is told, and nothing is done" {
+        refuses 66 "clone 'nix' not found" qemu snapshot nix
+        refuses 66 "it is the name of a base" qemu snapshot b
+        refuses 66 "it is the name of a base" qemu promote b as=x
+        refuses 66 "it is the name of a base" qemu flatten b
+        refuses 66 "it has none" qemu restore c
+        refuses 66 "snapshot 'x' of 'c' not found / 'c' has no snapshots" qemu restore c snapshot=x
+        refuses 66 "snapshot 'x' of 'c' not found" qemu delete_snapshot c snapshot=x
+        refuses 64 "Missing required parameter 'snapshot'" qemu delete_snapshot c
+        refuses 64 "Missing required parameter 'as'" qemu promote c
+        refuses 64 "Missing required parameter 'name'" qemu flatten
+        refuses 64 "" qemu snapshot c snapshot=../x
+        refuses 64 "" qemu snapshot c snapshot=-x
+        refuses 64 "" qemu snapshot 'c*'
+        refuses 64 "" qemu promote c as=../x
+        refuses 64 "" qemu snapshot c colour=red
+        refuses 73 "clone 'd' already exists" qemu promote c as=d
+        refuses 73 "base 'b' already exists" qemu promote c as=B
+        refuses 73 "clone 'd' already exists" qemu clone source=c name=d
+        refuses 66 "no clone matches 'nix*'" qemu list_snapshots 'nix*'
+        refuses 66 "clone 'nix' not found" qemu register_base x from=nix
+        refuses 64 "exclude each other" qemu register_base x from=c image=y
+        refuses 64 "exclude each other" qemu register_base x from=c store=qcow2
+        unchanged
+}
+
 @test "verbs of later versions say so, whatever is asked of them; help marks them" {
         local verb
         for verb in tree compare advise metrics 'completion shell=bash'; do
@@ -169,6 +196,7 @@ NAMING=('qemu register_base image=IMAGE name=' 'qemu info name=' 'qemu remove_ba
                 expect 0 help "${verb%% *}"
                 says "not in this version"
         done
+        refuses 69 "live=true is not available in this version" qemu promote c as=x live=true
         refuses 69 "not available in this version" qemu setup warm=3
         refuses 69 "no LXD and no Incus" lxd register_base x image=x || refuses 69 "lxd can't be used here" lxd register_base x image=x
         unchanged
@@ -482,7 +510,9 @@ narrow() {
         cd /
         # The build may lie where only root may look.
         local own=$FIXTURE_DIR/nobody/program
-        mkdir "$own" && cp "$PROGRAM" "$own/cowherd" && { ! ldd "$PROGRAM" | grep -q libcowherd || cp "$(ldd "$PROGRAM" | awk '/libcowherd/ { print $3 }')" "$own/"; }
+        mkdir "$own"
+        cp "$PROGRAM" "$own/cowherd"
+        ldd "$PROGRAM" | awk '/libcowherd/ { print $3 }' | xargs -r cp -t "$own"
         PROGRAM="$own/cowherd"
         nobody() {
                 run --separate-stderr setpriv --reuid=nobody --regid=nogroup --clear-groups env LD_LIBRARY_PATH="$own" "$PROGRAM" "$@"
