@@ -187,6 +187,11 @@ struct engine_driver {
          */
         int (*states)(const struct engine_instance *instances, size_t count, enum engine_state *ret, struct cowherd_error *err) must_check;
 
+        /*
+         * By how much the owners of an instance's tree are to be shown shifted while it runs: what its store is told (id_shift) when its
+         * tree is activated for a start. 0: not at all. NULL: never.
+         */
+        uint32_t (*id_shift)(const struct engine_instance *instance);
         /* 0, or -1 and why this machine can't be had here (64, 69, 75, 77): asked before anything is made. May be NULL. */
         int (*check)(const struct engine_instance *instance, struct cowherd_error *err) must_check;
         /*

@@ -6,10 +6,13 @@
 #include "store/layers.h"
 
 #include "sys/mount.h"
+#include "sys/mount_idmap.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 int layers_make(int folder, int lower, struct cowherd_error *err)
@@ -43,14 +46,53 @@ void layers_add_lower(struct str *lowers, const struct store_place *place, const
         str_add(lowers, path);
 }
 
+/* Whether what is mounted shows owners as they are wanted. */
+static bool is_shifted_right(const struct store_place *place, const struct store_object *object, const char *tree)
+{
+        owned_str char *upper = short_path(place, object, "upper");
+        struct stat shown, own;
+
+        if (object->id_shift == 0)
+                return true;
+        return stat(tree, &shown) == 0 && stat(upper, &own) == 0 && shown.st_uid == own.st_uid + object->id_shift;
+}
+
+/* As mount_overlay, with owners shifted. 1 where the filesystem can't. `lowers` are layers_add_lower's. */
+static int mount_with_shift(const struct store_place *place, const struct store_object *object, const char *lowers,
+                            const char *tree, struct cowherd_error *err)
+{
+        owned_strv struct strv list = {0};
+        owned_str char *text = x_strdup(lowers), *prefix = x_asprintf("/proc/self/fd/%d/", place->fd);
+        char folder[STORE_PATH_BYTES], *rest = NULL;
+
+        for (char *word = strtok_r(text, ":", &rest); word != NULL; word = strtok_r(NULL, ":", &rest))
+                strv_add(&list, str_starts(word, prefix) ? word + strlen(prefix) : word);
+        (void)store_object_folder(object, folder);
+        owned_str char *upper = x_asprintf("%s/upper", folder), *work = x_asprintf("%s/work", folder);
+        struct mount_layers layers = {.folder = place->fd,
+                                      .lowers = (const char *const *)list.items,
+                                      .lower_count = list.count,
+                                      .upper = upper,
+                                      .work = work};
+        return mount_overlay_shifted(&layers, object->id_shift, tree, err);
+}
+
 int layers_mount(const struct store_place *place, const struct store_object *object, const char *lowers, bool writable,
                  char **ret_path, struct cowherd_error *err)
 {
         owned_str char *tree = folder_absolute(place, object, "tree");
         owned_str char *upper = short_path(place, object, "upper"), *work = short_path(place, object, "work");
+        bool mounted = folder_is_mounted(place, object);
 
-        if (!folder_is_mounted(place, object) &&
-            mount_overlay(lowers, writable ? upper : NULL, writable ? work : NULL, tree, err) < 0)
+        if (mounted && !is_shifted_right(place, object, tree)) {
+                if (mount_unmount(tree, err) < 0)
+                        return -1;
+                mounted = false;
+        }
+        int plain = mounted ? 0 : 1;
+        if (!mounted && writable && object->id_shift != 0)
+                plain = mount_with_shift(place, object, lowers, tree, err);
+        if (plain < 0 || (plain > 0 && mount_overlay(lowers, writable ? upper : NULL, writable ? work : NULL, tree, err) < 0))
                 return -1;
         *ret_path = take(tree);
         return 0;

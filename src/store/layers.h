@@ -17,7 +17,7 @@ void layers_add_lower(struct str *lowers, const struct store_place *place, const
 
 /*
  * Mounts the object's upper over `lowers` on its tree, or the lowers alone, read-only, where not `writable`; nothing
- * where it is mounted already. *ret_path is the caller's.
+ * where it is mounted already. Owners are shown as object->id_shift says. *ret_path is the caller's.
  */
 int layers_mount(const struct store_place *place, const struct store_object *object, const char *lowers, bool writable,
                  char **ret_path, struct cowherd_error *err) must_check;

@@ -49,6 +49,12 @@ struct store_object {
         const char *fingerprint; /* of a base: what seal_base gave */
         const struct store_object *base; /* of a clone, and of a base that was promoted: what it stands on; else NULL */
         bool prepared;         /* of a clone: prepare_clone was called for it */
+        /*
+         * Of a tree, for activate: all owners are to be shown shifted by this (root is id_shift), as a user namespace needs it, while
+         * the disk keeps them as they are. A store that mounts nothing ignores it, and where the filesystem can't do it they are
+         * shown unshifted: the owner of the activated tree's root tells. 0: unshifted, or as it is mounted already.
+         */
+        uint32_t id_shift;
         const struct store_object *of; /* of a snapshot: the clone it was taken of (its id and name are what is looked at) */
 };
 

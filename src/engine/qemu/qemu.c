@@ -1,45 +1,21 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/*
- * QEMU. Whether a machine runs is asked of its disk: QEMU locks single bytes of an image that it has open, one for each
- * permission that it uses, and byte 101 is that for writing. A paused machine holds it too; a qemu-img that only reads
- * a clone does not.
- */
+/* QEMU: whether it is usable here, and the table of what it does, whose parts are in the files beside this one. */
 #include "engine/engine.h"
 
 #include "base/mem.h"
 #include "base/str.h"
 #include "engine/drivers.h"
-#include "engine/held.h"
 #include "engine/qemu/accel.h"
+#include "engine/qemu/agent.h"
+#include "engine/qemu/host.h"
+#include "engine/qemu/life.h"
 #include "sys/process.h"
 
-#include <errno.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/utsname.h>
 
 #define KIND_DISK 1u
-/* RAW_LOCK_PERM_BASE + the bit number of BLK_PERM_WRITE (QEMU's block/file-posix.c). */
-#define LOCK_OF_WRITERS 101
 #define VERSION_TIMEOUT_MS 10000
-
-/* The emulator of this machine's architecture: qemu-system-x86_64. To be freed. */
-static char *program_name(void)
-{
-        static const char *const other[][2] = {
-                {"i486", "i386"},     {"i586", "i386"},     {"i686", "i386"},
-                {"armv6l", "arm"},    {"armv7l", "arm"},    {"armv8l", "arm"},
-                {"ppc64le", "ppc64"}, {"parisc64", "hppa"}, {"mips64el", "mips64el"},
-        };
-        struct utsname machine;
-
-        if (uname(&machine) < 0)
-                return x_strdup("qemu-system-x86_64");
-        for (size_t i = 0; i < array_length(other); i++)
-                if (str_equal(machine.machine, other[i][0]))
-                        return x_asprintf("qemu-system-%s", other[i][1]);
-        return x_asprintf("qemu-system-%s", machine.machine);
-}
 
 /* "QEMU emulator version 7.2.22 (Debian …)" → "7.2.22". */
 static int read_version(const char *program, char *ret, size_t bytes, struct cowherd_error *err)
@@ -60,7 +36,7 @@ static int read_version(const char *program, char *ret, size_t bytes, struct cow
 
 static int qemu_probe(struct engine_probe *ret, struct cowherd_error *err)
 {
-        owned_str char *program = program_name(), *cache = qemu_runtime_folder();
+        owned_str char *program = qemu_program(), *cache = qemu_runtime_folder();
         struct engine_probe probe = {0};
 
         (void)err; /* a QEMU that does not work is an answer */
@@ -87,20 +63,6 @@ static int qemu_probe(struct engine_probe *ret, struct cowherd_error *err)
         return 0;
 }
 
-static int qemu_states(const struct engine_instance *instances, size_t count, enum engine_state *ret,
-                       struct cowherd_error *err)
-{
-        (void)err; /* what can't be asked is unknown */
-        for (size_t i = 0; i < count; i++) {
-                int held = engine_lock_held(instances[i].folder, instances[i].path, LOCK_OF_WRITERS, 1);
-                if (held >= 0)
-                        ret[i] = held ? ENGINE_RUNNING : ENGINE_STOPPED;
-                else
-                        ret[i] = errno == ENOENT || errno == ENOTDIR ? ENGINE_MISSING : ENGINE_UNKNOWN;
-        }
-        return 0;
-}
-
 const struct engine_driver engine_qemu = {
         .name = "qemu",
         .target = COWHERD_QEMU,
@@ -109,4 +71,19 @@ const struct engine_driver engine_qemu = {
         .runtime = "qemu",
         .probe = qemu_probe,
         .states = qemu_states,
+        .check = qemu_check,
+        .start = qemu_start,
+        .stop = qemu_stop,
+        .pause = qemu_pause,
+        .resume = qemu_resume,
+        .wait = qemu_wait,
+        .execute = qemu_agent_execute,
+        .attach = qemu_agent_attach,
+        .copy_in = qemu_agent_copy_in,
+        .copy_out = qemu_agent_copy_out,
+        .logs = qemu_logs,
+        .quiesce = qemu_quiesce,
+        .switch_disk = qemu_switch_disk,
+        .flatten = qemu_flatten,
+        .tidy = qemu_tidy,
 };

@@ -1,0 +1,90 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Standing still and going on; around a snapshot of the disk with the guest's filesystems frozen, where its agent can
+ * do that. */
+#include "engine/qemu/life.h"
+
+#include "engine/qemu/agent.h"
+#include "engine/qemu/runtime.h"
+#include "sys/file.h"
+
+#include <string.h>
+
+static int command(const struct engine_instance *instance, const char *name, struct cowherd_error *err)
+{
+        owned_qmp struct qmp qmp = {.fd = -1};
+
+        if (qemu_control(instance, &qmp, err) < 0)
+                return -1;
+        return qmp_command(&qmp, name, err);
+}
+
+/* Lets it go on, and whoever waits for that know. */
+static int resume(const struct engine_instance *instance, struct cowherd_error *err)
+{
+        owned_fd int runtime = -1;
+
+        if (command(instance, "cont", err) < 0 || qemu_runtime_open(instance, &runtime, err) < 0)
+                return -1;
+        return file_replace(runtime, QEMU_RESUMED, "", 0600, false, err);
+}
+
+int qemu_pause(const struct engine_instance *instance, struct cowherd_error *err)
+{
+        return command(instance, "stop", err);
+}
+
+int qemu_resume(const struct engine_instance *instance, struct cowherd_error *err)
+{
+        return resume(instance, err);
+}
+
+static bool stands_still(struct qmp *qmp)
+{
+        struct cowherd_error ignored;
+        char status[64] = "";
+
+        return qmp_status(qmp, status, sizeof status, QMP_TIMEOUT_MS, &ignored) == 0 && str_equal(status, "paused");
+}
+
+/* A machine that was paused before is neither frozen (its agent can't answer) nor let go on afterwards by us: see
+ * resume. */
+static int make_quiet(const struct engine_instance *instance, bool *ret_frozen, struct cowherd_error *err)
+{
+        owned_qmp struct qmp qmp = {.fd = -1};
+        struct cowherd_error ignored;
+        uint64_t frozen = 0;
+
+        if (qemu_control(instance, &qmp, err) < 0)
+                return -1;
+        bool asked = !stands_still(&qmp) && qemu_agent_freeze(instance, &frozen, &ignored) == 0;
+        if (qmp_command(&qmp, "stop", err) < 0) {
+                if (asked)
+                        ignore_result(qemu_agent_thaw(instance, &ignored));
+                return -1;
+        }
+        *ret_frozen = frozen > 0;
+        return 0;
+}
+
+/* Thawing is safe to repeat, and an absent agent froze nothing. */
+static int let_go_on(const struct engine_instance *instance, bool *ret_frozen, struct cowherd_error *err)
+{
+        struct cowherd_error ignored;
+
+        if (resume(instance, err) < 0)
+                return -1;
+        if (*ret_frozen)
+                if (qemu_agent_thaw(instance, err) < 0)
+                        return fail_while(err, "thawing the filesystems of '%s'", instance->name);
+        if (!*ret_frozen)
+                ignore_result(qemu_agent_thaw(instance, &ignored));
+        *ret_frozen = false;
+        return 0;
+}
+
+int qemu_quiesce(const struct engine_instance *instance, bool quiet, bool *ret_frozen, struct cowherd_error *err)
+{
+        int done = quiet ? make_quiet(instance, ret_frozen, err) : let_go_on(instance, ret_frozen, err);
+
+        return done < 0 ? fail_while(err, quiet ? "making '%s' quiet" : "letting '%s' go on", instance->name) : 0;
+}
