@@ -65,6 +65,7 @@ void run_signal(struct port *port, unsigned channel, uint32_t number);
 void run_resize(struct port *port, unsigned channel, uint32_t rows, uint32_t columns);
 void runs_end(const struct port *port); /* all of a session */
 void runs_go_on(const struct port *port);
+unsigned runs_of(const struct port *port);
 void run_reap(void); /* a child has ended */
 /* ms until the next timeout, -1: none; those that are over are dealt with. */
 int runs_timeout(void);

@@ -39,7 +39,7 @@ enum guest_type {
         /* ---- The host says ---- */
         GUEST_HELLO = 1,   /* version 4, 16 bytes that come back; begins a session */
         GUEST_MORE = 2,    /* the first part of the next frame's payload */
-        GUEST_PING = 3,    /* → DONE */
+        GUEST_PING = 3,    /* → DONE with the number of commands of this session */
         GUEST_IDENTITY = 4, /* struct guest_identity → STEPS */
         GUEST_MOUNT = 5,   /* struct guest_mount → DONE */
         GUEST_RUN = 6,     /* struct guest_run → STARTED … ENDED */

@@ -167,8 +167,10 @@ static bool read_output(struct run *run, struct source *source, enum guest_type 
         return got < 0 && errno == EINTR;
 }
 
+/* Not before it is told that it has begun. */
 static void watch_outputs(struct run *run, bool watched)
 {
+        watched = watched && run->is_started;
         source_watch(&run->output, watched ? EPOLLIN | (run->is_terminal && run->text.length > 0 ? EPOLLOUT : 0) : 0);
         source_watch(&run->errors, watched ? EPOLLIN : 0);
 }
@@ -311,6 +313,7 @@ static void status_ready(struct source *source, uint32_t events)
                 port_say(run->port, GUEST_STARTED, run->channel, payload.data, payload.length);
         }
         run->is_started = true;
+        watch_outputs(run, run->port != NULL && !port_is_full(run->port));
         finish_if_over(run);
 }
 
@@ -420,5 +423,13 @@ void run_start(struct port *port, unsigned channel, struct guest_run *wanted)
         adopt(&run->errors, ours[2], output_ready, run);
         adopt(&run->status, status[0], status_ready, run);
         source_watch(&run->status, EPOLLIN);
-        watch_outputs(run, true);
+}
+
+unsigned runs_of(const struct port *port)
+{
+        unsigned count = 0;
+
+        for (const struct run *run = runs; run != NULL; run = run->next)
+                count += run->port == port;
+        return count;
 }

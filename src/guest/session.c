@@ -85,6 +85,13 @@ static int make_folders(char *path)
         return mkdir(path, 0755) == 0 || errno == EEXIST ? 0 : errno;
 }
 
+static bool is_mounted(const char *tag)
+{
+        owned_str char *text = file_text("/proc/self/mounts"), *begin = x_asprintf("%s ", tag), *line = x_asprintf("\n%s ", tag);
+
+        return text != NULL && (str_starts(text, begin) || strstr(text, line) != NULL);
+}
+
 static void mount_folder(struct port *port, unsigned channel, const void *payload, size_t length)
 {
         owned_guest_mount struct guest_mount mount_ = {0};
@@ -94,8 +101,9 @@ static void mount_folder(struct port *port, unsigned channel, const void *payloa
                 refuse(port, channel, what);
                 return;
         }
-        int failed = program.files_only ? EPERM : make_folders(mount_.path);
-        if (failed == 0 && mount(mount_.tag, mount_.path, "9p", mount_.read_only ? MS_RDONLY : 0,
+        bool mounted = is_mounted(mount_.tag);
+        int failed = mounted ? 0 : program.files_only ? EPERM : make_folders(mount_.path);
+        if (failed == 0 && !mounted && mount(mount_.tag, mount_.path, "9p", mount_.read_only ? MS_RDONLY : 0,
                                  "trans=virtio,version=9p2000.L,msize=262144") < 0)
                 failed = errno;
         say_result(port, channel, failed, "mount");
@@ -125,7 +133,7 @@ static bool take_short(struct port *port, unsigned type, unsigned channel, const
                 return true;
         }
         if (type == GUEST_PING)
-                port_say_done(port, channel, 0);
+                port_say_done(port, channel, runs_of(port));
         else if (type == GUEST_INPUT_END)
                 run_input_end(port, channel);
         else if (type == GUEST_SIGNAL)

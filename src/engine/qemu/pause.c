@@ -3,7 +3,7 @@
  * do that. */
 #include "engine/qemu/life.h"
 
-#include "engine/qemu/agent.h"
+#include "engine/qemu/inside.h"
 #include "engine/qemu/runtime.h"
 #include "sys/file.h"
 
@@ -56,10 +56,10 @@ static int make_quiet(const struct engine_instance *instance, bool *ret_frozen, 
 
         if (qemu_control(instance, &qmp, err) < 0)
                 return -1;
-        bool asked = !stands_still(&qmp) && qemu_agent_freeze(instance, &frozen, &ignored) == 0;
+        bool asked = !stands_still(&qmp) && inside_freeze(instance, &frozen, &ignored) == 0;
         if (qmp_command(&qmp, "stop", err) < 0) {
                 if (asked)
-                        ignore_result(qemu_agent_thaw(instance, &ignored));
+                        ignore_result(inside_thaw(instance, &ignored));
                 return -1;
         }
         *ret_frozen = frozen > 0;
@@ -74,10 +74,10 @@ static int let_go_on(const struct engine_instance *instance, bool *ret_frozen, s
         if (resume(instance, err) < 0)
                 return -1;
         if (*ret_frozen)
-                if (qemu_agent_thaw(instance, err) < 0)
+                if (inside_thaw(instance, err) < 0)
                         return fail_while(err, "thawing the filesystems of '%s'", instance->name);
         if (!*ret_frozen)
-                ignore_result(qemu_agent_thaw(instance, &ignored));
+                ignore_result(inside_thaw(instance, &ignored));
         *ret_frozen = false;
         return 0;
 }

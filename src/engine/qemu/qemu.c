@@ -8,6 +8,7 @@
 #include "engine/qemu/accel.h"
 #include "engine/qemu/agent.h"
 #include "engine/qemu/host.h"
+#include "engine/qemu/inside.h"
 #include "engine/qemu/life.h"
 #include "sys/process.h"
 
@@ -77,8 +78,8 @@ const struct engine_driver engine_qemu = {
         .pause = qemu_pause,
         .resume = qemu_resume,
         .wait = qemu_wait,
-        .execute = qemu_agent_execute,
-        .attach = qemu_agent_attach,
+        .execute = inside_execute,
+        .attach = inside_attach,
         .copy_in = qemu_agent_copy_in,
         .copy_out = qemu_agent_copy_out,
         .logs = qemu_logs,
