@@ -53,7 +53,7 @@ int loop_run(void)
 {
         while (ended < 0) {
                 struct epoll_event event;
-                int count = epoll_wait(program.epoll, &event, 1, sooner(runs_timeout(), freeze_timeout()));
+                int count = epoll_wait(program.epoll, &event, 1, sooner(sooner(runs_timeout(), freeze_timeout()), ports_timeout()));
                 if (count < 0 && errno != EINTR)
                         return 71;
                 if (count > 0) {

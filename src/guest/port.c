@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Ports. Those of a machine appear when their driver is loaded and their names have come: the kernel tells (uevents), so they are
- * found whenever it is. A port stays open while the host comes and goes. When it has hung up, or is about to be heard again after that,
- * its state changes and epoll tells once; reading then gives 0 bytes, or the first of the next session.
+ * found whenever it is. A port stays open while the host comes and goes. When it has hung up reading gives 0 bytes; but the driver
+ * learns of that later than it gives us what the next client has said already, so a session is over only when its host is still
+ * away a moment later, or says HELLO.
  */
 #include "guest/program.h"
 
@@ -10,6 +11,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/netlink.h>
+#include <poll.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/epoll.h>
@@ -21,6 +23,7 @@
 #define PIECE_BYTES 32768 /* what virtio_console takes and gives at once */
 #define FULL_BYTES (256u << 10)
 #define ROOM_BYTES (64u << 10)
+#define AWAY_MS 250.0
 
 struct port {
         struct source source;
@@ -30,6 +33,7 @@ struct port {
         char device[32];
         bool lasting; /* a machine's port: the host comes again */
         bool full;
+        double hung_up_ms; /* when the host was seen to have; 0: it has not */
 };
 
 static struct port ports[PORTS];
@@ -136,8 +140,8 @@ static void port_ready(struct source *source, uint32_t events)
                         return;
                 }
                 if (got == 0) {
-                        hang_up(port);
-                        return;
+                        port->hung_up_ms = loop_now_ms();
+                        break;
                 }
                 take_bytes(port, piece, (size_t)got);
         }
@@ -145,6 +149,27 @@ static void port_ready(struct source *source, uint32_t events)
         send_out(port);
         if (was_full && !port->full)
                 runs_go_on(port);
+}
+
+int ports_timeout(void)
+{
+        double now = loop_now_ms(), least = -1;
+
+        for (size_t i = 0; i < PORTS; i++) {
+                struct port *port = &ports[i];
+                if (port->source.ready == NULL || port->source.fd < 0 || port->hung_up_ms == 0)
+                        continue;
+                double left = port->hung_up_ms + AWAY_MS - now;
+                if (left > 0) {
+                        least = least < 0 || left < least ? left : least;
+                        continue;
+                }
+                struct pollfd state = {.fd = port->source.fd, .events = POLLOUT};
+                port->hung_up_ms = 0;
+                if (poll(&state, 1, 0) > 0 && (state.revents & POLLHUP) != 0)
+                        hang_up(port);
+        }
+        return least < 0 ? -1 : (int)least + 1;
 }
 
 static struct port *add(int fd, const char *device)

@@ -50,6 +50,7 @@ void port_say_done(struct port *port, unsigned channel, uint64_t number);
 void port_say_failed(struct port *port, unsigned channel, enum guest_failure failure, int os_errno, const char *text);
 /* Whether so much waits to be sent that no more should be read. When that is over, runs_go_on is called. */
 bool port_is_full(const struct port *port);
+int ports_timeout(void); /* as runs_timeout */
 
 /* ---- session.c: what is said, and who does it ---- */
 
