@@ -22,7 +22,7 @@
 
 IMAGES=${COWHERD_IMAGES:-/var/cache/cowherd-images}
 IMAGES_RECIPE=1 # counted up where what this file makes is no longer what it made before: then all of it is made anew
-IMAGES_RECIPE_TINY=1 # likewise, of the tiny one alone
+IMAGES_RECIPE_TINY=2 # likewise, of the tiny one alone
 IMAGES_RECIPE_OTHER=1
 
 images_say() {
@@ -304,7 +304,7 @@ images_tiny_files() {
                         '[ ! -f /var/lib/random-seed ] || cat /var/lib/random-seed >/dev/urandom' &&
                 images_write "$1/etc/agent" '#!/bin/sh' 'for port in /sys/class/virtio-ports/*; do' \
                         '    if grep -qsx org.qemu.guest_agent.0 $port/name; then exec qemu-ga -m virtio-serial -p /dev/${port##*/} -t /run; fi' \
-                        'done' 'exec sleep 2147483647' &&
+                        'done' 'exec sleep 0.1 # the port has no name yet' &&
                 images_write "$1/etc/network" '#!/bin/sh' 'ip link set lo up' "for module in \\" \
                         "    $(echo $IMAGES_MODULES_LATER); do" '    [ ! -f /lib/modules/$module.ko ] || insmod /lib/modules/$module.ko' 'done' \
                         'acpid -l /dev/null' 'ip link set eth0 up && exec udhcpc -f -i eth0 -s /etc/dhcp -t 10 -T 1 -S' &&

@@ -27,7 +27,7 @@
 
 #define GUEST_VERSION 1
 #define GUEST_PORT_PREFIX "org.cowherd.guest."
-#define GUEST_PORTS 3
+#define GUEST_PORTS 4
 #define GUEST_HEADER_BYTES 8u
 #define GUEST_PAYLOAD_BYTES 65536u
 #define GUEST_MESSAGE_BYTES (1u << 20)

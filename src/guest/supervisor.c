@@ -110,30 +110,29 @@ static void enter_folder(const struct guest_run *run, const struct user *user)
                 fail_launch(GUEST_FAILED_FOLDER);
 }
 
-static void run_command(const struct launch *launch) __attribute__((noreturn));
-static void run_command(const struct launch *launch)
+static void run_command(const struct launch *launch, const struct user *user) __attribute__((noreturn));
+static void run_command(const struct launch *launch, const struct user *user)
 {
         const struct guest_run *run = launch->run;
-        struct user user = {0};
 
         (void)prctl(PR_SET_PDEATHSIG, 0);
         (void)setsid();
         if (launch->terminal && ioctl(STDIN_FILENO, TIOCSCTTY, 0) < 0)
                 fail_launch(GUEST_FAILED_TERMINAL);
-        if (!user_find(run->user[0] == '\0' ? "0" : run->user, &user))
+        if (user == NULL)
                 fail_launch(GUEST_FAILED_USER);
         be_ordinary();
-        char **environment_ = make_environment(run, &user);
-        become(&user);
-        enter_folder(run, &user);
+        char **environment_ = make_environment(run, user);
+        become(user);
+        enter_folder(run, user);
         environ = environment_;
         reset_signals();
         if (run->argv.count > 0) {
                 (void)execvp(run->argv.items[0], run->argv.items);
         } else {
-                const char *base = strrchr(user.shell, '/');
-                owned_str char *name = x_asprintf("-%s", base == NULL ? user.shell : base + 1);
-                (void)execl(user.shell, name, (char *)NULL);
+                const char *base = strrchr(user->shell, '/');
+                owned_str char *name = x_asprintf("-%s", base == NULL ? user->shell : base + 1);
+                (void)execl(user->shell, name, (char *)NULL);
         }
         fail_launch(GUEST_FAILED_COMMAND);
 }
@@ -245,15 +244,17 @@ static void place_descriptors(const struct launch *launch)
 
 void supervise(const struct launch *launch)
 {
+        struct user user = {0};
         siginfo_t info;
         int status;
 
+        bool found = user_find(launch->run->user[0] == '\0' ? "0" : launch->run->user, &user); /* while the root folder is open */
         (void)prctl(PR_SET_PDEATHSIG, SIGTERM);
         (void)prctl(PR_SET_CHILD_SUBREAPER, 1);
         place_descriptors(launch);
         pid_t command = fork();
         if (command == 0)
-                run_command(launch);
+                run_command(launch, found ? &user : NULL);
         if (command < 0) {
                 report(GUEST_FAILED_SYSTEM, errno, 0);
                 _exit(126);

@@ -20,7 +20,6 @@
 #include <unistd.h>
 
 #define PIECE_BYTES 16384
-#define SILENCE_MS 10000
 
 enum { SOCKET, INPUT, CONTROL, OUTPUT, ERRORS, WAYS };
 
@@ -101,6 +100,8 @@ static void take_frame(struct carrier *carrier, const struct guest_frame *frame)
         struct guest_reader reader = {.at = frame->payload, .left = frame->length};
         struct cowherd_error err;
 
+        if (guest_is_lost(frame))
+                end_with(carrier, guest_fail_lost(carrier->guest, &err), &err);
         if (frame->channel != carrier->channel)
                 return;
         if (frame->type == GUEST_OUTPUT)
@@ -209,6 +210,8 @@ static void look_into_silence(struct carrier *carrier)
 
         if (guest_is_there(carrier->guest->instance) == 0)
                 end_with(carrier, guest_fail_lost(carrier->guest, &err), &err);
+        else if (waiting(&carrier->to_guest) == 0)
+                guest_ping_add(&carrier->to_guest.bytes);
 }
 
 static bool carry(struct carrier *carrier)
@@ -220,7 +223,7 @@ static bool carry(struct carrier *carrier)
                 bool polled = events != 0 || way == CONTROL; /* else a hang-up would not let us sleep */
                 ways[way] = (struct pollfd){.fd = polled ? carrier->fds[way] : -1, .events = events};
         }
-        int ready = poll(ways, WAYS, SILENCE_MS);
+        int ready = poll(ways, WAYS, GUEST_SILENCE_MS);
         if (ready == 0)
                 look_into_silence(carrier);
         if (ways[SOCKET].revents != 0) {
@@ -362,7 +365,7 @@ static int start(struct carrier *carrier, const struct engine_streams *streams, 
 
         if (guest_run_request(carrier->command, streams, &request, err) < 0)
                 return -1;
-        carrier->channel = ++carrier->guest->channel & 0xffff;
+        carrier->channel = carrier->guest->channel = carrier->guest->channel % 0xffff + 1;
         guest_message_add(&out, GUEST_RUN, carrier->channel, request.data, request.length);
         if (streams->terminal && ioctl(streams->input, TIOCGWINSZ, &size) == 0) {
                 owned_string struct str sizes = {0};

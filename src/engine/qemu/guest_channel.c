@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * The way to cowherd-guest. A machine has a few ports for it, each a socket in its runtime folder that QEMU serves to one client at a
- * time. A byte of "guest.lock" for each tells which are in use, so that two take two; where all are, one queues at the first, as QEMU
- * lets it. Whether anybody listens inside is known from the first answer of this boot on (the lock file then has a byte), and before
+ * time. A byte of "guest.lock" for each tells which are in use, so that two take two; where all are, the end of whoever has one is
+ * told by that file's being closed (inotify), were it by a kill. Whether anybody listens inside is known from the first answer of this boot on (the lock file then has a byte), and before
  * that asked of QEMU, which knows who has a port open: a guest without the helper costs that one question, and no waiting.
  */
 #include "engine/qemu/guest_channel.h"
@@ -16,6 +16,7 @@
 #include <poll.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/inotify.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -49,6 +50,12 @@ static int fail_silent(const struct guest *guest, struct cowherd_error *err)
 {
         (void)fail(err, COWHERD_BUSY, "cowherd-guest in '%s' does not answer", guest->instance->name);
         return fail_hint(err, "a paused guest can't; a busy one may need a longer timeout");
+}
+
+static int fail_busy(const struct engine_instance *instance, struct cowherd_error *err)
+{
+        (void)fail(err, COWHERD_BUSY, "all ways into '%s' are in use", instance->name);
+        return fail_hint(err, "it runs %d commands and terminals at once; wait for one to end", GUEST_PORTS - 1);
 }
 
 static int fail_command(const char *name, const struct engine_command *command, uint32_t failure, int os_errno, struct cowherd_error *err)
@@ -172,7 +179,7 @@ int guest_ask(struct guest *guest, enum guest_type type, const struct str *reque
               struct guest_frame *ret, struct cowherd_error *err)
 {
         double until_ms = clock_ms() + (double)timeout_ms;
-        unsigned channel = ++guest->channel & 0xffff;
+        unsigned channel = guest->channel = guest->channel % 0xffff + 1;
         owned_string struct str out = {0};
 
         guest_message_add(&out, type, channel, request == NULL ? NULL : request->data, request == NULL ? 0 : request->length);
@@ -188,6 +195,18 @@ int guest_ask(struct guest *guest, enum guest_type type, const struct str *reque
                         return guest_failed(guest, ret, NULL, err);
                 return ret->type == (unsigned)expected ? 0 : guest_fail_nonsense(guest, err);
         }
+}
+
+void guest_ping_add(struct str *out)
+{
+        guest_frame_add(out, GUEST_PING, GUEST_CHANNEL_PING, NULL, 0);
+}
+
+bool guest_is_lost(const struct guest_frame *frame)
+{
+        struct guest_reader reader = {.at = frame->payload, .left = frame->length};
+
+        return frame->type == GUEST_DONE && frame->channel == GUEST_CHANNEL_PING && guest_get_long(&reader) == 0;
 }
 
 /* ---- Beginning ---- */
@@ -251,17 +270,46 @@ static bool take_port(int lock, size_t port)
         return fcntl(lock, F_OFD_SETLK, &wanted) == 0;
 }
 
-/* A free one; the first where there is none. */
-static size_t choose_port(int lock, bool lasting)
+static bool take_some_port(int lock, bool lasting, size_t *ret)
 {
         for (size_t port = lasting ? 1 : 0; port < GUEST_PORTS; port++)
-                if (take_port(lock, port))
-                        return port;
-        return lasting ? 1 : 0;
+                if (take_port(lock, port)) {
+                        *ret = port;
+                        return true;
+                }
+        return false;
 }
 
-int guest_connect(const struct engine_instance *instance, bool lasting, struct guest *ret, struct cowherd_error *err)
+/* Takes a port as soon as there is one; 1 when the time is over. */
+static int await_port(int runtime, int lock, bool lasting, double until_ms, size_t *ret, struct cowherd_error *err)
 {
+        owned_fd int changes = -1;
+        char path[64], events[4096];
+
+        while (!take_some_port(lock, lasting, ret)) {
+                struct pollfd closed = {.fd = changes, .events = POLLIN};
+                double left = until_ms - clock_ms();
+                if (changes < 0) { /* and try again: somebody may have ended meanwhile */
+                        (void)snprintf(path, sizeof path, "/proc/self/fd/%d/" QEMU_GUEST_LOCK, runtime);
+                        changes = inotify_init1(IN_CLOEXEC | IN_NONBLOCK);
+                        if (changes < 0 || inotify_add_watch(changes, path, IN_CLOSE_WRITE) < 0)
+                                return fail_errno(err, "cannot wait for a way into the guest");
+                        continue;
+                }
+                if (left <= 0)
+                        return 1;
+                (void)poll(&closed, 1, left > 1e9 ? 1000000000 : (int)left + 1);
+                while (read(changes, events, sizeof events) > 0)
+                        ;
+        }
+        return 0;
+}
+
+int guest_connect(const struct engine_instance *instance, bool lasting, double until_ms, struct guest *ret,
+                  struct cowherd_error *err)
+{
+        size_t port = 0;
+
         owned_fd int runtime = -1, fd = -1;
         char name[32];
 
@@ -270,14 +318,20 @@ int guest_connect(const struct engine_instance *instance, bool lasting, struct g
         owned_fd int lock = openat(runtime, QEMU_GUEST_LOCK, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
         if (lock < 0)
                 return fail_errno(err, "cannot open '%s' of '%s'", QEMU_GUEST_LOCK, instance->name);
-        (void)snprintf(name, sizeof name, QEMU_GUEST, choose_port(lock, lasting));
+        (void)snprintf(name, sizeof name, QEMU_GUEST, port);
+        if (faccessat(runtime, name, F_OK, 0) < 0)
+                return fail(err, COWHERD_UNAVAILABLE, "the machine of '%s' has no port for cowherd-guest", instance->name);
+        int over = await_port(runtime, lock, lasting, until_ms, &port, err);
+        if (over != 0)
+                return over;
+        (void)snprintf(name, sizeof name, QEMU_GUEST, port);
         if (qemu_socket_connect(runtime, name, &fd, err) < 0 || guest_greet(instance, take_fd(fd), ret, err) < 0)
                 return -1;
         ret->lock = take_fd(lock);
         return 0;
 }
 
-static bool has_port_open(const json_t *devices)
+static bool has_port_open(const json_t *devices, const char *prefix)
 {
         const json_t *device;
         size_t index;
@@ -286,13 +340,13 @@ static bool has_port_open(const json_t *devices)
                 if (str_starts(json_string_value(json_object_get(device, "label")) == NULL
                                        ? ""
                                        : json_string_value(json_object_get(device, "label")),
-                               "guest") &&
+                               prefix) &&
                     json_is_true(json_object_get(device, "frontend-open")))
                         return true;
         return false;
 }
 
-int guest_is_there(const struct engine_instance *instance)
+static int is_there(const struct engine_instance *instance, const char *prefix)
 {
         owned_qmp struct qmp qmp = {.fd = -1};
         struct cowherd_error ignored;
@@ -301,9 +355,19 @@ int guest_is_there(const struct engine_instance *instance)
         if (qemu_speak(instance, QEMU_STATUS, &qmp, &ignored) < 0 ||
             qmp_execute(&qmp, "query-chardev", NULL, -1, QMP_TIMEOUT_MS, &devices, &ignored) < 0)
                 return -1;
-        bool open = has_port_open(devices);
+        bool open = has_port_open(devices, prefix);
         json_decref(devices);
         return open;
+}
+
+int guest_is_there(const struct engine_instance *instance)
+{
+        return is_there(instance, "guest");
+}
+
+int guest_agent_is_there(const struct engine_instance *instance)
+{
+        return is_there(instance, "agent");
 }
 
 int guest_open(const struct engine_instance *instance, bool lasting, uint64_t timeout_ms, struct guest *ret, struct cowherd_error *err)
@@ -313,16 +377,24 @@ int guest_open(const struct engine_instance *instance, bool lasting, uint64_t ti
         struct cowherd_error ignored;
         char known;
 
-        if (guest_connect(instance, lasting, &guest, &ignored) < 0)
+        int busy = guest_connect(instance, lasting, begin_ms, &guest, &ignored);
+        if (busy > 0 && guest_agent_is_there(instance) != 1)
+                busy = guest_connect(instance, lasting, until_ms, &guest, &ignored);
+        else if (busy > 0)
+                return 1;
+        if (busy < 0)
                 return 1; /* a machine without such ports, or none that runs: the agent's client tells which */
+        if (busy > 0)
+                return fail_busy(instance, err);
         bool answered = pread(guest.lock, &known, 1, 0) == 1;
         int over = answered ? guest_welcome(&guest, begin_ms + KNOWN_MS, err) : 1;
         if (over > 0) {
                 int there = guest_is_there(instance);
                 if (there == 0)
                         return 1;
-                over = guest_welcome(&guest, there < 0 ? begin_ms + KNOWN_MS : until_ms, err);
-                if (over > 0 && there < 0)
+                bool unknown = there < 0 && !answered;
+                over = guest_welcome(&guest, unknown ? begin_ms + KNOWN_MS : until_ms, err);
+                if (over > 0 && unknown)
                         return 1;
         }
         if (over != 0)

@@ -32,23 +32,37 @@ define_owned(struct guest, guest_close)
         }
 
 /*
- * Begins a session, on a port that nobody uses; `lasting` ones (a person's) leave the first port to others. 0; 1 where there is no helper
- * in the guest, which costs a question to QEMU; -1 with 75 where it does not answer, or all ports stay in use.
+ * Begins a session, on a port that nobody uses; `lasting` ones (commands) leave the first port to others. 0; 1 where there is no helper
+ * in the guest, which costs a question to QEMU, or where all its ports are in use and the agent is there; -1 with 75 where it does not
+ * answer, or all ports stay in use.
  */
 int guest_open(const struct engine_instance *instance, bool lasting, uint64_t timeout_ms, struct guest *ret,
                struct cowherd_error *err) must_check;
-/* The parts of it, for who waits for more than this: says HELLO on a port; takes the answer, 1 when the time is over. */
-int guest_connect(const struct engine_instance *instance, bool lasting, struct guest *ret, struct cowherd_error *err) must_check;
+/*
+ * The parts of it, for who waits for more than this: says HELLO on a port, 1 where all are in use until then; takes the answer, 1 when
+ * the time is over.
+ */
+int guest_connect(const struct engine_instance *instance, bool lasting, double until_ms, struct guest *ret,
+                  struct cowherd_error *err) must_check;
 /* The same on a socket that is connected, which becomes ret's. */
 int guest_greet(const struct engine_instance *instance, int fd, struct guest *ret, struct cowherd_error *err) must_check;
 int guest_welcome(struct guest *guest, double until_ms, struct cowherd_error *err) must_check;
-/* Whether somebody in the guest has a port open, as QEMU tells: 1, 0; -1 where it can't be asked. */
+/* Whether something in the guest has one of the helper's ports open, or the agent's, as QEMU tells: 1, 0; -1 where it can't be asked. */
 int guest_is_there(const struct engine_instance *instance);
+int guest_agent_is_there(const struct engine_instance *instance);
 
 /* Sends all of it. */
 int guest_send(struct guest *guest, const struct str *bytes, double until_ms, struct cowherd_error *err) must_check;
 /* The next frame, borrowed until the next call; 1 when the time is over. */
 int guest_next(struct guest *guest, double until_ms, struct guest_frame *ret, struct cowherd_error *err) must_check;
+/*
+ * After a silence: a helper that was killed says nothing, and one that was started anew knows of no command. The question goes on
+ * channel 0; its answer is for guest_is_lost.
+ */
+#define GUEST_SILENCE_MS 5000
+#define GUEST_CHANNEL_PING 0u
+void guest_ping_add(struct str *out);
+bool guest_is_lost(const struct guest_frame *frame);
 /* A frame that is here already; 1 where there is none. */
 int guest_next_here(struct guest *guest, struct guest_frame *ret, struct cowherd_error *err) must_check;
 

@@ -10,7 +10,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define SILENCE_MS 10000.0
 #define LATE_MS 20000.0 /* after its timeout, which the guest keeps */
 #define TOOL_BYTES 65536u
 
@@ -120,6 +119,8 @@ static int take_frame(struct running *running, const struct guest_frame *frame, 
 {
         struct guest_reader reader = {.at = frame->payload, .left = frame->length};
 
+        if (guest_is_lost(frame))
+                return guest_fail_lost(running->guest, err);
         if (frame->channel != running->channel)
                 return 1;
         if (frame->type == GUEST_OUTPUT)
@@ -138,12 +139,17 @@ static int take_frame(struct running *running, const struct guest_frame *frame, 
 /* Nothing has come for a while: is anybody there, and does it know of our command? 1: it does, as far as can be told. */
 static int look_into_silence(struct running *running, struct cowherd_error *err)
 {
+        owned_string struct str out = {0};
+
         if (guest_is_there(running->guest->instance) == 0)
                 return guest_fail_lost(running->guest, err);
         if (running->command->timeout_ms > 0 &&
             clock_ms() - running->begin_ms > (double)running->command->timeout_ms + LATE_MS)
                 return fail(err, COWHERD_BUSY, "a command in '%s' took longer than %llu ms, and its guest does not answer",
                             running->guest->instance->name, (unsigned long long)running->command->timeout_ms);
+        guest_ping_add(&out);
+        if (guest_send(running->guest, &out, clock_ms() + GUEST_ANSWER_MS, err) < 0)
+                return -1;
         return 1;
 }
 
@@ -151,7 +157,7 @@ static int follow(struct running *running, int *ret_code, struct cowherd_error *
 {
         for (;;) {
                 struct guest_frame frame;
-                int over = guest_next(running->guest, clock_ms() + SILENCE_MS, &frame, err);
+                int over = guest_next(running->guest, clock_ms() + GUEST_SILENCE_MS, &frame, err);
                 if (over < 0)
                         return -1;
                 int result = over > 0 ? look_into_silence(running, err) : take_frame(running, &frame, ret_code, err);
@@ -166,7 +172,7 @@ static int run(struct running *running, int *ret_code, struct cowherd_error *err
 
         if (guest_run_request(running->command, NULL, &request, err) < 0)
                 return -1;
-        running->channel = ++running->guest->channel & 0xffff;
+        running->channel = running->guest->channel = running->guest->channel % 0xffff + 1;
         running->window = GUEST_INPUT_BYTES;
         running->begin_ms = clock_ms();
         guest_message_add(&out, GUEST_RUN, running->channel, request.data, request.length);

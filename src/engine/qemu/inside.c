@@ -76,7 +76,7 @@ int inside_wait(const struct engine_instance *instance, uint64_t timeout_ms, con
         int who = 1;
 
         bool linux_ = instance->machine == NULL || instance->machine->os == ENGINE_OS_LINUX;
-        if (linux_ && guest_connect(instance, false, &guest, &ignored) == 0) {
+        if (linux_ && guest_connect(instance, false, until_ms, &guest, &ignored) == 0) {
                 owned_fd int agent = -1, lock = -1;
                 (void)call_agent(instance, &agent, &lock); /* without one it is the helper's alone */
                 who = await_first(guest.fd, agent, until_ms, err);
