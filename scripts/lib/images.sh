@@ -22,7 +22,7 @@
 
 IMAGES=${COWHERD_IMAGES:-/var/cache/cowherd-images}
 IMAGES_RECIPE=1 # counted up where what this file makes is no longer what it made before: then all of it is made anew
-IMAGES_RECIPE_TINY=2 # likewise, of the tiny one alone
+IMAGES_RECIPE_TINY=3 # likewise, of the tiny one alone
 IMAGES_RECIPE_OTHER=1
 
 images_say() {

@@ -28,3 +28,27 @@ void catalogue_audit(struct catalogue *catalogue, enum cowherd_target target, co
             statement_run_id(catalogue, AUDIT_TRIM, line - CATALOGUE_AUDIT_LINES, NULL, &ignored) < 0)
                 return;
 }
+
+int catalogue_refusals(struct catalogue *catalogue, enum cowherd_target target, void (*each)(void *, const struct catalogue_refusal *), void *context,
+                       struct cowherd_error *err)
+{
+        sqlite3_stmt *list owned_statement = statement_get(catalogue, AUDIT_REFUSED, err);
+        int got;
+
+        if (list == NULL)
+                return -1;
+        (void)sqlite3_bind_int(list, 1, target == COWHERD_ANY ? 0 : (int)target);
+        (void)sqlite3_bind_int(list, 2, (int)target); /* COWHERD_ANY is the last of them */
+        while ((got = statement_step(catalogue, list, err)) > 0) {
+                const struct catalogue_refusal line = {
+                        .at_ms = column_number(list, 0),
+                        .target = (enum cowherd_target)sqlite3_column_int(list, 1),
+                        .operation = (const char *)sqlite3_column_text(list, 2),
+                        .name = (const char *)sqlite3_column_text(list, 3),
+                        .code = sqlite3_column_int(list, 4),
+                        .text = (const char *)sqlite3_column_text(list, 5),
+                };
+                each(context, &line);
+        }
+        return got;
+}

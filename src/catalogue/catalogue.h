@@ -17,18 +17,18 @@
 
 struct catalogue;
 
-enum catalogue_role { CATALOGUE_BASE, CATALOGUE_CLONE };
+enum catalogue_role { CATALOGUE_BASE, CATALOGUE_CLONE, CATALOGUE_SNAPSHOT };
 enum catalogue_phase { CATALOGUE_CREATING, CATALOGUE_READY, CATALOGUE_DELETING };
 
 /*
- * One row: a base or a clone. Texts are owned by the row (catalogue_row_free); NULL is "not known" or "not set".
+ * One row: a base, a clone or a snapshot. Texts are owned by the row (catalogue_row_free); NULL is "not known" or "not set".
  */
 struct catalogue_row {
         uint64_t id;
         enum catalogue_role role;
         enum catalogue_phase phase;
         enum cowherd_target target;
-        char *name;             /* NULL: a removed base whose bytes wait for its last clone */
+        char *name;             /* NULL: a snapshot, or a removed base whose bytes wait for its last clone */
         char *store;            /* driver's name */
         char *place;            /* name of a row of the places table ("" is the herd's root) */
         unsigned kind;          /* enum store_kind */
@@ -57,8 +57,15 @@ struct catalogue_row {
         char *random_seed;      /* hex */
         bool identity_applied;
 
-        uint64_t clones;        /* counted on reading a base: how many stand on it */
-        char *base_name;        /* joined on reading a clone: its base's name, NULL where removed */
+        /*
+         * Whose it is. Of a snapshot, and of a base that is being made of a clone: that clone, there or not any more. Of a clone or
+         * base that stands on a snapshot: what people say it stands on (a base, another clone, or itself: nothing); else 0.
+         */
+        uint64_t of_id;
+        char *label;            /* of a snapshot: its name among its clone's; NULL: it is there for what stands on it, and goes with that */
+
+        uint64_t clones;        /* counted on reading: how many stand on it */
+        char *base_name;        /* joined on reading: the name of of_id, else of base_id; NULL where that is gone or removed */
 };
 void catalogue_row_free(struct catalogue_row *row);
 define_owned(struct catalogue_row, catalogue_row_free)
@@ -98,7 +105,7 @@ typedef int catalogue_reserved_fn(void *context, const struct catalogue_row *row
 
 /*
  * Reserves `count` rows (phase CREATING, an intent each) in one transaction, all or none, and fills in their ids. A clone's
- * base_id must be READY and named, checked in the same transaction (66 where it is gone). A name that is taken is 1 with
+ * base_id must be READY and named (where it has an of_id: READY), checked in the same transaction (66 where it is gone). A name that is taken is 1 with
  * that row in *ret_taken (the caller's; its phase says whether it is READY or in the making), nothing reserved.
  */
 int catalogue_reserve(struct catalogue *catalogue, struct catalogue_row *rows, size_t count, const char *operation,
@@ -106,18 +113,24 @@ int catalogue_reserve(struct catalogue *catalogue, struct catalogue_row *rows, s
                       struct cowherd_error *err) must_check;
 /*
  * Writes all that is in the rows (but target and name, which were reserved), makes them READY and ends their intents, in one
- * transaction. One that is gone is 66. Another base_id than before moves the row to that base.
+ * transaction. One that is gone is 66. Another base_id than before moves the row to that base, which may be one that is
+ * settled before it here; a removed base or nameless snapshot that it was the last to stand on is marked DELETING.
  */
 int catalogue_settle(struct catalogue *catalogue, const struct catalogue_row *rows, size_t count, struct cowherd_error *err) must_check;
+/* The same, but what is intended with them next stands there at once. */
+int catalogue_settle_and_begin(struct catalogue *catalogue, const struct catalogue_row *rows, size_t count, const char *operation,
+                               struct cowherd_error *err) must_check;
 /*
  * Marks objects DELETING with an intent, in one transaction; 1 where one of them is not READY (any more), 75 where others
- * stand on it that do not go with it.
+ * stand on it that do not go with it. A clone's snapshots follow it: marked too, but for those that others stand on, which
+ * lose their labels and wait.
  */
 int catalogue_mark_deleting(struct catalogue *catalogue, const uint64_t *ids, size_t count, const char *operation,
                             struct cowherd_error *err) must_check;
 /*
  * Forgets objects and their intents, in one transaction. *ret_freed (may be NULL) gets the ids (decimal texts) of removed
- * bases whose last dependent this was, marked DELETING in the same transaction: their bytes are now the caller's to destroy.
+ * bases whose last dependent this was, marked DELETING in the same transaction, and of the snapshots that were marked with
+ * their clone: their bytes are now the caller's to destroy, in that order.
  */
 int catalogue_forget(struct catalogue *catalogue, const uint64_t *ids, size_t count, struct strv *ret_freed,
                      struct cowherd_error *err) must_check;
@@ -129,6 +142,8 @@ int catalogue_remove_base(struct catalogue *catalogue, uint64_t id, struct cowhe
 /* Writes down that something is being done to a READY row that its engine must hear of as well; and that it is done. */
 int catalogue_begin(struct catalogue *catalogue, uint64_t id, const char *operation, struct cowherd_error *err) must_check;
 int catalogue_end(struct catalogue *catalogue, uint64_t id, struct cowherd_error *err) must_check;
+/* What is being done to an object, the caller's; 1 where nothing is. */
+int catalogue_operation(struct catalogue *catalogue, uint64_t id, char **ret, struct cowherd_error *err) must_check;
 /* Gives a READY row another name; taken is 73, and reserved names likewise. */
 int catalogue_rename(struct catalogue *catalogue, uint64_t id, const char *name, struct cowherd_error *err) must_check;
 
@@ -142,6 +157,23 @@ int catalogue_list(struct catalogue *catalogue, enum cowherd_target target, enum
                    struct catalogue_rows *ret, struct cowherd_error *err) must_check;
 /* Rows with an intent, of all targets, appended to *ret: CREATING, DELETING, or READY and being renamed. */
 int catalogue_unfinished(struct catalogue *catalogue, struct catalogue_rows *ret, struct cowherd_error *err) must_check;
+/*
+ * A clone's snapshot by its label: 66 with the nearest one as hint, or that there is none. *ret is the caller's.
+ */
+int catalogue_find_snapshot(struct catalogue *catalogue, const struct catalogue_row *clone, const char *label,
+                            struct catalogue_row *ret, struct cowherd_error *err) must_check;
+/* The READY snapshots of a clone in the order in which they were taken, nameless ones too; append to *ret. */
+int catalogue_snapshots(struct catalogue *catalogue, uint64_t clone_id, struct catalogue_rows *ret, struct cowherd_error *err) must_check;
+/* Nameless snapshots that nothing stands on, of all clones: their makers were killed before something did. Append to *ret. */
+int catalogue_nameless(struct catalogue *catalogue, struct catalogue_rows *ret, struct cowherd_error *err) must_check;
+/*
+ * Removes a clone's snapshot: where nothing stands on it, marks it DELETING (0: destroy it, then forget it); where something
+ * does, takes its label (1: its bytes wait).
+ */
+int catalogue_remove_snapshot(struct catalogue *catalogue, uint64_t id, struct cowherd_error *err) must_check;
+/* Marks a nameless snapshot DELETING where nothing stands on it: 1 where something does, or it is gone. */
+int catalogue_free_nameless(struct catalogue *catalogue, uint64_t id, struct cowherd_error *err) must_check;
+
 /* READY clones whose expires_ms has passed. */
 int catalogue_expired(struct catalogue *catalogue, uint64_t now_ms, struct catalogue_rows *ret, struct cowherd_error *err) must_check;
 /* How many READY bases and clones a target has (COWHERD_ANY: all). */
@@ -173,6 +205,16 @@ int catalogue_list_places(struct catalogue *catalogue, struct strv *ret, struct 
 int catalogue_get_setting(struct catalogue *catalogue, const char *key, char **ret, struct cowherd_error *err) must_check;
 int catalogue_set_setting(struct catalogue *catalogue, const char *key, const char *value, struct cowherd_error *err) must_check;
 
+/* A line of the audit, as its reader sees it: texts are borrowed for the call; name and text may be NULL. */
+struct catalogue_refusal {
+        uint64_t at_ms;
+        enum cowherd_target target; /* COWHERD_ANY where none was known */
+        const char *operation, *name, *text;
+        int code;
+};
+/* Calls `each` for what was refused on a target (or COWHERD_ANY), oldest first: a word (64), an image or data (65), by policy (77). */
+int catalogue_refusals(struct catalogue *catalogue, enum cowherd_target target, void (*each)(void *context, const struct catalogue_refusal *line),
+                       void *context, struct cowherd_error *err) must_check;
 /* Adds a line to the audit: what was done, to whom, with which code. Never fails the caller's work. Keeps the last 10,000. */
 void catalogue_audit(struct catalogue *catalogue, enum cowherd_target target, const char *operation, const char *name, int code,
                      const char *text);

@@ -7,7 +7,7 @@
 #include <sqlite3.h>
 
 #define CATALOGUE_FILE "catalogue.db"
-#define CATALOGUE_VERSION 1
+#define CATALOGUE_VERSION 2
 #define CATALOGUE_APPLICATION 0x436f5768 /* "CoWh", for file(1) and for us: the file's application id */
 #define CATALOGUE_WAIT_MS 60000
 #define CATALOGUE_AUDIT_LINES 10000
@@ -30,16 +30,26 @@ enum statement {
         ROW_DELETE,
         ROW_IS_STOOD_ON,
         BASE_GAIN,
+        BASE_GAIN_ANY,
         BASE_LOSE,
         BASE_FREE,
         BASE_MARK_DELETING,
         BASE_TAKE_NAME,
         INTENT_BEGIN,
+        INTENT_GET,
         INTENT_END,
+        SNAPSHOT_TAKE_LABELS,
+        SNAPSHOT_MARK_DELETING,
+        SNAPSHOT_MARK_ALONE,
+        SNAPSHOT_TAKE_LABEL,
         FIND_ID,
         FIND_NAME,
         LIST_NAMED,
         ANY_UNFINISHED,
+        FIND_LABEL,
+        LIST_SNAPSHOTS,
+        LIST_NAMELESS,
+        LIST_BURIED,
         LIST_UNFINISHED,
         LIST_EXPIRED,
         LIST_NAMES,
@@ -53,6 +63,7 @@ enum statement {
         SETTING_PUT,
         AUDIT_ADD,
         AUDIT_TRIM,
+        AUDIT_REFUSED,
         STATEMENTS,
 };
 
@@ -133,7 +144,9 @@ int transaction_end(struct catalogue *catalogue, int got, struct cowherd_error *
         X(generation_id, TEXT)                                                                                         \
         X(instance_id, TEXT)                                                                                           \
         X(random_seed, TEXT)                                                                                           \
-        X(identity_applied, BOOL)
+        X(identity_applied, BOOL)                                                                                      \
+        X(of_id, NUMBER)                                                                                               \
+        X(label, TEXT)
 
 /* Binds those columns from parameter 1 on; gives the number of the next parameter. */
 int row_bind(sqlite3_stmt *statement, const struct catalogue_row *row);
@@ -146,11 +159,28 @@ const char *row_peek_name(sqlite3_stmt *statement);
 int rows_read(struct catalogue *catalogue, sqlite3_stmt *statement, const char *pattern, struct catalogue_rows *ret,
               struct cowherd_error *err) must_check;
 
+/* ---- migrate.c ---- */
+
+/* Brings an older catalogue up to our version, in one transaction. Its version is looked at again inside. */
+int migrate(struct catalogue *catalogue, struct cowherd_error *err) must_check;
+
 /* ---- find.c ---- */
 
 /* The row of this name: 1 where there is none. */
 int find_name(struct catalogue *catalogue, enum cowherd_target target, const char *name, struct catalogue_row *ret,
               struct cowherd_error *err) must_check;
+
+/* ---- snapshot.c ---- */
+
+/*
+ * The snapshots of a clone that is marked DELETING: those that only go with it are marked DELETING too, with the
+ * intent; those that others stand on lose their labels.
+ */
+int snapshots_follow(struct catalogue *catalogue, uint64_t clone_id, const char *operation,
+                     struct cowherd_error *err) must_check;
+/* Appends the ids of DELETING snapshots of an object that is gone, newest first. */
+int snapshots_buried(struct catalogue *catalogue, uint64_t clone_id, struct strv *ids,
+                     struct cowherd_error *err) must_check;
 
 /* ---- remove.c ---- */
 

@@ -2,7 +2,7 @@
 /*
  * Opening the catalogue is on the hot path of every command, so it does little: the file's header is looked at through
  * SQLite's own descriptor (closing another one would drop SQLite's POSIX locks), and only a file that is a catalogue of
- * our version is worked on. WAL mode is a property of the file and is not asked for again.
+ * our version is worked on, an older one once it was brought up to it (migrate.c). WAL mode is a property of the file and is not asked for again.
  *
  * Closing does not checkpoint: the last process out would pay several syncs and a deleted file at each command. The log
  * is carried over into the file when it has grown (SQLite's automatic checkpoint). So catalogue.db-wal is a part of the
@@ -62,7 +62,7 @@ static int fail_not_ours(const struct catalogue *catalogue, const char *why, str
 
 static int check_version(const struct catalogue *catalogue, uint32_t version, struct cowherd_error *err)
 {
-        if (version == CATALOGUE_VERSION)
+        if (version > 0 && version <= CATALOGUE_VERSION)
                 return 0;
         if (version == 0)
                 return fail_not_ours(catalogue, "it has no version", err);
@@ -111,7 +111,9 @@ static int read_version(struct catalogue *catalogue, struct cowherd_error *err)
         if (got > 0)
                 version = (uint32_t)sqlite3_column_int(statement, 0);
         (void)sqlite3_finalize(statement);
-        return got < 0 ? -1 : check_version(catalogue, version, err);
+        if (got < 0 || check_version(catalogue, version, err) < 0)
+                return -1;
+        return version < CATALOGUE_VERSION ? migrate(catalogue, err) : 0;
 }
 
 static int run_pragma(struct catalogue *catalogue, const char *text, struct cowherd_error *err)

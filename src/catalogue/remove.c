@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * How an object ceases to be: marked DELETING with an intent, its bytes destroyed by the caller, and forgotten. A base
- * that something stands on only loses its name; who forgets its last dependent is told to destroy it.
+ * that something stands on only loses its name; who forgets its last dependent is told to destroy it. What becomes of a
+ * clone's snapshots is told in snapshot.c.
  */
 #include "catalogue/connection.h"
 
@@ -52,7 +53,7 @@ static int mark_all(struct catalogue *catalogue, const uint64_t *ids, size_t cou
                         return -1;
                 if (!marked)
                         return 1;
-                if (intent_begin(catalogue, ids[i], operation, err) < 0)
+                if (intent_begin(catalogue, ids[i], operation, err) < 0 || snapshots_follow(catalogue, ids[i], operation, err) < 0)
                         return -1;
         }
         for (size_t i = 0; i < count; i++)
@@ -106,6 +107,9 @@ static int forget_all(struct catalogue *catalogue, const uint64_t *ids, size_t c
 {
         for (size_t i = 0; i < count; i++)
                 if (forget_object(catalogue, ids[i], &bases[i], err) < 0)
+                        return -1;
+        for (size_t i = 0; i < count; i++)
+                if (snapshots_buried(catalogue, ids[i], freed_ids, err) < 0)
                         return -1;
         for (size_t i = 0; i < count; i++) {
                 bool freed = false;

@@ -44,3 +44,19 @@ int catalogue_end(struct catalogue *catalogue, uint64_t id, struct cowherd_error
 {
         return statement_run_id(catalogue, INTENT_END, id, NULL, err);
 }
+
+int catalogue_operation(struct catalogue *catalogue, uint64_t id, char **ret, struct cowherd_error *err)
+{
+        sqlite3_stmt *find owned_statement = statement_get(catalogue, INTENT_GET, err);
+
+        if (find == NULL)
+                return -1;
+        bind_number(find, 1, id);
+        int got = statement_step(catalogue, find, err);
+        if (got < 0)
+                return -1;
+        if (got == 0)
+                return 1;
+        *ret = column_text(find, 0);
+        return 0;
+}

@@ -7,11 +7,13 @@
  */
 #include "catalogue/connection.h"
 
-static int gain_base(struct catalogue *catalogue, uint64_t base_id, const char *name, struct cowherd_error *err)
+/* A new clone needs a base that is named; what becomes of a clone may stand on what that stood on, removed or not. */
+static int gain_base(struct catalogue *catalogue, const struct catalogue_row *row, enum statement how, struct cowherd_error *err)
 {
+        const char *name = row->name != NULL ? row->name : row->label != NULL ? row->label : "a snapshot";
         bool there = false;
 
-        if (statement_run_id(catalogue, BASE_GAIN, base_id, &there, err) < 0)
+        if (statement_run_id(catalogue, how, row->base_id, &there, err) < 0)
                 return -1;
         if (there)
                 return 0;
@@ -36,7 +38,7 @@ static int insert_row(struct catalogue *catalogue, const struct catalogue_row *r
 static int reserve_row(struct catalogue *catalogue, struct catalogue_row *row, const char *operation,
                        struct cowherd_error *err)
 {
-        if (row->base_id != 0 && gain_base(catalogue, row->base_id, row->name, err) < 0)
+        if (row->base_id != 0 && gain_base(catalogue, row, row->of_id == 0 ? BASE_GAIN : BASE_GAIN_ANY, err) < 0)
                 return -1;
         int got = insert_row(catalogue, row, err);
         if (got != 0)
@@ -52,6 +54,10 @@ static int find_taken(struct catalogue *catalogue, const struct catalogue_row *r
 {
         struct catalogue_row taken = {0};
 
+        if (rows[at].name == NULL) {
+                (void)fail(err, COWHERD_EXISTS, "snapshot '%s' already exists", rows[at].label);
+                return fail_hint(err, "choose another name, or delete_snapshot it first");
+        }
         int got = find_name(catalogue, rows[at].target, rows[at].name, &taken, err);
         if (got != 0)
                 return got < 0 ? -1 : fail(err, COWHERD_INTERNAL, "the name '%s' is taken by nobody", rows[at].name);
@@ -141,7 +147,7 @@ static int read_base(struct catalogue *catalogue, uint64_t id, uint64_t *ret_bas
 static int move_row(struct catalogue *catalogue, const struct catalogue_row *row, uint64_t old_base,
                     struct cowherd_error *err)
 {
-        if (row->base_id != 0 && gain_base(catalogue, row->base_id, row->name, err) < 0)
+        if (row->base_id != 0 && gain_base(catalogue, row, BASE_GAIN_ANY, err) < 0)
                 return -1;
         sqlite3_stmt *rebase owned_statement = statement_get(catalogue, ROW_REBASE, err);
         if (rebase == NULL)
@@ -177,14 +183,22 @@ static int settle_row(struct catalogue *catalogue, const struct catalogue_row *r
         return statement_run_id(catalogue, INTENT_END, row->id, NULL, err);
 }
 
-int catalogue_settle(struct catalogue *catalogue, const struct catalogue_row *rows, size_t count,
-                     struct cowherd_error *err)
+int catalogue_settle_and_begin(struct catalogue *catalogue, const struct catalogue_row *rows, size_t count, const char *operation,
+                               struct cowherd_error *err)
 {
         int got = 0;
 
         if (transaction_begin(catalogue, err) < 0)
                 return -1;
-        for (size_t i = 0; got == 0 && i < count; i++)
+        for (size_t i = 0; got == 0 && i < count; i++) {
                 got = settle_row(catalogue, &rows[i], err);
+                if (got == 0 && operation != NULL)
+                        got = intent_begin(catalogue, rows[i].id, operation, err);
+        }
         return transaction_end(catalogue, got, err);
+}
+
+int catalogue_settle(struct catalogue *catalogue, const struct catalogue_row *rows, size_t count, struct cowherd_error *err)
+{
+        return catalogue_settle_and_begin(catalogue, rows, count, NULL, err);
 }

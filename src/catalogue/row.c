@@ -102,7 +102,7 @@ static void read_column(sqlite3_stmt *statement, int index, enum column_type typ
 /* Whoever reads a row indexes tables with these: a damaged file must not lead past their ends. */
 static bool row_is_ours(const struct catalogue_row *row)
 {
-        return (unsigned)row->target < COWHERD_ENGINES && (unsigned)row->role <= CATALOGUE_CLONE &&
+        return (unsigned)row->target < COWHERD_ENGINES && (unsigned)row->role <= CATALOGUE_SNAPSHOT &&
                (unsigned)row->phase <= CATALOGUE_DELETING;
 }
 

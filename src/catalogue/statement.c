@@ -9,19 +9,25 @@
 #define COMMA_MARK(name, type) ", ?"
 #define COMMA_SET(name, type) ", " #name " = ?"
 
-/* 28 parameters come first in both: row_bind. The partial key of settling is told in reserve.c. */
+/* The parameters of ROW_COLUMNS come first in both: row_bind. The partial key of settling is told in reserve.c. */
 #define INSERT_ROW                                                                                                     \
         "INSERT INTO object (phase" ROW_COLUMNS(COMMA_NAME) ", target, name, base_id)"                                 \
                                                             " VALUES (0" ROW_COLUMNS(COMMA_MARK) ", ?, ?, ?)"
 #define SETTLE_ROW "UPDATE object SET phase = 1" ROW_COLUMNS(COMMA_SET) " WHERE id = ? AND base_id IS ?"
-/* What row_read expects. The base's name by a subquery: a join is twice as dear to prepare, and that at each start. */
-#define BASE_NAME "(SELECT b.name FROM object b WHERE b.id = object.base_id)"
+/*
+ * What row_read expects. The name of what it is called a clone (or a snapshot) of, by a subquery: a join is twice as dear
+ * to prepare, and that at each start.
+ */
+#define BASE_NAME "(SELECT b.name FROM object b WHERE b.id = coalesce(nullif(object.of_id, 0), object.base_id))"
 #define SELECT_ROWS                                                                                                    \
         "SELECT id, phase, target, name, base_id, clones, " BASE_NAME ROW_COLUMNS(COMMA_NAME) " FROM object "
 
 /* SQLite 3.40 has no milliseconds in unixepoch(); a Julian day has. */
 #define NOW_MS "CAST((julianday('now') - 2440587.5) * 86400000 AS INTEGER)"
 #define NOTHING_STANDS_ON_IT "NOT EXISTS (SELECT 1 FROM object d WHERE d.base_id = object.id)"
+#define NOTHING_STAYS_ON_IT "NOT EXISTS (SELECT 1 FROM object d WHERE d.base_id = object.id AND d.phase <> 2)"
+/* A removed base, a nameless snapshot: it is there for what stands on it. */
+#define WAITS_FOR_ITS_LAST "(role = 0 AND name IS NULL OR role = 2 AND label IS NULL)"
 
 static const char *const texts[STATEMENTS] = {
         [BEGIN] = "BEGIN IMMEDIATE",
@@ -38,21 +44,34 @@ static const char *const texts[STATEMENTS] = {
         [ROW_IS_STOOD_ON] = "SELECT 1 FROM object WHERE base_id = ? AND phase <> 2",
 
         [BASE_GAIN] = "UPDATE object SET clones = clones + 1 WHERE id = ? AND phase = 1 AND name IS NOT NULL",
+        [BASE_GAIN_ANY] = "UPDATE object SET clones = clones + 1 WHERE id = ? AND phase = 1",
         [BASE_LOSE] = "UPDATE object SET clones = clones - 1 WHERE id = ?",
-        [BASE_FREE] = "UPDATE object SET phase = 2 WHERE id = ? AND role = 0 AND phase = 1 AND name IS NULL"
+        [BASE_FREE] = "UPDATE object SET phase = 2 WHERE id = ? AND phase = 1 AND " WAITS_FOR_ITS_LAST
                       " AND " NOTHING_STANDS_ON_IT,
         [BASE_MARK_DELETING] = "UPDATE object SET phase = 2 WHERE id = ? AND role = 0 AND phase = 1 AND name IS NOT NULL"
                                " AND " NOTHING_STANDS_ON_IT,
         [BASE_TAKE_NAME] = "UPDATE object SET name = NULL WHERE id = ? AND role = 0 AND phase = 1 AND name IS NOT NULL",
 
         [INTENT_BEGIN] = "INSERT OR REPLACE INTO intent VALUES (?, ?, " NOW_MS ")",
+        [INTENT_GET] = "SELECT operation FROM intent WHERE object_id = ?",
         [INTENT_END] = "DELETE FROM intent WHERE object_id = ?",
+
+        [SNAPSHOT_TAKE_LABELS] = "UPDATE object SET label = NULL WHERE role = 2 AND of_id = ? AND phase = 1",
+        [SNAPSHOT_MARK_DELETING] = "UPDATE object SET phase = 2 WHERE id = ? AND role = 2 AND phase = 1 AND label IS NOT NULL"
+                                   " AND " NOTHING_STANDS_ON_IT,
+        [SNAPSHOT_MARK_ALONE] = "UPDATE object SET phase = 2 WHERE role = 2 AND of_id = ? AND phase = 1"
+                                " AND " NOTHING_STAYS_ON_IT,
+        [SNAPSHOT_TAKE_LABEL] = "UPDATE object SET label = NULL WHERE id = ? AND role = 2 AND phase = 1 AND label IS NOT NULL",
 
         [FIND_ID] = SELECT_ROWS "WHERE id = ?",
         [FIND_NAME] = SELECT_ROWS "WHERE target = ? AND name = ?",
         [LIST_NAMED] = SELECT_ROWS "WHERE target = ?1 AND name >= ?2 AND name < ?3 AND phase = 1 AND role = ?4"
                                    " ORDER BY target, name",
         [ANY_UNFINISHED] = "SELECT 1 FROM intent LIMIT 1",
+        [FIND_LABEL] = SELECT_ROWS "WHERE role = 2 AND of_id = ? AND label = ?",
+        [LIST_SNAPSHOTS] = SELECT_ROWS "WHERE role = 2 AND of_id = ? AND phase = 1 ORDER BY id",
+        [LIST_NAMELESS] = SELECT_ROWS "WHERE role = 2 AND label IS NULL AND phase = 1 AND " NOTHING_STANDS_ON_IT,
+        [LIST_BURIED] = SELECT_ROWS "WHERE role = 2 AND of_id = ? AND phase = 2 ORDER BY id DESC",
         [LIST_UNFINISHED] = SELECT_ROWS "WHERE id IN (SELECT object_id FROM intent) ORDER BY id",
         [LIST_EXPIRED] = SELECT_ROWS "WHERE expires_ms > 0 AND expires_ms <= ? AND role = 1 AND phase = 1"
                                      " ORDER BY expires_ms",
@@ -71,6 +90,8 @@ static const char *const texts[STATEMENTS] = {
 
         [AUDIT_ADD] = "INSERT INTO audit VALUES (NULL, " NOW_MS ", ?, ?, ?, ?, ?)",
         [AUDIT_TRIM] = "DELETE FROM audit WHERE id <= ?",
+        [AUDIT_REFUSED] = "SELECT at_ms, target, operation, name, code, text FROM audit WHERE code IN (64, 65, 77) AND target BETWEEN ? AND ?"
+                          " ORDER BY id",
 };
 
 static enum cowherd_code code_of(int result, int os_errno)

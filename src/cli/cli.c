@@ -95,12 +95,33 @@ static int run_script(const struct cli_command *command, const struct cli_output
         return status;
 }
 
-static int exit_status(const struct cli_command *command, const struct cowherd_answer *answer)
+/* execute and shell: a command of the guest, whose exit status ours is. */
+static bool is_in_guest(const struct cli_command *command)
 {
         const struct cowherd_verb *verb = command->verb;
-        bool in_guest = verb != NULL && verb->available && strcmp(verb->name, "execute") == 0;
 
-        return in_guest && !cowherd_answer_success(answer) ? EXECUTE_FAILED : cowherd_answer_code(answer);
+        return verb != NULL && verb->available && (strcmp(verb->name, "execute") == 0 || strcmp(verb->name, "shell") == 0);
+}
+
+static int exit_status(const struct cli_command *command, const struct cowherd_answer *answer)
+{
+        return is_in_guest(command) && !cowherd_answer_success(answer) ? EXECUTE_FAILED : cowherd_answer_code(answer);
+}
+
+/* What runs in the guest reads and writes what we were given, as it runs. */
+static void hand_over_streams(struct cowherd_herd *herd, const struct cli_output *output)
+{
+        const struct cowherd_streams streams = {
+                .input = STDIN_FILENO,
+                .output = fileno(output->out),
+                .errors = fileno(output->err),
+                .terminal = isatty(STDIN_FILENO) == 1 && isatty(fileno(output->out)) == 1,
+        };
+
+        if (streams.output < 0 || streams.errors < 0)
+                return;
+        (void)fflush(output->out);
+        cowherd_set_streams(herd, &streams);
 }
 
 static int execute(const struct cli_command *command, const struct cli_output *output)
@@ -116,6 +137,8 @@ static int execute(const struct cli_command *command, const struct cli_output *o
         }
         if (wants_progress(output))
                 cowherd_set_progress(herd, cli_draw_progress, &progress);
+        if (is_in_guest(command) && !command->json)
+                hand_over_streams(herd, output);
         struct cowherd_answer *answer =
                 cowherd_execute_words(herd, command->target, command->word_count, command->words);
         cli_end_progress(&progress);

@@ -7,6 +7,7 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 /* Fields that every answer has: they are told by the sentence and by the exit status. */
 static bool is_head(const char *name)
@@ -63,13 +64,61 @@ static void print_plan(const struct cowherd_answer *answer, const struct cli_out
         }
 }
 
+/* The value of a digit of base64, or 64 where it is none. */
+static unsigned digit_of(char c)
+{
+        static const char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+        const char *at = c == '\0' ? NULL : strchr(digits, c);
+
+        return at == NULL ? 64 : (unsigned)(at - digits);
+}
+
+static void print_base64(const char *text, FILE *out)
+{
+        unsigned bits = 0, count = 0;
+
+        for (; digit_of(*text) < 64; text++) {
+                bits = bits << 6 | digit_of(*text);
+                count += 6;
+                if (count >= 8) {
+                        count -= 8;
+                        (void)fputc((int)(bits >> count & 0xff), out);
+                }
+        }
+}
+
 /* What the guest's command wrote, byte for byte. */
 static void print_execution(const struct cowherd_answer *answer, const struct cli_output *output)
 {
-        const char *out = cowherd_answer_get(answer, "stdout"), *err = cowherd_answer_get(answer, "stderr");
+        const char *out = cowherd_answer_get(answer, "stdout"), *out_bytes = cowherd_answer_get(answer, "stdout_base64");
+        const char *err = cowherd_answer_get(answer, "stderr"), *err_bytes = cowherd_answer_get(answer, "stderr_base64");
 
         (void)fputs(out == NULL ? "" : out, output->out);
+        print_base64(out_bytes == NULL ? "" : out_bytes, output->out);
+        (void)fflush(output->out);
         (void)fputs(err == NULL ? "" : err, output->err);
+        print_base64(err_bytes == NULL ? "" : err_bytes, output->err);
+        if (cowherd_answer_get(answer, "cut") != NULL)
+                (void)fputs("cowherd: the output was longer than 16 MiB: the rest was cut off\n", output->err);
+}
+
+/* A console's lines. On a terminal they must not drive it: their colours and other sequences are left out. */
+static void print_log(const struct cowherd_answer *answer, const struct cli_output *output)
+{
+        const char *log = cowherd_answer_get(answer, "log");
+        bool terminal = isatty(fileno(output->out)) == 1;
+
+        for (const char *at = log == NULL ? "" : log; *at != '\0'; at++) {
+                if (!terminal || (unsigned char)*at >= ' ' || *at == '\n' || *at == '\t') {
+                        (void)fputc(*at, output->out);
+                } else if (*at == '\033' && at[1] == '[') { /* ECMA-48: to its final byte */
+                        at += 2;
+                        while (*at >= ' ' && *at < '@')
+                                at++;
+                        if (*at == '\0')
+                                return;
+                }
+        }
 }
 
 static bool is_checklist(const struct cowherd_answer *answer)
@@ -129,8 +178,10 @@ void cli_print_answer(const struct cowherd_answer *answer, const struct cowherd_
 {
         bool success = cowherd_answer_success(answer);
 
-        if (success && cowherd_answer_get(answer, "exit_code") != NULL && verb_is(verb, "execute"))
+        if (success && cowherd_answer_get(answer, "exit_code") != NULL && verb_is(verb, "execute shell"))
                 print_execution(answer, output);
+        else if (success && cowherd_answer_get(answer, "log") != NULL && verb_is(verb, "logs"))
+                print_log(answer, output);
         else if (cowherd_answer_is_list(answer))
                 print_list(answer, verb, output);
         else if (success && verb_is(verb, "info status usage"))

@@ -22,8 +22,19 @@ static const struct layout layouts[] = {
         {"list_bases", "name engine format store size_bytes clones", NULL},
         {"status", "engine available version store acceleration bases clones running", "reason advice store_reason"},
         {"usage", "name engine store unique_bytes shared_bytes apparent_bytes", NULL},
-        {"clone_from_base", "name engine store state clone_ms", "error hint"},
+        {"clone_from_base", "name engine store state clone_ms start_ms wait_ms", "error hint"},
+        {"create", "name engine store state clone_ms start_ms", "error hint"},
         {"delete", "name engine", "error hint"},
+        {"start", "name engine state start_ms wait_ms", "note error hint"},
+        {"start_if_stopped", "name engine state skipped start_ms wait_ms", "note error hint"},
+        {"stop", "name engine state stop_ms forced", "error hint"},
+        {"stop_if_running", "name engine state skipped stop_ms forced", "error hint"},
+        {"restart", "name engine state stop_ms forced start_ms wait_ms", "note error hint"},
+        {"pause", "name engine state", "error hint"},
+        {"resume", "name engine state", "error hint"},
+        {"wait", "name engine state wait_ms address", "error hint"},
+        {"extend", "name engine state expires", "error hint"},
+        {"security_audit", "at engine operation name code", "error"},
 };
 
 struct column {
@@ -180,7 +191,9 @@ static void print_notes(const struct cowherd_answer *answer, const struct layout
         bool any = false;
 
         for (size_t item = 0; layout != NULL && layout->notes != NULL && item < cowherd_answer_items(answer); item++) {
-                const struct cowherd_field *first = cowherd_answer_item_field(answer, item, 0);
+                const struct cowherd_field *first = field_of(answer, item, "name");
+                if (first == NULL)
+                        first = cowherd_answer_item_field(answer, item, 0);
                 const char *before = "";
                 for (const char *at = layout->notes; *at != '\0'; at += strspn(at, " ")) {
                         char name[64] = {0};

@@ -81,6 +81,11 @@ void answer_done(struct cowherd_answer *answer, const char *format, ...)
         answer->head[HEAD_ERROR] = answer->head[HEAD_CODE] = answer->head[HEAD_HINT] = (struct cowherd_field){0};
 }
 
+void answer_set_code(struct cowherd_answer *answer, int code)
+{
+        answer->code = code;
+}
+
 void answer_failed(struct cowherd_answer *answer, const struct cowherd_error *err)
 {
         char code[NUMBER_TEXT_BYTES];

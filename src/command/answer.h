@@ -16,6 +16,9 @@ void answer_done(struct cowherd_answer *answer, const char *format, ...) format_
 /* success=0, error, code and hint from err; fields that were added stay. */
 void answer_failed(struct cowherd_answer *answer, const struct cowherd_error *err);
 
+/* The code of a success: of a command that ran in a guest, its own exit code. After answer_done. */
+void answer_set_code(struct cowherd_answer *answer, int code);
+
 /* Adds a field to the answer, or to the item that was begun last. A NULL text is left out. A name already there is replaced. */
 void answer_text(struct cowherd_answer *answer, const char *name, const char *value);
 void answer_number(struct cowherd_answer *answer, const char *name, uint64_t value);

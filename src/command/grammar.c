@@ -20,6 +20,7 @@ void words_free(struct words *words)
         }
         free(words->items);
         free(words->verb);
+        strv_free(&words->argv);
         *words = (struct words){0};
 }
 
@@ -202,6 +203,8 @@ int grammar_take(size_t count, const char *const *words, struct words *ret, stru
                 used = 1;
                 if (str_equal(words[i], "--")) {
                         add_word(ret, x_strdup("command"), join_command(count - i - 1, words + i + 1));
+                        for (size_t word = i + 1; count - i - 1 > 1 && word < count; word++)
+                                strv_add(&ret->argv, words[word]);
                         return 0;
                 }
                 if (str_starts(words[i], "--")) {

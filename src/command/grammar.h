@@ -3,7 +3,7 @@
 #pragma once
 
 #include "base/error.h"
-#include "base/mem.h"
+#include "base/str.h"
 #include "command/verbs.h"
 
 struct word {
@@ -16,6 +16,7 @@ struct words {
         struct word *items;
         size_t count;
         size_t capacity;
+        struct strv argv; /* the words behind `--`, where they are several: a program and its arguments, as they are */
 };
 void words_free(struct words *words);
 define_owned(struct words, words_free)

@@ -16,6 +16,7 @@ void request_free(struct request *request)
 {
         for (size_t i = 0; i < KEY_COUNT; i++)
                 free(request->values[i].text);
+        strv_free(&request->argv);
         *request = (struct request){0};
 }
 
@@ -220,5 +221,7 @@ int request_parse_words(enum cowherd_target target, size_t count, const char *co
                 ret->verb = taken.verb == NULL ? NULL : verb_find(taken.verb);
                 return -1;
         }
+        ret->argv = taken.argv;
+        taken.argv = (struct strv){0};
         return fill(ret, &taken, NULL, err);
 }

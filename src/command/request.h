@@ -19,6 +19,7 @@ struct request {
         const struct verb *verb;
         enum cowherd_target target;
         struct value values[KEY_COUNT];
+        struct strv argv; /* of a `command` that a shell gave as several words: those words, not to be split again. Else empty */
 };
 void request_free(struct request *request);
 define_owned(struct request, request_free)

@@ -129,9 +129,11 @@ static const struct verb_row rows[VERB_COUNT] = {
                         .aliases = "clone copy",
                         .summary = "make copy-on-write clones of a base",
                         .description = "A clone shares its base's blocks until it writes. With count=3 and "
-                                       "name=web the clones are web-1, web-2 and web-3: their names are taken"
-                                       " all or none, what fails later fails alone, and atomic=true undoes "
-                                       "all.",
+                                       "name=web the clones are web-1, web-2 and web-3: their names are taken all "
+                                       "or none, what fails later fails alone, and atomic=true undoes all. "
+                                       "start=true starts them at once, several in parallel; one that can't be "
+                                       "started is not made. wait=true answers when they are ready, or 75 after "
+                                       "timeout (two minutes): such a one is left running.",
                         .example = "clone_from_base base=vm-base name=vm-1",
                         .available = true,
                 },
@@ -142,7 +144,10 @@ static const struct verb_row rows[VERB_COUNT] = {
                 .public = {
                         .name = "create",
                         .summary = "register an image and clone it, in one go",
-                        .example = "create image=debian.qcow2 name=vm-1",
+                        .description = "As register_base and then clone_from_base. The base that is made for it "
+                                       "has no name of its own afterwards and goes with its last clone.",
+                        .example = "create image=debian.qcow2 name=vm-1 start=true wait=true",
+                        .available = true,
                 },
                 .uses = USES({.key = KEY_IMAGE, .required = true, .aliases = "disk"}, CLONE_KEYS),
                 BARE(KEY_IMAGE, KEY_NAME),
@@ -163,7 +168,15 @@ static const struct verb_row rows[VERB_COUNT] = {
                 .public = {
                         .name = "start",
                         .summary = "start instances",
+                        .description = "Returns once the engine runs it; its guest may still boot. wait=true "
+                                       "answers only when it is ready (its init says that it is up, or its agent "
+                                       "answers), at most timeout (two minutes) later; where that never comes the "
+                                       "answer is 75, and the instance was left running. The first start puts the "
+                                       "fresh identity in. What runs already is 75; start_if_stopped skips it. "
+                                       "With a pattern several start at once: each has its own fields, failed=n "
+                                       "tells how many could not, and atomic=true stops the others again.",
                         .example = "start name=vm-1 wait=true",
+                        .available = true,
                 },
                 .uses = POWER_USES,
                 BARE(KEY_NAME),
@@ -172,7 +185,11 @@ static const struct verb_row rows[VERB_COUNT] = {
                 .public = {
                         .name = "stop",
                         .summary = "stop instances in order, or at once with force=true",
+                        .description = "The guest is asked to shut down; after timeout (30 seconds), or at once "
+                                       "with force=true, it is ended (forced=1). What is stopped already is 75; "
+                                       "stop_if_running skips it.",
                         .example = "stop name=web-*",
+                        .available = true,
                 },
                 .uses = POWER_USES,
                 BARE(KEY_NAME),
@@ -181,7 +198,10 @@ static const struct verb_row rows[VERB_COUNT] = {
                 .public = {
                         .name = "restart",
                         .summary = "stop and start instances",
+                        .description = "Stops what runs as stop does, then starts it as start does. What is "
+                                       "stopped is started.",
                         .example = "restart name=vm-1",
+                        .available = true,
                 },
                 .uses = POWER_USES,
                 BARE(KEY_NAME),
@@ -190,7 +210,9 @@ static const struct verb_row rows[VERB_COUNT] = {
                 .public = {
                         .name = "pause",
                         .summary = "freeze running instances",
+                        .description = "Its processors stand still, its memory stays. What does not run is 75.",
                         .example = "pause name=vm-1",
+                        .available = true,
                 },
                 .uses = POWER_USES,
                 BARE(KEY_NAME),
@@ -199,7 +221,9 @@ static const struct verb_row rows[VERB_COUNT] = {
                 .public = {
                         .name = "resume",
                         .summary = "let paused instances go on",
+                        .description = "What is not paused is 75.",
                         .example = "resume name=vm-1",
+                        .available = true,
                 },
                 .uses = POWER_USES,
                 BARE(KEY_NAME),
@@ -208,7 +232,10 @@ static const struct verb_row rows[VERB_COUNT] = {
                 .public = {
                         .name = "start_if_stopped",
                         .summary = "start instances, skipping those that run",
+                        .description = "As start, but what runs or is paused is left alone, with skipped=1 in the "
+                                       "answer.",
                         .example = "start_if_stopped name=vm-1",
+                        .available = true,
                 },
                 .uses = POWER_USES,
                 BARE(KEY_NAME),
@@ -217,7 +244,9 @@ static const struct verb_row rows[VERB_COUNT] = {
                 .public = {
                         .name = "stop_if_running",
                         .summary = "stop instances, skipping those that do not run",
+                        .description = "As stop, but what is stopped is left alone, with skipped=1 in the answer.",
                         .example = "stop_if_running name=vm-1",
+                        .available = true,
                 },
                 .uses = POWER_USES,
                 BARE(KEY_NAME),
@@ -226,7 +255,13 @@ static const struct verb_row rows[VERB_COUNT] = {
                 .public = {
                         .name = "wait",
                         .summary = "wait until instances are what is asked for",
+                        .description = "for=running: the engine runs it; for=ready: its init says that it is up, "
+                                       "or its agent answers; for=address: it has a global address, which the "
+                                       "answer tells; for=stopped. It is told by an event, not by asking again and "
+                                       "again. After timeout (two minutes) the answer is 75, and the instance as "
+                                       "it was. A pattern waits for all of them at once.",
                         .example = "wait name=vm-1 for=ready timeout=30s",
+                        .available = true,
                 },
                 .uses = USES(PATTERN_REQUIRED, {.key = KEY_FOR}, {.key = KEY_TIMEOUT}),
                 BARE(KEY_NAME),
@@ -236,10 +271,18 @@ static const struct verb_row rows[VERB_COUNT] = {
                         .name = "execute",
                         .aliases = "exec",
                         .summary = "run a command inside an instance",
-                        .description = "A shell of the guest runs it, never one of the host. The answer has "
-                                       "its stdout, stderr and exit code; the exit code of 'cowherd exec' is "
-                                       "the command's own, and 125 for an error of cowherd itself.",
+                        .description = "A shell of the guest runs it, never one of the host: /bin/sh -c, on "
+                                       "os=windows cmd.exe /c, or shell= with -c. In the shell form, one word "
+                                       "behind -- is such a command line; several are a program and its arguments, "
+                                       "which arrive as they are. The answer has stdout, stderr (in stdout_base64 "
+                                       "and stderr_base64 where they are no text) and exit_code, at most 16 MiB of "
+                                       "each (else cut=1). That it ran is success, and its exit code is RC; after "
+                                       "timeout the command is ended inside the guest, and the answer is 75. "
+                                       "'cowherd exec' passes the caller's own input and output through, a "
+                                       "terminal with its keys and its size, and exits with the command's exit "
+                                       "code, or 125 for an error of cowherd itself.",
                         .example = "execute name=vm-1 command='apt update && apt upgrade -y'",
+                        .available = true,
                 },
                 .uses = USES({.key = KEY_NAME, .required = true, .aliases = "vm container"},
                              {.key = KEY_COMMAND, .required = true}, {.key = KEY_TIMEOUT}, {.key = KEY_WORKING_DIR},
@@ -250,7 +293,11 @@ static const struct verb_row rows[VERB_COUNT] = {
                 .public = {
                         .name = "copy_to",
                         .summary = "copy a file or a folder into an instance",
+                        .description = "A file or a folder, with modes and symlinks kept; it belongs to root "
+                                       "there. A folder that remote names takes the thing under its own name, "
+                                       "anything else is its new name. A symlink that local names is followed.",
                         .example = "copy_to name=vm-1 local=app.tar remote=/tmp/app.tar",
+                        .available = true,
                 },
                 .uses = USES(NAME_REQUIRED, {.key = KEY_LOCAL, .required = true},
                              {.key = KEY_REMOTE, .required = true}),
@@ -260,7 +307,12 @@ static const struct verb_row rows[VERB_COUNT] = {
                 .public = {
                         .name = "copy_from",
                         .summary = "copy a file or a folder out of an instance",
+                        .description = "A folder that local names takes the thing under its own name, anything "
+                                       "else is its new name; a folder is merged into one that is there. It "
+                                       "belongs to the caller. What a guest sends is not trusted: names that lead "
+                                       "out, devices, setuid bits and capabilities do not get through.",
                         .example = "copy_from name=vm-1 remote=/var/log/syslog local=syslog",
+                        .available = true,
                 },
                 .uses = USES(NAME_REQUIRED, {.key = KEY_LOCAL, .required = true},
                              {.key = KEY_REMOTE, .required = true}),
@@ -270,7 +322,11 @@ static const struct verb_row rows[VERB_COUNT] = {
                 .public = {
                         .name = "snapshot",
                         .summary = "keep a named point in time of an instance",
+                        .description = "By the store's own means, of a running instance too: it stands still for some "
+                                       "milliseconds, its file systems frozen where something inside can do that "
+                                       "(frozen=1). Its memory is not kept.",
                         .example = "snapshot name=vm-1 snapshot=clean",
+                        .available = true,
                 },
                 .uses = USES(NAME_REQUIRED,
                              {.key = KEY_SNAPSHOT, .aliases = "snapshot_name",
@@ -281,7 +337,10 @@ static const struct verb_row rows[VERB_COUNT] = {
                 .public = {
                         .name = "restore",
                         .summary = "take an instance back to a snapshot",
+                        .description = "What it was is gone; the snapshot stays. A running instance is stopped, "
+                                       "restored and started again.",
                         .example = "restore name=vm-1 snapshot=clean",
+                        .available = true,
                 },
                 .uses = USES(NAME_REQUIRED,
                              {.key = KEY_SNAPSHOT, .aliases = "snapshot_name",
@@ -291,10 +350,11 @@ static const struct verb_row rows[VERB_COUNT] = {
         [VERB_LIST_SNAPSHOTS] = {
                 .public = {
                         .name = "list_snapshots",
-                        .summary = "list an instance's snapshots",
+                        .summary = "list instances' snapshots",
                         .example = "list_snapshots name=vm-1",
+                        .available = true,
                 },
-                .uses = USES(NAME_REQUIRED,
+                .uses = USES(PATTERN_REQUIRED,
                              {.key = KEY_SNAPSHOT, .aliases = "snapshot_name", .type = "pattern",
                               .help = "Only those that match a pattern."}),
                 BARE(KEY_NAME, KEY_SNAPSHOT),
@@ -303,7 +363,10 @@ static const struct verb_row rows[VERB_COUNT] = {
                 .public = {
                         .name = "delete_snapshot",
                         .summary = "delete an instance's snapshot",
+                        .description = "Its name is free at once. Its bytes stay while something stands on them: the "
+                                       "instance itself, a later snapshot, a clone.",
                         .example = "delete_snapshot name=vm-1 snapshot=clean",
+                        .available = true,
                 },
                 .uses = USES(NAME_REQUIRED, {.key = KEY_SNAPSHOT, .required = true, .aliases = "snapshot_name"}),
                 BARE(KEY_NAME, KEY_SNAPSHOT),
@@ -312,9 +375,11 @@ static const struct verb_row rows[VERB_COUNT] = {
                 .public = {
                         .name = "promote",
                         .summary = "make a base of a clone",
-                        .description = "The clone goes on, as a clone of that new base. live=true keeps its "
-                                       "memory too (QEMU).",
+                        .description = "The clone goes on, as a clone of that new base. A tree is freed of its "
+                                       "identity, as any base; the clone gets its own again at its next start. "
+                                       "live=true keeps its memory too (not in this version).",
                         .example = "promote name=vm-1 as=vm-configured",
+                        .available = true,
                 },
                 .uses = USES(NAME_REQUIRED, {.key = KEY_AS, .required = true, .help = "Name of the new base."},
                              {.key = KEY_LIVE}),
@@ -324,9 +389,12 @@ static const struct verb_row rows[VERB_COUNT] = {
                 .public = {
                         .name = "flatten",
                         .summary = "cut a clone loose from its base",
+                        .description = "It gets bytes of its own of all that it reads through its base. A base that was "
+                                       "removed, and that nothing else stands on, goes with that.",
                         .example = "flatten name=vm-1",
+                        .available = true,
                 },
-                .uses = USES(NAME_REQUIRED, {.key = KEY_LIVE, .help = "While it runs."}),
+                .uses = USES(NAME_REQUIRED),
                 BARE(KEY_NAME),
         },
         [VERB_RENAME] = {
@@ -343,7 +411,11 @@ static const struct verb_row rows[VERB_COUNT] = {
                 .public = {
                         .name = "shell",
                         .summary = "a terminal inside an instance (from the shell only)",
+                        .description = "A login shell of root, or of user. Keys, signals and the window's size are "
+                                       "passed on; its exit code is that of cowherd, 125 an error of cowherd "
+                                       "itself.",
                         .example = "shell name=vm-1",
+                        .available = true,
                 },
                 .uses = USES(NAME_REQUIRED, {.key = KEY_USER}),
                 BARE(KEY_NAME),
@@ -353,10 +425,10 @@ static const struct verb_row rows[VERB_COUNT] = {
                         .name = "delete",
                         .aliases = "remove",
                         .summary = "delete instances with all that belongs to them",
-                        .description = "The instance, its disk, its sockets, its mounts. A pattern matches "
-                                       "this herd's clones only, and the answer says how many it matched. A "
-                                       "running instance is refused unless force=true. What does not exist is"
-                                       " 66.",
+                        .description = "The instance, its disk, its sockets, its mounts. A pattern matches this "
+                                       "herd's clones only, and the answer says how many it matched. A running "
+                                       "instance is refused (75) unless force=true, which ends it. What does not "
+                                       "exist is 66; what its engine lost behind cowherd's back is deleted.",
                         .example = "delete name=web-* force=true",
                         .available = true,
                 },
@@ -367,7 +439,10 @@ static const struct verb_row rows[VERB_COUNT] = {
                 .public = {
                         .name = "logs",
                         .summary = "an instance's console",
+                        .description = "What the guest printed on its console since it was started last. 66 where "
+                                       "it never was.",
                         .example = "logs name=vm-1 lines=20",
+                        .available = true,
                 },
                 .uses = USES(NAME_REQUIRED, {.key = KEY_LINES}),
                 BARE(KEY_NAME),
@@ -387,7 +462,10 @@ static const struct verb_row rows[VERB_COUNT] = {
                 .public = {
                         .name = "extend",
                         .summary = "let instances live longer",
+                        .description = "The instance lives for ttl from now on, where it would have ended earlier, "
+                                       "or would not have ended at all.",
                         .example = "extend name=vm-1 ttl=2h",
+                        .available = true,
                 },
                 .uses = USES(PATTERN_REQUIRED, {.key = KEY_TTL, .required = true}),
                 BARE(KEY_NAME, KEY_TTL),
@@ -396,9 +474,10 @@ static const struct verb_row rows[VERB_COUNT] = {
                 .public = {
                         .name = "cleanup",
                         .summary = "remove what expired, and settle what was interrupted",
-                        .description = "Finishes or undoes what a killed command left behind, and removes "
-                                       "clones whose ttl is over. What another herd or another tool made is "
-                                       "never touched.",
+                        .description = "Finishes or undoes what a killed command left behind, and deletes clones "
+                                       "whose ttl is over, ending what runs. A pattern says which of those. What "
+                                       "another herd or another tool made is never touched. A timer unit for "
+                                       "systemd is shipped: cowherd-cleanup.timer.",
                         .example = "cleanup dry_run=true",
                         .available = true,
                 },
@@ -409,7 +488,11 @@ static const struct verb_row rows[VERB_COUNT] = {
                 .public = {
                         .name = "security_audit",
                         .summary = "list what was refused, when and why",
+                        .description = "Words that were refused (64), images and data that were (65), and what was "
+                                       "not permitted (77), of the commands that change something; the last 10,000 "
+                                       "commands are kept.",
                         .example = "security_audit",
+                        .available = true,
                 },
                 .uses = USES(PATTERN),
                 BARE(KEY_NAME),

@@ -166,6 +166,8 @@ struct engine_copy {
         const char *name;   /* one component */
         const char *remote; /* absolute, of the guest. In: an existing folder there takes `name`; else it is the new name */
         void (*report)(void *context, uint64_t done_bytes, uint64_t total_bytes); /* may be NULL */
+        /* Told of each device, fifo, socket or mount in a folder, which is left out. NULL: such a folder is refused (65). */
+        void (*left_out)(void *context, const char *path);
         void *context;
         /* Writes folder/name as a tar stream, its top entry called `as`, to `to`. */
         int (*pack)(int folder, const char *name, const char *as, int to, struct cowherd_error *err);

@@ -10,9 +10,29 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <jansson.h>
 #include <stdio.h>
 #include <sys/stat.h>
 #include <unistd.h>
+
+char *adopt_mark(const char *extra)
+{
+        json_t *marked = extra == NULL ? json_object() : json_loads(extra, 0, NULL);
+
+        (void)json_object_set_new(marked, "adopt", json_true());
+        char *text = json_dumps(marked, JSON_COMPACT);
+        json_decref(marked);
+        return text;
+}
+
+static bool is_marked(const struct catalogue_row *row)
+{
+        json_t *extra = row->extra == NULL ? NULL : json_loads(row->extra, 0, NULL);
+        bool marked = json_is_true(json_object_get(extra, "adopt"));
+
+        json_decref(extra);
+        return marked;
+}
 
 int adopt_take(const struct thing *base, const char *source, struct cowherd_error *err)
 {
@@ -30,7 +50,7 @@ int adopt_give_back(const struct thing *base, struct cowherd_error *err)
 {
         char path[STORE_PATH_BYTES];
 
-        if (!str_equal(base->row.extra, ADOPT_EXTRA) || base->row.source == NULL)
+        if (base->row.source == NULL || !is_marked(&base->row))
                 return 0;
         int fd = openat(base->place.fd, store_object_path(&base->object, path), O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
         if (fd < 0)

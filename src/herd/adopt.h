@@ -11,5 +11,5 @@
 int adopt_take(const struct thing *base, const char *source, struct cowherd_error *err) must_check;
 /* Moves an adopted file back to where it came from, if it was taken; nothing where the row did not adopt. */
 int adopt_give_back(const struct thing *base, struct cowherd_error *err) must_check;
-/* What the row's `extra` says of a base that adopts. */
-#define ADOPT_EXTRA "{\"adopt\":true}"
+/* A row's `extra` (or NULL) with the mark of a base that adopts. The caller's. */
+char *adopt_mark(const char *extra);

@@ -2,10 +2,15 @@
 /* cleanup: what killed commands left, what no row knows, and clones whose ttl is over. Two at once share the work. */
 #include "herd/herd.h"
 
+#include "herd/runtime.h"
 #include "sys/clock.h"
 
-/* Deletes one clone that has expired, as delete would. What runs or is busy stays, and is counted. */
-static int expire(struct cowherd_herd *herd, const struct catalogue_row *expired, struct recovery *recovery, size_t *deleted)
+struct expiry {
+        size_t deleted, ended; /* of those, how many ran */
+};
+
+/* Deletes one clone that has expired, as delete force=true would. What is being worked on stays, and is counted. */
+static int expire(struct cowherd_herd *herd, const struct catalogue_row *expired, struct recovery *recovery, struct expiry *expiry)
 {
         struct ownership owned owned_by(ownership_free) = {.herd = herd};
         struct catalogue_row row owned_by(catalogue_row_free) = {0};
@@ -17,9 +22,11 @@ static int expire(struct cowherd_herd *herd, const struct catalogue_row *expired
                 recovery->busy += got > 0;
                 return 0;
         }
-        if (catalogue_get(herd->catalogue, expired->id, &row, &err) != 0 || row.phase != CATALOGUE_READY)
+        /* Asked again, as it may have been extended or deleted meanwhile. */
+        if (catalogue_get(herd->catalogue, expired->id, &row, &err) != 0 || row.phase != CATALOGUE_READY || row.expires_ms == 0 ||
+            row.expires_ms > clock_wall_ms())
                 return 0;
-        if (herd_states(herd, &row, 1, &state, &err) < 0 || state == ENGINE_RUNNING || state == ENGINE_PAUSED) {
+        if (herd_states(herd, &row, 1, &state, &err) < 0 || state == ENGINE_UNKNOWN) {
                 recovery->busy++;
                 return 0;
         }
@@ -32,31 +39,34 @@ static int expire(struct cowherd_herd *herd, const struct catalogue_row *expired
                 return 0;
         }
         ownership_remove(&owned);
-        *deleted += 1;
+        expiry->deleted++;
+        expiry->ended += state == ENGINE_RUNNING || state == ENGINE_PAUSED;
         return 0;
 }
 
-static int expire_all(struct cowherd_herd *herd, struct recovery *recovery, size_t *deleted, struct cowherd_error *err)
+static int expire_all(struct call *call, struct recovery *recovery, struct expiry *expiry, struct cowherd_error *err)
 {
         struct catalogue_rows rows owned_by(catalogue_rows_free) = {0};
+        const char *pattern = request_text(call->request, KEY_NAME);
 
-        if (catalogue_expired(herd->catalogue, clock_wall_ms(), &rows, err) < 0)
+        if (catalogue_expired(call->herd->catalogue, clock_wall_ms(), &rows, err) < 0)
                 return -1;
         for (size_t i = 0; i < rows.count; i++)
-                if (expire(herd, &rows.items[i], recovery, deleted) < 0)
+                if ((pattern == NULL || str_matches(pattern, rows.items[i].name)) && expire(call->herd, &rows.items[i], recovery, expiry) < 0)
                         return -1;
         return 0;
 }
 
-static int answer_cleanup(struct call *call, const struct recovery *recovery, size_t expired, struct cowherd_error *err)
+static int answer_cleanup(struct call *call, const struct recovery *recovery, const struct expiry *expiry, struct cowherd_error *err)
 {
-        size_t removed = recovery->undone + recovery->finished + recovery->orphans + expired;
+        size_t removed = recovery->undone + recovery->finished + recovery->orphans + expiry->deleted;
 
         answer_number(call->answer, "removed", removed);
         answer_number(call->answer, "undone", recovery->undone);
         answer_number(call->answer, "finished", recovery->finished);
         answer_number(call->answer, "orphans", recovery->orphans);
-        answer_number(call->answer, "expired", expired);
+        answer_number(call->answer, "expired", expiry->deleted);
+        answer_number(call->answer, "ended", expiry->ended);
         answer_number(call->answer, "busy", recovery->busy);
         answer_number(call->answer, "failed", recovery->failed);
         if (recovery->failed > 0) {
@@ -88,13 +98,13 @@ static int answer_plan(struct call *call, struct cowherd_error *err)
 int verb_cleanup(struct call *call, struct cowherd_error *err)
 {
         struct recovery recovery = {0};
-        size_t expired = 0;
+        struct expiry expiry = {0};
         int got = herd_open(call->herd, false, err);
 
         if (got < 0)
                 return -1;
         if (request_flag(call->request, KEY_DRY_RUN))
-                return got > 0 ? answer_cleanup(call, &recovery, 0, err) : answer_plan(call, err);
+                return got > 0 ? answer_cleanup(call, &recovery, &expiry, err) : answer_plan(call, err);
         if (call->herd->fd >= 0) {
                 bool found = false;
                 if (catalogue_sweep(call->herd->fd, call->herd->root, &found, err) < 0)
@@ -102,9 +112,9 @@ int verb_cleanup(struct call *call, struct cowherd_error *err)
                 recovery.orphans += found;
         }
         if (got > 0)
-                return answer_cleanup(call, &recovery, 0, err);
-        if (herd_recover(call->herd, &recovery, err) < 0 || expire_all(call->herd, &recovery, &expired, err) < 0 ||
-            herd_sweep(call->herd, &recovery, err) < 0)
+                return answer_cleanup(call, &recovery, &expiry, err);
+        if (herd_recover(call->herd, &recovery, err) < 0 || expire_all(call, &recovery, &expiry, err) < 0 ||
+            runtime_sweep(call->herd, &recovery, err) < 0 || herd_sweep(call->herd, &recovery, err) < 0)
                 return -1;
-        return answer_cleanup(call, &recovery, expired, err);
+        return answer_cleanup(call, &recovery, &expiry, err);
 }

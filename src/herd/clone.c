@@ -2,9 +2,11 @@
 /*
  * clone_from_base: the hot path. Names are reserved in one transaction, bytes are made by the store (many at once for
  * count=), rows are settled in another: two transactions for one clone or for a thousand, and no program is started.
+ *
+ * What is cloned may be a clone: then a nameless snapshot is taken of it first, and cloned. It goes with the last that stands on it.
  */
-#include "herd/herd.h"
-#include "herd/plan.h"
+#include "herd/point.h"
+#include "herd/power.h"
 
 #include "base/number.h"
 #include "sys/clock.h"
@@ -14,14 +16,18 @@
 
 struct cloning {
         struct call *call;
-        struct thing base;
+        struct thing base;                 /* before its snapshot is taken, a source that is a clone */
+        struct point source;               /* that clone, and the snapshot */
         const struct store_driver *driver; /* of the clones: the base's, unless store= says otherwise */
         struct catalogue_row *rows;
         struct store_object *objects;
         double *item_ms;
+        bool is_settled;                   /* the rows are READY */
         bool *stuck;                       /* could not be undone now: its row stays for recovery */
         struct outcome *outcomes;
         size_t count;
+        struct group group;                /* where they are to be started: their lives, and the outcomes above */
+        double deadline_ms;                /* when wait=true gives up */
         double reserved_ms;                /* how long the reserving took, for all of them */
         struct ownership owned;
         struct plan plan;
@@ -35,22 +41,21 @@ static void cloning_free(struct cloning *cloning)
         free(cloning->objects);
         free(cloning->item_ms);
         free(cloning->stuck);
-        free(cloning->outcomes);
+        group_free(&cloning->group); /* with the outcomes */
         ownership_free(&cloning->owned);
         thing_free(&cloning->base);
+        point_free(&cloning->source);
 }
 define_owned(struct cloning, cloning_free)
 
 /* ---- facts ---- */
 
-/* What this version can't do yet is said before anything is made, never passed over. */
-static int refuse_unsupported(const struct request *request, struct cowherd_error *err)
+static int check_words(const struct request *request, struct cowherd_error *err)
 {
-        if (request_flag(request, KEY_START) || request_flag(request, KEY_WAIT)) {
-                (void)fail(err, COWHERD_UNAVAILABLE, "starting a clone is not available in this version");
-                return fail_hint(err, "leave %s out: the clone is made and lies ready", request_flag(request, KEY_START) ? "start=" : "wait=");
-        }
-        return 0;
+        if (!request_flag(request, KEY_WAIT) || request_flag(request, KEY_START))
+                return 0;
+        (void)fail(err, COWHERD_USAGE, "parameter 'wait' goes with start=true only");
+        return fail_hint(err, "say start=true wait=true");
 }
 
 static int find_base(struct cloning *cloning, struct cowherd_error *err)
@@ -65,10 +70,6 @@ static int find_base(struct cloning *cloning, struct cowherd_error *err)
                 size_t used = strlen(err->text);
                 (void)snprintf(err->text + used, sizeof err->text - used, ". Register it first with register_base");
                 return -1;
-        }
-        if (cloning->base.row.role == CATALOGUE_CLONE) {
-                (void)fail(err, COWHERD_UNAVAILABLE, "'%s' is a clone: cloning a clone is not available in this version", name);
-                return fail_hint(err, "clone its base '%s' instead", cloning->base.row.base_name == NULL ? "?" : cloning->base.row.base_name);
         }
         return thing_open(herd, request_flag(request, KEY_DURABLE), &cloning->base, err);
 }
@@ -101,8 +102,9 @@ static int choose_disk_size(struct cloning *cloning, uint64_t *ret_bytes, struct
         *ret_bytes = base->virtual_bytes;
         if (!request_has(request, KEY_DISK_SIZE))
                 return 0;
-        if (!str_equal(cloning->driver->name, "qcow2")) {
-                (void)fail(err, COWHERD_UNAVAILABLE, "disk_size= is not available for store '%s' in this version", cloning->driver->name);
+        if (base->kind == STORE_TREE) {
+                (void)fail(err, COWHERD_UNAVAILABLE, "disk_size= is for disk images: in store '%s' a clone has no disk of its own, and takes what it needs of its pool or filesystem",
+                           cloning->driver->name);
                 return fail_hint(err, "leave disk_size= out");
         }
         if (wanted < base->virtual_bytes || wanted % 512 != 0) {
@@ -112,27 +114,6 @@ static int choose_disk_size(struct cloning *cloning, uint64_t *ret_bytes, struct
         }
         *ret_bytes = wanted;
         return 0;
-}
-
-/* What only later verbs use, kept as given. NULL where there is nothing. */
-static char *extra_of(const struct request *request)
-{
-        static const struct {
-                enum key key;
-                const char *name;
-        } kept[] = {{KEY_NETWORK, "network"}, {KEY_PORTS, "ports"}};
-        owned_string struct str text = {0};
-
-        for (size_t i = 0; i < array_length(kept); i++) {
-                if (!request_has(request, kept[i].key))
-                        continue;
-                str_addf(&text, "%c\"%s\":", text.length == 0 ? '{' : ',', kept[i].name);
-                answer_add_json_text(&text, request_text(request, kept[i].key));
-        }
-        if (text.length == 0)
-                return NULL;
-        str_add_char(&text, '}');
-        return str_take(&text);
 }
 
 /* The name of clone `index`: as given, NAME-1 … with count=, or made up from the base's. */
@@ -155,7 +136,7 @@ static char *name_stem(const struct cloning *cloning)
         return x_asprintf("%.*s-%s", NAME_STEM_MAX, cloning->base.row.name, random_hex(3, digits));
 }
 
-static void fill_row(const struct cloning *cloning, struct catalogue_row *row, const char *stem, size_t index, uint64_t disk_bytes)
+static void fill_row(const struct cloning *cloning, struct catalogue_row *row, const char *stem, size_t index, uint64_t disk_bytes, const char *extra)
 {
         const struct request *request = cloning->call->request;
         const struct catalogue_row *base = &cloning->base.row;
@@ -175,7 +156,7 @@ static void fill_row(const struct cloning *cloning, struct catalogue_row *row, c
                 .created_ms = now,
                 .memory_bytes = request_has(request, KEY_MEMORY) ? request_number(request, KEY_MEMORY) : base->memory_bytes,
                 .cpus = request_has(request, KEY_CPUS) ? request_number(request, KEY_CPUS) : base->cpus,
-                .extra = extra_of(request),
+                .extra = x_strdup(extra),
                 .expires_ms = request_has(request, KEY_TTL) ? now + request_number(request, KEY_TTL) : 0,
                 .disk_bytes = request_number(request, KEY_DISK_SIZE),
                 .keep_identity = str_equal_case(request_text(request, KEY_IDENTITY), "keep"),
@@ -187,8 +168,10 @@ static int fill_rows(struct cloning *cloning, struct cowherd_error *err)
 {
         const struct request *request = cloning->call->request;
         uint64_t disk_bytes = 0;
+        owned_str char *extra = NULL;
 
-        if (choose_disk_size(cloning, &disk_bytes, err) < 0)
+        if (choose_disk_size(cloning, &disk_bytes, err) < 0 ||
+            machine_extra(request, cloning->base.row.target, cloning->base.row.extra, &extra, err) < 0)
                 return -1;
         cloning->count = request_has(request, KEY_COUNT_OF) ? request_number(request, KEY_COUNT_OF) : 1;
         cloning->rows = x_calloc(cloning->count, sizeof *cloning->rows);
@@ -196,9 +179,10 @@ static int fill_rows(struct cloning *cloning, struct cowherd_error *err)
         cloning->item_ms = x_calloc(cloning->count, sizeof *cloning->item_ms);
         cloning->stuck = x_calloc(cloning->count, sizeof *cloning->stuck);
         cloning->outcomes = x_calloc(cloning->count, sizeof *cloning->outcomes);
+        cloning->group.outcomes = cloning->outcomes;
         owned_str char *stem = name_stem(cloning);
         for (size_t i = 0; i < cloning->count; i++) {
-                fill_row(cloning, &cloning->rows[i], stem, i, disk_bytes);
+                fill_row(cloning, &cloning->rows[i], stem, i, disk_bytes, extra);
                 if (name_check(cloning->base.row.target, cloning->rows[i].name, err) < 0)
                         return -1;
         }
@@ -206,6 +190,51 @@ static int fill_rows(struct cloning *cloning, struct cowherd_error *err)
 }
 
 /* ---- steps ---- */
+
+/* A snapshot taken in vain would stay under its clone where the store stacks: names are looked for before. */
+static int expect_free_names(const struct cloning *cloning, struct cowherd_error *err)
+{
+        struct catalogue *catalogue = cloning->call->herd->catalogue;
+
+        for (size_t i = 0; i < cloning->count; i++) {
+                struct catalogue_row taken owned_by(catalogue_row_free) = {0};
+                const struct catalogue_row *row = &cloning->rows[i];
+                if (catalogue_find(catalogue, row->target, row->name, &taken, err) == 0)
+                        return taken.phase == CATALOGUE_READY ? fail_taken(&taken, err) : 0; /* reserving waits for its maker */
+                if (err->code != COWHERD_NOT_FOUND)
+                        return -1;
+        }
+        return 0;
+}
+
+/* From here on the snapshot is the base, which people know by the clone's name. */
+static int take_source(void *operation, size_t item, struct cowherd_error *err)
+{
+        struct cloning *cloning = operation;
+        struct cowherd_herd *herd = cloning->call->herd;
+        bool durable = request_flag(cloning->call->request, KEY_DURABLE);
+
+        (void)item;
+        if (expect_free_names(cloning, err) < 0 || point_nameless(&cloning->source, &cloning->base.row, durable, err) < 0)
+                return -1;
+        thing_free(&cloning->base);
+        if (catalogue_get(herd->catalogue, cloning->source.made.row.id, &cloning->base.row, err) != 0 || thing_open(herd, durable, &cloning->base, err) < 0)
+                return -1;
+        cloning->base.row.name = x_strdup(cloning->source.clone.row.name);
+        for (size_t i = 0; i < cloning->count; i++) {
+                cloning->rows[i].base_id = cloning->base.row.id;
+                cloning->rows[i].of_id = cloning->source.clone.row.id;
+        }
+        return 0;
+}
+
+static void untake_source(void *operation, size_t item)
+{
+        struct cloning *cloning = operation;
+
+        (void)item;
+        point_drop_nameless(&cloning->source);
+}
 
 /* Whether the store looks at the base while it clones it: of one clone only, as many would ask as often. */
 static bool checks_while_cloning(const struct cloning *cloning)
@@ -245,6 +274,8 @@ static int reserve(void *operation, size_t item, struct cowherd_error *err)
                 return -1;
         for (size_t i = 0; i < cloning->count; i++)
                 cloning->objects[i] = object_of(&cloning->rows[i], &cloning->base.object);
+        ownership_free(&cloning->source.making); /* the clones keep it from now on, and its lock is taken by who forgets the last */
+        ownership_free(&cloning->source.owned);
         cloning->reserved_ms = clock_ms() - began;
         return 0;
 }
@@ -319,8 +350,93 @@ static void unmake_clone(void *operation, size_t item)
         struct cloning *cloning = operation;
         struct cowherd_error ignored;
 
+        if (cloning->stuck[item])
+                return; /* it still runs */
         const struct store_place place = place_of_item(cloning, item);
         cloning->stuck[item] = cloning->driver->destroy(&place, &cloning->objects[item], &ignored) < 0;
+}
+
+/* ---- start=true ---- */
+
+static int open_lives(void *operation, size_t item, struct cowherd_error *err)
+{
+        struct cloning *cloning = operation;
+        struct group *group = &cloning->group;
+
+        (void)item;
+        group->lives = x_calloc(cloning->count, sizeof *group->lives);
+        for (group->count = 0; group->count < cloning->count; group->count++) {
+                size_t i = group->count;
+                struct cowherd_error own;
+                group->lives[i].thing.place.fd = -1;
+                bool made = false;
+                if (!cloning->outcomes[i].failed && (live_open_new(cloning->call->herd, &cloning->rows[i], cloning->owned.fds[i], &group->lives[i], &own) < 0 ||
+                                                     live_make_host_key(&group->lives[i], &made, &own) < 0))
+                        group_fail_item(group, i, &own);
+        }
+        return group_judge(group, err);
+}
+
+static int start(void *operation, size_t item, struct cowherd_error *err)
+{
+        struct cloning *cloning = operation;
+
+        if (live_start(&cloning->group.lives[item], err) < 0)
+                return -1;
+        cloning->group.lives[item].state = ENGINE_RUNNING;
+        return 0;
+}
+
+static void unstart(void *operation, size_t item)
+{
+        struct cloning *cloning = operation;
+        struct cowherd_error ignored;
+
+        if (cloning->group.lives != NULL && cloning->group.lives[item].started)
+                cloning->stuck[item] = live_end(&cloning->group.lives[item], &ignored) < 0;
+}
+
+static int wait_ready(void *operation, size_t item, struct cowherd_error *err)
+{
+        struct cloning *cloning = operation;
+
+        return live_wait(&cloning->group.lives[item], ENGINE_EVENT_READY, cloning->deadline_ms, err);
+}
+
+static void add_start(struct cloning *cloning)
+{
+        const struct request *request = cloning->call->request;
+        struct plan *plan = &cloning->plan;
+
+        if (!request_flag(request, KEY_START))
+                return;
+        plan_add(plan, false, open_lives, NULL, "open what the engine is to be told");
+        plan_add(plan, true, start, unstart, "start it, with an identity of its own");
+        if (request_flag(request, KEY_WAIT) && plan->atomic)
+                plan_add(plan, true, wait_ready, NULL, "wait until it is ready");
+        plan->parallel = group_parallel(cloning->count);
+}
+
+static bool waits_afterwards(const struct cloning *cloning)
+{
+        return request_flag(cloning->call->request, KEY_WAIT) && !cloning->plan.atomic;
+}
+
+/* Once the rows are settled: others may stop and delete what never gets ready. */
+static void wait_for_them(struct cloning *cloning)
+{
+        ownership_free(&cloning->owned);
+        group_wait(&cloning->group, ENGINE_EVENT_READY, cloning->deadline_ms, NULL);
+        for (size_t i = 0; i < cloning->count; i++)
+                cloning->rows[i].identity_applied |= cloning->group.lives[i].wait.identity_applied;
+}
+
+/* The host key is kept until it is inside, as the rest of the identity. */
+static void settle_identity(struct catalogue_row *row, const struct live *live)
+{
+        x_replace(&row->extra, live->thing.row.extra);
+        if (live->start.identity_applied || live->wait.identity_applied)
+                live_identity_is_inside(row);
 }
 
 static int settle(void *operation, size_t item, struct cowherd_error *err)
@@ -334,6 +450,8 @@ static int settle(void *operation, size_t item, struct cowherd_error *err)
         for (size_t i = 0; i < cloning->count; i++) {
                 if (cloning->outcomes[i].failed)
                         continue;
+                if (cloning->group.lives != NULL)
+                        settle_identity(&cloning->rows[i], &cloning->group.lives[i]);
                 cloning->rows[i].clone_ms = cloning->item_ms[i] + cloning->reserved_ms / (double)cloning->count;
                 made[count++] = cloning->rows[i]; /* borrowed */
         }
@@ -349,7 +467,10 @@ static void make_plan(struct cloning *cloning)
 
         *plan = (struct plan){.items = cloning->count, .parallel = cloning->driver->parallel, .operation = cloning,
                               .atomic = request_flag(cloning->call->request, KEY_ATOMIC)};
-        plan_add(plan, false, check_base, NULL, "check that base '%s' is unchanged", cloning->base.row.name);
+        if (cloning->base.row.role == CATALOGUE_CLONE)
+                plan_add(plan, false, take_source, untake_source, "take a snapshot of clone '%s' for %s to stand on", cloning->base.row.name,
+                         cloning->count == 1 ? "its clone" : "its clones");
+        plan_add(plan, false, check_base, NULL, "check that %s '%s' is unchanged", cloning->base.row.role == CATALOGUE_CLONE ? "the snapshot of" : "base", cloning->base.row.name);
         if (cloning->count == 1)
                 plan_add(plan, false, reserve, unreserve, "reserve the name '%s' and choose its identity", first);
         else
@@ -357,7 +478,10 @@ static void make_plan(struct cloning *cloning)
         if (cloning->count > 1 && cloning->driver->prepare_clone != NULL)
                 plan_add(plan, true, prepare_clone, unmake_clone, "make room in store '%s'", cloning->driver->name);
         plan_add(plan, true, make_clone, unmake_clone, "clone '%s' by store '%s'", cloning->base.row.name, cloning->driver->name);
+        add_start(cloning);
         plan_add(plan, false, settle, NULL, "settle the catalogue");
+        if (waits_afterwards(cloning))
+                plan_add(plan, true, wait_ready, NULL, "wait until it is ready");
 }
 
 /* ---- answer ---- */
@@ -370,9 +494,20 @@ static void add_clone(struct cloning *cloning, size_t index, bool measured)
         struct store_usage usage = {0};
         struct cowherd_error ignored;
 
-        fields_of_clone(answer, row, path, "stopped");
+        const struct live *live = cloning->group.lives == NULL ? NULL : &cloning->group.lives[index];
+        fields_of_clone(answer, row, path, live == NULL ? "stopped" : engine_state_name(live->state));
+        if (live != NULL && live->started)
+                fields_of_start(answer, live);
+        if (live != NULL && live->wait_ms > 0)
+                fields_of_wait(answer, live);
         if (measured && row->kind == STORE_DISK && cloning->driver->usage(&cloning->base.place.place, &cloning->objects[index], &usage, &ignored) == 0)
                 answer_number(answer, "space_bytes", usage.unique_bytes);
+}
+
+/* Whether a clone was made and stays: also one that only never got ready. */
+static bool is_there(const struct cloning *cloning, size_t index)
+{
+        return !cloning->outcomes[index].failed || (cloning->is_settled && cloning->group.lives != NULL && cloning->group.lives[index].started && !cloning->group.lives[index].stopped);
 }
 
 /* The answer of several: an item each, with its own success, and the first failure's code for all. */
@@ -391,11 +526,12 @@ static int answer_several(struct cloning *cloning, struct cowherd_error *err)
                 const struct outcome *outcome = &cloning->outcomes[i];
                 answer_item(answer);
                 answer_flag(answer, "success", !outcome->failed);
-                if (!outcome->failed) {
+                if (is_there(cloning, i))
                         add_clone(cloning, i, false);
+                else
+                        answer_text(answer, "name", cloning->rows[i].name);
+                if (!outcome->failed)
                         continue;
-                }
-                answer_text(answer, "name", cloning->rows[i].name);
                 answer_text(answer, "error", outcome->err.text);
                 answer_number(answer, "code", (uint64_t)outcome->err.code);
                 if (first == NULL)
@@ -406,7 +542,7 @@ static int answer_several(struct cloning *cloning, struct cowherd_error *err)
                 *err = *first;
                 return fail_while(err, "%zu of %zu clones failed, the first", failed, cloning->count);
         }
-        answer_done(answer, "%zu clones of '%s' made: '%s' to '%s'", cloning->count, cloning->base.row.name, cloning->rows[0].name,
+        answer_done(answer, "%zu clones of '%s' made%s: '%s' to '%s'", cloning->count, cloning->base.row.name, cloning->group.lives == NULL ? "" : " and started", cloning->rows[0].name,
                     cloning->rows[cloning->count - 1].name);
         return 0;
 }
@@ -420,15 +556,24 @@ static int answer_clones(struct cloning *cloning, struct cowherd_error *err)
         if (request_has(cloning->call->request, KEY_COUNT_OF))
                 return answer_several(cloning, err);
         add_clone(cloning, 0, true);
+        if (cloning->outcomes[0].failed) {
+                *err = cloning->outcomes[0].err;
+                return -1;
+        }
+        if (cloning->group.lives != NULL) {
+                answer_ms(answer, "duration_ms", clock_ms() - cloning->call->started_ms);
+                answer_done(answer, "clone '%s' of '%s' made and started (%s)", row->name, cloning->base.row.name, row->store);
+                return 0;
+        }
         answer_done(answer, "clone '%s' of '%s' made in %s ms (%s)", row->name, cloning->base.row.name, number_format_ms(row->clone_ms, ms), row->store);
         return 0;
 }
 
 int verb_clone_from_base(struct call *call, struct cowherd_error *err)
 {
-        struct cloning cloning owned_by(cloning_free) = {.call = call, .base.place.fd = -1, .owned.herd = call->herd};
+        struct cloning cloning owned_by(cloning_free) = {.call = call, .group.call = call, .base.place.fd = -1, .source = POINT_OF(call->herd), .owned.herd = call->herd};
 
-        if (refuse_unsupported(call->request, err) < 0)
+        if (check_words(call->request, err) < 0)
                 return -1;
         int got = herd_open(call->herd, false, err); /* a herd with a base is there */
         if (got < 0)
@@ -443,7 +588,12 @@ int verb_clone_from_base(struct call *call, struct cowherd_error *err)
                 answer_done(call->answer, "nothing done: this is the plan to clone '%s'", cloning.base.row.name);
                 return 0;
         }
+        cloning.deadline_ms = wait_deadline(call->request);
+        cloning.plan.count -= waits_afterwards(&cloning); /* that step is the plan's last */
         if (herd_recover(call->herd, NULL, err) < 0 || plan_apply(&cloning.plan, cloning.outcomes, err) < 0)
                 return -1;
+        cloning.is_settled = true;
+        if (waits_afterwards(&cloning))
+                wait_for_them(&cloning);
         return answer_clones(&cloning, err);
 }

@@ -17,12 +17,34 @@ static verb_function *const functions[VERB_COUNT] = {
         [VERB_REMOVE_BASE] = verb_remove_base,
         [VERB_CLONE_FROM_BASE] = verb_clone_from_base,
         [VERB_LIST] = verb_list,
+        [VERB_START] = verb_power,
+        [VERB_STOP] = verb_power,
+        [VERB_RESTART] = verb_power,
+        [VERB_PAUSE] = verb_power,
+        [VERB_RESUME] = verb_power,
+        [VERB_START_IF_STOPPED] = verb_power,
+        [VERB_STOP_IF_RUNNING] = verb_power,
+        [VERB_WAIT] = verb_wait,
+        [VERB_EXECUTE] = verb_execute,
+        [VERB_SHELL] = verb_shell,
+        [VERB_COPY_TO] = verb_copy,
+        [VERB_COPY_FROM] = verb_copy,
+        [VERB_LOGS] = verb_logs,
+        [VERB_EXTEND] = verb_extend,
+        [VERB_SECURITY_AUDIT] = verb_security_audit,
+        [VERB_CREATE] = verb_create,
         [VERB_RENAME] = verb_rename,
         [VERB_DELETE] = verb_delete,
         [VERB_USAGE] = verb_usage,
         [VERB_CLEANUP] = verb_cleanup,
         [VERB_DOCTOR] = verb_doctor,
         [VERB_HELP] = verb_help,
+        [VERB_SNAPSHOT] = verb_snapshot,
+        [VERB_RESTORE] = verb_restore,
+        [VERB_LIST_SNAPSHOTS] = verb_list_snapshots,
+        [VERB_DELETE_SNAPSHOT] = verb_delete_snapshot,
+        [VERB_PROMOTE] = verb_promote,
+        [VERB_FLATTEN] = verb_flatten,
 };
 
 /* Which verbs leave a line in the audit. */
@@ -34,8 +56,26 @@ static bool changes_something(enum verb_id verb)
         case VERB_REGISTER_BASE:
         case VERB_REMOVE_BASE:
         case VERB_CLONE_FROM_BASE:
+        case VERB_START:
+        case VERB_STOP:
+        case VERB_RESTART:
+        case VERB_PAUSE:
+        case VERB_RESUME:
+        case VERB_START_IF_STOPPED:
+        case VERB_STOP_IF_RUNNING:
+        case VERB_EXECUTE:
+        case VERB_SHELL:
+        case VERB_COPY_TO:
+        case VERB_COPY_FROM:
+        case VERB_EXTEND:
+        case VERB_CREATE:
         case VERB_RENAME:
         case VERB_DELETE:
+        case VERB_SNAPSHOT:
+        case VERB_RESTORE:
+        case VERB_DELETE_SNAPSHOT:
+        case VERB_PROMOTE:
+        case VERB_FLATTEN:
                 return true;
         default:
                 return false;
@@ -57,6 +97,7 @@ static bool speaks_to_all(const struct request *request)
         case VERB_LIST_BASES:
         case VERB_USAGE:
         case VERB_CLEANUP:
+        case VERB_SECURITY_AUDIT:
         case VERB_DOCTOR:
         case VERB_HELP:
                 return true;
@@ -126,6 +167,16 @@ static void write_audit(const struct call *call, const struct cowherd_error *err
                         err == NULL ? cowherd_answer_text(call->answer) : err->text);
 }
 
+/* A word that was refused is told to the herd that is there already; none is made for it. */
+static void audit_refused(const struct call *call, const struct cowherd_error *err)
+{
+        struct cowherd_error ignored;
+
+        if (err->code == COWHERD_USAGE && call->request->verb != NULL && changes_something(call->request->verb->id) &&
+            herd_open(call->herd, false, &ignored) == 0)
+                write_audit(call, err);
+}
+
 static struct cowherd_answer *execute(struct cowherd_herd *herd, struct request *request, int parsed, struct cowherd_error *err, double started_ms)
 {
         struct cowherd_answer *answer = answer_new(request->verb == NULL ? "" : request->verb->public.name);
@@ -134,6 +185,7 @@ static struct cowherd_answer *execute(struct cowherd_herd *herd, struct request 
         answer_set_stem(answer, request_text(request, KEY_STEM));
         if (parsed < 0 || find_target(herd, request, err) < 0) {
                 answer_failed(answer, err);
+                audit_refused(&call, err);
         } else if (call_verb(&call, err) < 0) {
                 answer_failed(answer, err);
                 write_audit(&call, err);

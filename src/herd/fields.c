@@ -7,6 +7,8 @@
 
 #include "sys/clock.h"
 
+#include <jansson.h>
+
 static void field_of_time(struct cowherd_answer *answer, const char *name, uint64_t wall_ms)
 {
         char text[CLOCK_TEXT_BYTES];
@@ -28,17 +30,27 @@ void fields_of_base(struct cowherd_answer *answer, const struct catalogue_row *r
         answer_number(answer, "size_bytes", row->size_bytes);
         if (row->kind == STORE_DISK)
                 answer_number(answer, "virtual_bytes", row->virtual_bytes);
+        if (row->base_id != 0)
+                answer_text(answer, "base", base_text(row));
         answer_number(answer, "clones", row->clones);
         field_of_time(answer, "created", row->created_ms);
         answer_text(answer, "store", row->store);
         answer_also(answer, "baseName", "name");
 }
 
+/* What a clone is called a clone of: its base or the clone that it was made of, "" where that is gone, "none" where it stands alone. */
+const char *base_text(const struct catalogue_row *row)
+{
+        if (row->base_id == 0 || row->of_id == row->id)
+                return "none";
+        return row->base_name == NULL ? "" : row->base_name;
+}
+
 void fields_of_clone(struct cowherd_answer *answer, const struct catalogue_row *row, const char *path, const char *state)
 {
         answer_number(answer, "id", row->id);
         answer_text(answer, "name", row->name);
-        answer_text(answer, "base", row->base_name == NULL ? "" : row->base_name);
+        answer_text(answer, "base", base_text(row));
         answer_text(answer, "engine", cowherd_target_name(row->target));
         answer_text(answer, "store", row->store);
         answer_text(answer, "path", path);
@@ -54,6 +66,21 @@ void fields_of_clone(struct cowherd_answer *answer, const struct catalogue_row *
         answer_also(answer, "cloneTimeMs", "clone_ms");
         answer_also(answer, "copyTimeMs", "clone_ms");
         answer_also(answer, "source", "base");
+}
+
+/* What was asked for at the clone, or comes from the base; of keys and user-data only that they were. */
+static void fields_of_machine(struct cowherd_answer *answer, const struct catalogue_row *row)
+{
+        static const char *const told[] = {"network", "ports", "mount", "os", "firmware", "accel"};
+        static const char *const given[] = {"ssh_key", "user_data"};
+        json_t *extra = row->extra == NULL ? NULL : json_loads(row->extra, 0, NULL);
+
+        for (size_t i = 0; i < array_length(told); i++)
+                answer_text(answer, told[i], json_string_value(json_object_get(extra, told[i])));
+        for (size_t i = 0; i < array_length(given); i++)
+                if (json_object_get(extra, given[i]) != NULL)
+                        answer_text(answer, given[i], "given");
+        json_decref(extra);
 }
 
 void fields_of_identity(struct cowherd_answer *answer, const struct catalogue_row *row)
@@ -73,6 +100,11 @@ void fields_of_identity(struct cowherd_answer *answer, const struct catalogue_ro
                 answer_number(answer, "cpus", row->cpus);
         if (row->disk_bytes != 0)
                 answer_number(answer, "disk_size_bytes", row->disk_bytes);
+        if (row->expires_ms != 0) {
+                uint64_t now = clock_wall_ms();
+                answer_number(answer, "ttl_left_ms", row->expires_ms > now ? row->expires_ms - now : 0);
+        }
+        fields_of_machine(answer, row);
 }
 
 void fields_of_usage(struct cowherd_answer *answer, const struct store_usage *usage)

@@ -28,12 +28,15 @@ struct cowherd_herd {
         bool has_streams;
 };
 
+struct ownership;
+
 /* One command on its way. */
 struct call {
         struct cowherd_herd *herd;
         const struct request *request;
         struct cowherd_answer *answer;
         double started_ms; /* clock_ms when it came in */
+        struct ownership *keep; /* of create: takes the lock of the base that is registered, whose intent CREATE stays; or NULL */
 };
 
 /* ---- open.c: the root folder and its catalogue ---- */
@@ -70,12 +73,13 @@ struct thing {
         const struct store_driver *driver;
         struct place place;
         struct store_object object;
+        struct store_object of; /* of what was made of a clone: that clone, its id and, if it is still there, its name */
         struct thing *base; /* owned, or NULL */
 };
 void thing_free(struct thing *thing);
 define_owned(struct thing, thing_free)
 #define owned_thing owned_by(thing_free)
-/* Completes a thing whose row is filled in (on failure too the row stays its own). */
+/* Completes a thing whose row is filled in (on failure too the row stays its own). It must not be moved afterwards. */
 int thing_open(struct cowherd_herd *herd, bool durable, struct thing *thing, struct cowherd_error *err) must_check;
 
 /* Where people find it: an absolute path, or an LXD instance as `lxc` names it. To be freed. */
@@ -108,6 +112,8 @@ void ownership_remove(struct ownership *owned);
 /* Reserves rows with their locks; who finds a name in the making waits for its maker, then 73. */
 int herd_reserve(struct ownership *owned, struct catalogue_row *rows, size_t count, const char *operation,
                  catalogue_reserved_fn *also, void *context, struct cowherd_error *err) must_check;
+/* 73: the row has the name that was wanted. */
+int fail_taken(const struct catalogue_row *taken, struct cowherd_error *err);
 /* Takes the lock of a READY row and reads it again, so that what follows is about what is; 66 where it went away. */
 int herd_own(struct ownership *owned, struct catalogue_row *row, struct cowherd_error *err) must_check;
 
@@ -125,10 +131,19 @@ struct recovery {
 int herd_recover(struct cowherd_herd *herd, struct recovery *ret, struct cowherd_error *err) must_check;
 /* Settles one row whose lock the caller holds, and removes the lock file's row; `owned` is that lock. */
 int herd_settle_unfinished(struct cowherd_herd *herd, const struct catalogue_row *row, struct cowherd_error *err) must_check;
+/*
+ * Ends what a killed command had begun with a READY row whose lock the caller holds (its intent tells what), and the intent. Nothing
+ * where there is none. 1: the object is gone with it.
+ */
+int herd_settle_ready(struct cowherd_herd *herd, const struct catalogue_row *row, struct cowherd_error *err) must_check;
 /* Removes what lies in the places without a row, and lock files of nobody. */
 int herd_sweep(struct cowherd_herd *herd, struct recovery *recovery, struct cowherd_error *err) must_check;
 /* Destroys the bytes of removed bases whose last clone is gone (ids as catalogue_forget tells them), then forgets them. */
 int herd_destroy_freed(struct cowherd_herd *herd, const struct strv *ids, struct cowherd_error *err) must_check;
+
+/* Removes an owned base: its name at once, its bytes too where nothing stands on it; *ret_waits: something does. Ends its intent. */
+int herd_remove_base(struct ownership *owned, const struct catalogue_row *row, bool *ret_waits, struct cowherd_error *err) must_check;
+#define OPERATION_CREATE "create" /* the intent of a base that goes once its clone is made */
 
 /* ---- places.c: what setup and teardown were killed over ---- */
 
@@ -185,6 +200,8 @@ enum store_kind kind_of_target(enum cowherd_target target);
 
 /* ---- fields.c: answers ---- */
 
+/* "web-base", "" where that was removed, "none" where it stands on nothing. Borrowed. */
+const char *base_text(const struct catalogue_row *row);
 void fields_of_base(struct cowherd_answer *answer, const struct catalogue_row *row);
 void fields_of_clone(struct cowherd_answer *answer, const struct catalogue_row *row, const char *path, const char *state);
 void fields_of_identity(struct cowherd_answer *answer, const struct catalogue_row *row);
@@ -194,4 +211,6 @@ void fields_of_usage(struct cowherd_answer *answer, const struct store_usage *us
 
 typedef int verb_function(struct call *call, struct cowherd_error *err);
 verb_function verb_status, verb_doctor, verb_setup, verb_teardown, verb_register_base, verb_remove_base, verb_clone_from_base,
-        verb_list_bases, verb_list, verb_info, verb_usage, verb_rename, verb_delete, verb_cleanup, verb_help;
+        verb_list_bases, verb_power, verb_wait, verb_execute, verb_shell, verb_copy, verb_logs, verb_extend, verb_security_audit,
+        verb_create, verb_list, verb_info, verb_usage, verb_rename, verb_delete, verb_cleanup, verb_help;
+verb_function verb_snapshot, verb_restore, verb_list_snapshots, verb_delete_snapshot, verb_promote, verb_flatten;

@@ -1,8 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* list, list_bases, info and usage: what the catalogue knows, with the state that the engines tell now. */
-#include "herd/herd.h"
-
-#include "base/number.h"
+/* list, list_bases and info: what the catalogue knows, with the state that the engines tell now. */
+#include "herd/live.h"
 
 /* 0 where the herd exists; 1 where there is none yet: every list of it is empty. */
 static int open_to_read(struct call *call, struct cowherd_error *err)
@@ -73,6 +71,8 @@ int verb_list(struct call *call, struct cowherd_error *err)
         if (got < 0 || (got == 0 && catalogue_list(call->herd->catalogue, call->request->target, CATALOGUE_CLONE,
                                                    request_text(call->request, KEY_NAME), &rows, err) < 0))
                 return -1;
+        if (rows.count == 0 && call->request->verb->id == VERB_INFO)
+                return fail(err, COWHERD_NOT_FOUND, "no clone matches '%s'", request_text(call->request, KEY_NAME));
         owned_mem enum engine_state *states = x_calloc(rows.count, sizeof *states);
         ask_states(call, &rows, states);
         answer_list(call->answer);
@@ -89,7 +89,42 @@ int verb_list(struct call *call, struct cowherd_error *err)
         return 0;
 }
 
-static int info_of_clone(struct call *call, const struct catalogue_row *row)
+/* How many snapshots it has, and how many objects it stands on. */
+static int fields_of_points(struct call *call, const struct catalogue_row *row, struct cowherd_error *err)
+{
+        struct catalogue *catalogue = call->herd->catalogue;
+        struct catalogue_rows rows owned_by(catalogue_rows_free) = {0};
+        uint64_t snapshots = 0, depth = 0;
+
+        if (catalogue_snapshots(catalogue, row->id, &rows, err) < 0)
+                return -1;
+        for (size_t i = 0; i < rows.count; i++)
+                snapshots += rows.items[i].label != NULL;
+        for (uint64_t id = row->base_id; id != 0; depth++) {
+                struct catalogue_row base owned_by(catalogue_row_free) = {0};
+                int got = catalogue_get(catalogue, id, &base, err);
+                if (got < 0)
+                        return -1;
+                id = got > 0 ? 0 : base.base_id;
+        }
+        answer_number(call->answer, "snapshots", snapshots);
+        answer_number(call->answer, "depth", depth);
+        return 0;
+}
+
+/* The address that a running instance has now; what can't be known at once is left out. */
+static void add_address(struct call *call, const struct catalogue_row *row)
+{
+        struct live live owned_by(live_free) = {.thing.place.fd = -1};
+        struct cowherd_error ignored;
+
+        if (catalogue_get(call->herd->catalogue, row->id, &live.thing.row, &ignored) != 0 || live_open(call->herd, false, &live, &ignored) < 0)
+                return;
+        if (live.machine.engine->wait != NULL && live_wait(&live, ENGINE_EVENT_ADDRESS, 0, &ignored) == 0)
+                answer_text(call->answer, "address", live.wait.address);
+}
+
+static int info_of_clone(struct call *call, const struct catalogue_row *row, struct cowherd_error *err)
 {
         struct folders folders = {.place.fd = -1};
         enum engine_state state = ENGINE_UNKNOWN;
@@ -101,7 +136,15 @@ static int info_of_clone(struct call *call, const struct catalogue_row *row)
         answer_text(call->answer, "role", "clone");
         fields_of_clone(call->answer, row, path, engine_state_name(state));
         fields_of_identity(call->answer, row);
-        answer_done(call->answer, "clone '%s' of '%s' is %s", row->name, row->base_name == NULL ? "a removed base" : row->base_name, engine_state_name(state));
+        if (state == ENGINE_RUNNING)
+                add_address(call, row);
+        if (fields_of_points(call, row, err) < 0)
+                return -1;
+        const char *base = base_text(row);
+        if (str_equal(base, "none"))
+                answer_done(call->answer, "clone '%s' is %s", row->name, engine_state_name(state));
+        else
+                answer_done(call->answer, "clone '%s' of '%s' is %s", row->name, base[0] == '\0' ? "a removed base" : base, engine_state_name(state));
         return 0;
 }
 
@@ -130,106 +173,5 @@ int verb_info(struct call *call, struct cowherd_error *err)
                 return no_herd(call, err);
         if (herd_find(call->herd, call->request->target, "", request_text(call->request, KEY_NAME), &row, err) < 0)
                 return -1;
-        return row.role == CATALOGUE_BASE ? info_of_base(call, &row) : info_of_clone(call, &row);
-}
-
-/* ---- usage ---- */
-
-static bool is_removed(struct cowherd_herd *herd, uint64_t id)
-{
-        struct catalogue_row now owned_by(catalogue_row_free) = {0};
-        struct cowherd_error ignored;
-        int got = catalogue_get(herd->catalogue, id, &now, &ignored);
-
-        return got > 0 || (got == 0 && now.phase != CATALOGUE_READY);
-}
-
-/* 1, with the error set, where another command has removed it since it was listed. */
-static int measure(struct cowherd_herd *herd, const struct catalogue_row *row, struct store_usage *ret, struct cowherd_error *err)
-{
-        struct thing thing owned_by(thing_free) = {.place.fd = -1};
-        int got = catalogue_get(herd->catalogue, row->id, &thing.row, err);
-
-        if (got < 0)
-                return -1;
-        if (got == 0 && thing_open(herd, false, &thing, err) == 0 && thing.driver->usage(&thing.place.place, &thing.object, ret, err) == 0)
-                return 0;
-        if (got == 0 && !is_removed(herd, row->id))
-                return fail_while(err, "measuring '%s'", row->name);
-        (void)fail(err, COWHERD_NOT_FOUND, "'%s' not found: another command has just removed it", row->name);
-        return 1;
-}
-
-static void fields_of_measured(struct cowherd_answer *answer, const struct catalogue_row *row, const struct store_usage *usage)
-{
-        answer_text(answer, "name", row->name);
-        answer_text(answer, "engine", cowherd_target_name(row->target));
-        answer_text(answer, "role", row->role == CATALOGUE_BASE ? "base" : "clone");
-        answer_text(answer, "store", row->store);
-        fields_of_usage(answer, usage);
-        if (usage->missing)
-                answer_text(answer, "state", "missing");
-}
-
-static int usage_of_one(struct call *call, const char *name, struct cowherd_error *err)
-{
-        struct catalogue_row row owned_by(catalogue_row_free) = {0};
-        struct store_usage usage = {0};
-        char unique[NUMBER_TEXT_BYTES], shared[NUMBER_TEXT_BYTES];
-
-        if (herd_find(call->herd, call->request->target, "", name, &row, err) < 0 || measure(call->herd, &row, &usage, err) != 0)
-                return -1;
-        fields_of_measured(call->answer, &row, &usage);
-        answer_done(call->answer, "'%s' has %s of its own and shares %s", row.name, number_format_size(usage.unique_bytes, unique),
-                    number_format_size(usage.shared_bytes, shared));
-        return 0;
-}
-
-static int usage_of_many(struct call *call, const char *pattern, struct cowherd_error *err)
-{
-        struct catalogue_rows rows owned_by(catalogue_rows_free) = {0};
-        enum cowherd_target target = call->request->target;
-        uint64_t unique = 0;
-        size_t measured = 0;
-        char text[NUMBER_TEXT_BYTES];
-
-        if ((pattern == NULL && catalogue_list(call->herd->catalogue, target, CATALOGUE_BASE, NULL, &rows, err) < 0) ||
-            catalogue_list(call->herd->catalogue, target, CATALOGUE_CLONE, pattern, &rows, err) < 0)
-                return -1;
-        if (rows.count == 0 && pattern != NULL)
-                return fail(err, COWHERD_NOT_FOUND, "no clone matches '%s'", pattern);
-        answer_list(call->answer);
-        for (size_t i = 0; i < rows.count; i++) {
-                struct store_usage usage = {0};
-                int got = measure(call->herd, &rows.items[i], &usage, err);
-                if (got < 0)
-                        return -1;
-                if (got > 0)
-                        continue;
-                measured++;
-                unique += usage.unique_bytes;
-                answer_item(call->answer);
-                fields_of_measured(call->answer, &rows.items[i], &usage);
-        }
-        answer_items_end(call->answer);
-        answer_number(call->answer, "total_unique_bytes", unique);
-        answer_done(call->answer, "%zu of them have %s of their own", measured, number_format_size(unique, text));
-        return 0;
-}
-
-int verb_usage(struct call *call, struct cowherd_error *err)
-{
-        const char *name = request_text(call->request, KEY_NAME);
-        int got = open_to_read(call, err);
-
-        if (got < 0)
-                return -1;
-        if (got > 0 && name != NULL)
-                return no_herd(call, err);
-        if (got > 0) {
-                answer_list(call->answer);
-                answer_done(call->answer, "the herd at '%s' is empty", call->herd->root);
-                return 0;
-        }
-        return name != NULL && !str_is_pattern(name) ? usage_of_one(call, name, err) : usage_of_many(call, name, err);
+        return row.role == CATALOGUE_BASE ? info_of_base(call, &row) : info_of_clone(call, &row, err);
 }

@@ -47,6 +47,23 @@ static const char *extra_text(const struct machine *machine, const char *name)
         return json_string_value(json_object_get(machine->extra, name));
 }
 
+char *machine_extra_key(const json_t *extra, const char *key, const char *public_key)
+{
+        json_t *with = extra == NULL ? json_object() : json_copy((json_t *)(uintptr_t)extra);
+        char *text = NULL;
+
+        (void)json_object_del(with, "host_key");
+        (void)json_object_del(with, "host_key_public");
+        if (key != NULL) {
+                (void)json_object_set_new(with, "host_key", json_string(key));
+                (void)json_object_set_new(with, "host_key_public", json_string(public_key));
+        }
+        if (json_object_size(with) > 0)
+                text = json_dumps(with, JSON_COMPACT);
+        json_decref(with);
+        return text;
+}
+
 /* The folder of a path's disk, its bases' below it, topmost first. */
 static void add_layers(struct machine *machine, const struct thing *thing)
 {
@@ -96,6 +113,8 @@ int machine_open(struct cowherd_herd *herd, const struct thing *thing, struct ma
                 .generation_id = row->generation_id,
                 .instance_id = row->instance_id,
                 .random_seed = row->random_seed,
+                .host_key = row->identity_applied ? NULL : extra_text(&machine, "host_key"),
+                .host_key_public = row->identity_applied ? NULL : extra_text(&machine, "host_key_public"),
                 .ssh_key = extra_text(&machine, "ssh_key"),
                 .user_data = extra_text(&machine, "user_data"),
         };

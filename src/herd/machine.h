@@ -36,6 +36,10 @@ char *machine_runtime(const struct cowherd_herd *herd, uint64_t id);
 
 /* Reads what machine->extra says into machine->machine. 64 with the word that is wrong. */
 int machine_parse(struct machine *machine, struct cowherd_error *err) must_check;
+/* What clones of a thing have of its extra (how the machine is built), as JSON; NULL where nothing. To be freed. */
+char *machine_handed_on(const char *extra);
+/* A row's extra with an SSH host key, or without (NULL), to be freed; NULL where nothing is left. */
+char *machine_extra_key(const json_t *extra, const char *key, const char *public_key);
 /*
  * What a request says of the machine (network= ports= mount= ssh_key= user_data= os= firmware= accel=), checked, with files read,
  * over what the base says (`inherited`, a row's extra or NULL). *ret is JSON for a row's extra, NULL where nothing was said. 64, 65 or

@@ -260,6 +260,34 @@ static int put_files(const struct request *request, json_t *extra, struct cowher
         return 0;
 }
 
+/* What a clone has of what it is made of: how the machine is built. Ports can be its own only; a key and user-data are inside already. */
+static int inherit(json_t *extra, const char *inherited, struct cowherd_error *err)
+{
+        static const char *const handed_on[] = {"network", "os", "firmware", "accel"};
+
+        if (inherited == NULL)
+                return 0;
+        json_t *theirs = json_loads(inherited, 0, NULL);
+        if (theirs == NULL)
+                return fail(err, COWHERD_INTERNAL, "what a row says of its machine is no JSON");
+        for (size_t i = 0; i < array_length(handed_on); i++)
+                (void)json_object_set(extra, handed_on[i], json_object_get(theirs, handed_on[i]));
+        json_decref(theirs);
+        return 0;
+}
+
+char *machine_handed_on(const char *extra)
+{
+        json_t *handed_on = json_object();
+        struct cowherd_error ignored;
+        char *text = NULL;
+
+        if (inherit(handed_on, extra, &ignored) == 0 && json_object_size(handed_on) > 0)
+                text = json_dumps(handed_on, JSON_COMPACT);
+        json_decref(handed_on);
+        return text;
+}
+
 int machine_extra(const struct request *request, enum cowherd_target target, const char *inherited, char **ret, struct cowherd_error *err)
 {
         static const struct {
@@ -268,10 +296,8 @@ int machine_extra(const struct request *request, enum cowherd_target target, con
         } kept[] = {{KEY_NETWORK, "network"}, {KEY_PORTS, "ports"}, {KEY_MOUNT, "mount"}, {KEY_OS, "os"}, {KEY_FIRMWARE, "firmware"}, {KEY_ACCEL, "accel"}};
         struct machine trial owned_by(machine_free) = {0};
 
-        trial.extra = inherited == NULL ? json_object() : json_loads(inherited, 0, NULL);
-        if (trial.extra == NULL)
-                return fail(err, COWHERD_INTERNAL, "what a row says of its machine is no JSON");
-        if (refuse_for_engine(request, target, err) < 0)
+        trial.extra = json_object();
+        if (inherit(trial.extra, inherited, err) < 0 || refuse_for_engine(request, target, err) < 0)
                 return -1;
         for (size_t i = 0; i < array_length(kept); i++)
                 if (request_has(request, kept[i].key))

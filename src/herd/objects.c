@@ -3,7 +3,7 @@
  * From rows to things: a row of the catalogue with its store, its place (mounted again if need be) and the bases it stands
  * on. Here engines and stores are married: kind for kind, path for path.
  */
-#include "herd/herd.h"
+#include "herd/machine.h"
 
 #include "sys/file.h"
 
@@ -11,7 +11,7 @@
 #include <string.h>
 #include <unistd.h>
 
-_Static_assert(CATALOGUE_BASE == (int)STORE_BASE && CATALOGUE_CLONE == (int)STORE_CLONE, "roles are the same in both rooms");
+_Static_assert(CATALOGUE_BASE == (int)STORE_BASE && CATALOGUE_CLONE == (int)STORE_CLONE && CATALOGUE_SNAPSHOT == (int)STORE_SNAPSHOT, "roles are the same in both rooms");
 
 #define CHAIN_MAX 64 /* bases under a clone; an overlay takes 40 */
 
@@ -96,9 +96,9 @@ struct store_object object_of(const struct catalogue_row *row, const struct stor
 {
         return (struct store_object){
                 .id = row->id,
-                .role = row->role == CATALOGUE_BASE ? STORE_BASE : STORE_CLONE,
+                .role = (enum store_role)row->role,
                 .kind = (enum store_kind)row->kind,
-                .name = row->name,
+                .name = row->role == CATALOGUE_SNAPSHOT ? row->label : row->name,
                 .format = row->format,
                 .virtual_bytes = row->virtual_bytes,
                 .fingerprint = row->fingerprint,
@@ -125,6 +125,16 @@ static int open_one(struct cowherd_herd *herd, bool durable, struct thing *thing
         if (place_open(herd, thing->row.place, durable, &thing->place, err) < 0)
                 return -1;
         thing->object = object_of(&thing->row, NULL);
+        if (thing->row.of_id == 0 || thing->row.role == CATALOGUE_CLONE ||
+            (thing->row.role == CATALOGUE_BASE && thing->row.phase != CATALOGUE_CREATING))
+                return 0;
+        thing->of = (struct store_object){.id = thing->row.of_id,
+                                          .role = STORE_CLONE,
+                                          .kind = thing->object.kind,
+                                          .name = thing->row.base_name,
+                                          .format = thing->row.format,
+                                          .virtual_bytes = thing->row.virtual_bytes};
+        thing->object.of = &thing->of;
         return 0;
 }
 
@@ -213,6 +223,7 @@ static int states_of_engine(struct cowherd_herd *herd, enum cowherd_target targe
         const struct engine_driver *engine = NULL;
         owned_mem struct engine_instance *asked = x_calloc(count, sizeof *asked);
         owned_mem char(*paths)[STORE_PATH_BYTES] = x_calloc(count, sizeof *paths);
+        struct strv runtimes owned_by(strv_free) = {0};
         owned_mem size_t *which = x_calloc(count, sizeof *which);
         owned_mem enum engine_state *states = x_calloc(count, sizeof *states);
         size_t used = 0;
@@ -223,8 +234,9 @@ static int states_of_engine(struct cowherd_herd *herd, enum cowherd_target targe
                 if (place == NULL)
                         continue;
                 which[used] = i;
+                strv_take(&runtimes, machine_runtime(herd, rows[i].id));
                 asked[used] = (struct engine_instance){.id = rows[i].id, .name = rows[i].name, .herd_uuid = catalogue_uuid(herd->catalogue), .folder = place->fd,
-                                                       .path = store_object_path(&object, paths[used])};
+                                                       .path = store_object_path(&object, paths[used]), .runtime = runtimes.items[used]};
                 used++;
         }
         if (used == 0)

@@ -75,19 +75,31 @@ static int lock_reserved(void *context, const struct catalogue_row *row, struct 
         return reserving->also == NULL ? 0 : reserving->also(reserving->context, row, err);
 }
 
+int fail_taken(const struct catalogue_row *taken, struct cowherd_error *err)
+{
+        bool base = taken->role == CATALOGUE_BASE;
+
+        (void)fail(err, COWHERD_EXISTS, "%s '%s' already exists", base ? "base" : "clone", taken->name);
+        return fail_hint(err, base ? "choose another name, or remove_base it first" : "choose another name, or delete it first");
+}
+
 /*
  * The name we want is taken. READY: that is 73. In the making: waits for its maker (by its lock), and settles what a
  * killed one left. 0 then means: try again.
  */
 static int wait_for_owner(struct cowherd_herd *herd, const struct catalogue_row *taken, struct cowherd_error *err)
 {
-        struct ownership theirs owned_by(ownership_free) = {.herd = herd};
-        struct catalogue_row now owned_by(catalogue_row_free) = {0};
+        struct ownership theirs owned_by(ownership_free) = {.herd = herd}, keepers owned_by(ownership_free) = {.herd = herd};
+        struct catalogue_row now owned_by(catalogue_row_free) = {0}, keeper owned_by(catalogue_row_free) = {0};
 
-        if (taken->phase == CATALOGUE_READY) {
-                (void)fail(err, COWHERD_EXISTS, "%s '%s' already exists", taken->role == CATALOGUE_BASE ? "base" : "clone", taken->name);
-                return fail_hint(err, taken->role == CATALOGUE_BASE ? "choose another name, or remove_base it first"
-                                                                    : "choose another name, or delete it first");
+        if (taken->phase == CATALOGUE_READY)
+                return fail_taken(taken, err);
+        if (taken->role == CATALOGUE_BASE && taken->phase == CATALOGUE_CREATING && taken->of_id != 0) { /* it is being made of a clone: that one's lock comes first */
+                if (ownership_take(&keepers, taken->of_id, true, err) < 0)
+                        return -1;
+                int there = catalogue_get(herd->catalogue, taken->of_id, &keeper, err);
+                if (there < 0 || (there == 0 && keeper.phase == CATALOGUE_READY && herd_settle_ready(herd, &keeper, err) < 0))
+                        return -1;
         }
         if (ownership_take(&theirs, taken->id, true, err) < 0)
                 return -1;
@@ -135,5 +147,9 @@ int herd_own(struct ownership *owned, struct catalogue_row *row, struct cowherd_
         }
         catalogue_row_free(row);
         *row = now;
-        return 0;
+        got = herd_settle_ready(owned->herd, row, err);
+        if (got <= 0)
+                return got;
+        ownership_remove(owned);
+        return fail(err, COWHERD_NOT_FOUND, "'%s' not found: it was left by an interrupted command", row->name);
 }

@@ -5,10 +5,11 @@
  * never told), a half-deleted one is finished. What an engine has not heard of yet (a rename) is told it. `cleanup` sweeps besides: bytes that no row knows (a power cut may lose a
  * row, never the other way round), staging folders, lock files of nobody.
  */
-#include "herd/herd.h"
+#include "herd/live.h"
 
 #include "base/number.h"
 #include "herd/adopt.h"
+#include "herd/point.h"
 #include "store/folder.h"
 #include "sys/file.h"
 #include "sys/lock.h"
@@ -44,6 +45,16 @@ static int remove_staging(struct cowherd_herd *herd, uint64_t id, struct cowherd
         return file_remove_tree(herd->fd, staging, err);
 }
 
+/* A clone that was started as it was made, or is deleted while it runs, runs no more. */
+static int end_life(struct cowherd_herd *herd, uint64_t id, struct cowherd_error *err)
+{
+        struct live live owned_by(live_free) = {.thing.place.fd = -1};
+
+        if (catalogue_get(herd->catalogue, id, &live.thing.row, err) != 0 || live_open(herd, false, &live, err) < 0)
+                return -1;
+        return live_tidy(&live, true, err);
+}
+
 int herd_settle_unfinished(struct cowherd_herd *herd, const struct catalogue_row *row, struct cowherd_error *err)
 {
         struct thing thing owned_by(thing_free) = {.place.fd = -1};
@@ -59,11 +70,78 @@ int herd_settle_unfinished(struct cowherd_herd *herd, const struct catalogue_row
         if (row->role == CATALOGUE_BASE && row->phase == CATALOGUE_CREATING &&
             (adopt_give_back(&thing, err) < 0 || remove_staging(herd, row->id, err) < 0))
                 return -1;
+        if (row->role == CATALOGUE_CLONE && end_life(herd, row->id, err) < 0)
+                return -1;
         if (thing.driver->destroy(&thing.place.place, &thing.object, err) < 0)
                 return -1;
         if (catalogue_forget(herd->catalogue, &row->id, 1, &freed, err) < 0)
                 return -1;
         return herd_destroy_freed(herd, &freed, err);
+}
+
+/* start, stop … : the engine is asked what became of it. What runs is well; what does not leaves nothing of itself behind. */
+static int settle_power(struct cowherd_herd *herd, uint64_t id, struct cowherd_error *err)
+{
+        struct live live owned_by(live_free) = {.thing.place.fd = -1};
+
+        if (catalogue_get(herd->catalogue, id, &live.thing.row, err) != 0 || live_open(herd, false, &live, err) < 0 || live_tidy(&live, false, err) < 0)
+                return -1;
+        return catalogue_end(herd->catalogue, id, err);
+}
+
+/* create: its base goes; with its bytes, where no clone was made of it. */
+static int settle_create(struct cowherd_herd *herd, const struct catalogue_row *row, struct cowherd_error *err)
+{
+        struct catalogue_row now owned_by(catalogue_row_free) = {0};
+
+        if (row->name == NULL)
+                return catalogue_end(herd->catalogue, row->id, err);
+        int got = catalogue_remove_base(herd->catalogue, row->id, err);
+        if (got != 0)
+                return got < 0 ? -1 : catalogue_end(herd->catalogue, row->id, err);
+        if (catalogue_get(herd->catalogue, row->id, &now, err) != 0 || herd_settle_unfinished(herd, &now, err) < 0)
+                return -1;
+        return 1;
+}
+
+int herd_settle_ready(struct cowherd_herd *herd, const struct catalogue_row *row, struct cowherd_error *err)
+{
+        owned_str char *operation = NULL;
+        int got = catalogue_operation(herd->catalogue, row->id, &operation, err);
+
+        if (got != 0)
+                return got < 0 ? -1 : 0;
+        if (str_equal(operation, OPERATION_CREATE))
+                return settle_create(herd, row, err);
+        if (str_equal(operation, "rename"))
+                return herd_finish_rename(herd, row->id, err);
+        got = point_recover(herd, row, operation, err);
+        return got <= 0 ? got : settle_power(herd, row->id, err);
+}
+
+/*
+ * Whether another row's turn settles this one as well: what is being made of a clone, its clone's intent; a snapshot that goes with its
+ * clone, the clone's end.
+ */
+static int has_keeper(struct cowherd_herd *herd, const struct catalogue_row *row, bool *ret, struct cowherd_error *err)
+{
+        struct catalogue_row of owned_by(catalogue_row_free) = {0};
+        owned_str char *operation = NULL;
+
+        *ret = false;
+        if (row->of_id == 0 || row->role == CATALOGUE_CLONE || row->phase == CATALOGUE_READY ||
+            (row->role == CATALOGUE_BASE && row->phase == CATALOGUE_DELETING))
+                return 0;
+        int got = catalogue_get(herd->catalogue, row->of_id, &of, err);
+        if (got != 0)
+                return got < 0 ? -1 : 0;
+        if (row->phase == CATALOGUE_DELETING || of.phase == CATALOGUE_DELETING) {
+                *ret = of.phase == CATALOGUE_DELETING;
+                return 0;
+        }
+        got = catalogue_operation(herd->catalogue, of.id, &operation, err);
+        *ret = got == 0;
+        return got < 0 ? -1 : 0;
 }
 
 static void count_failure(struct recovery *recovery, const struct cowherd_error *err)
@@ -77,8 +155,13 @@ static int recover_row(struct cowherd_herd *herd, const struct catalogue_row *ro
 {
         struct ownership owned owned_by(ownership_free) = {.herd = herd};
         struct catalogue_row now owned_by(catalogue_row_free) = {0};
-        int got = ownership_take(&owned, row->id, false, err);
+        bool kept = false;
 
+        if (has_keeper(herd, row, &kept, err) < 0)
+                return -1;
+        if (kept)
+                return 0;
+        int got = ownership_take(&owned, row->id, false, err);
         if (got != 0) {
                 recovery->busy += got > 0;
                 return got < 0 ? -1 : 0;
@@ -91,10 +174,12 @@ static int recover_row(struct cowherd_herd *herd, const struct catalogue_row *ro
                 return 0;
         }
         if (now.phase == CATALOGUE_READY) {
-                if (herd_finish_rename(herd, now.id, err) < 0)
+                got = herd_settle_ready(herd, &now, err);
+                if (got < 0)
                         count_failure(recovery, err);
-                else
-                        recovery->finished++;
+                recovery->finished += got >= 0;
+                if (got > 0)
+                        ownership_remove(&owned);
                 return 0;
         }
         if (herd_settle_unfinished(herd, &now, err) < 0) {
@@ -107,17 +192,31 @@ static int recover_row(struct cowherd_herd *herd, const struct catalogue_row *ro
         return 0;
 }
 
+static bool is_among(const struct catalogue_rows *rows, size_t count, uint64_t id)
+{
+        for (size_t i = 0; i < count; i++)
+                if (rows->items[i].id == id)
+                        return true;
+        return false;
+}
+
 int herd_recover(struct cowherd_herd *herd, struct recovery *ret, struct cowherd_error *err)
 {
         struct catalogue_rows rows owned_by(catalogue_rows_free) = {0};
         struct recovery ignored = {0}, *recovery = ret == NULL ? &ignored : ret;
 
-        if (catalogue_unfinished(herd->catalogue, &rows, err) < 0)
-                return -1;
-        for (size_t i = 0; i < rows.count; i++)
-                if (recover_row(herd, &rows.items[i], recovery, err) < 0)
-                        return fail_while(err, "settling what an interrupted command left");
-        return 0;
+        /* To settle one may leave others to be taken away: a removed base that its last clone was cut loose from. */
+        for (size_t seen = 0, settled = 0;; settled = recovery->finished + recovery->undone) {
+                if (catalogue_unfinished(herd->catalogue, &rows, err) < 0)
+                        return -1;
+                size_t count = rows.count;
+                for (size_t i = seen; i < count; i++)
+                        if (!is_among(&rows, seen, rows.items[i].id) && recover_row(herd, &rows.items[i], recovery, err) < 0)
+                                return fail_while(err, "settling what an interrupted command left");
+                if (count == seen || recovery->finished + recovery->undone == settled)
+                        return 0;
+                seen = count;
+        }
 }
 
 /* ---- sweeping: what no row knows ---- */
@@ -194,7 +293,7 @@ static int sweep_probes(const struct place *place, struct recovery *recovery, st
         return 0;
 }
 
-/* Clones before bases: they stand on them. */
+/* Clones before snapshots before bases: they stand on them. */
 static int sweep_place(struct cowherd_herd *herd, const char *name, const char *store, struct recovery *recovery, struct cowherd_error *err)
 {
         struct place place owned_by(place_close) = {.fd = -1};
@@ -202,7 +301,8 @@ static int sweep_place(struct cowherd_herd *herd, const char *name, const char *
 
         if (store_find(store, &driver, err) < 0 || place_open(herd, name, false, &place, err) < 0)
                 return -1;
-        if (sweep_probes(&place, recovery, err) < 0 || sweep_role(herd, driver, &place, STORE_CLONE, recovery, err) < 0)
+        if (sweep_probes(&place, recovery, err) < 0 || sweep_role(herd, driver, &place, STORE_CLONE, recovery, err) < 0 ||
+            sweep_role(herd, driver, &place, STORE_SNAPSHOT, recovery, err) < 0)
                 return -1;
         return sweep_role(herd, driver, &place, STORE_BASE, recovery, err);
 }
@@ -277,7 +377,7 @@ int herd_sweep(struct cowherd_herd *herd, struct recovery *recovery, struct cowh
 {
         struct strv places owned_by(strv_free) = {0};
 
-        if (places_sweep(herd, recovery, err) < 0)
+        if (places_sweep(herd, recovery, err) < 0 || point_sweep(herd, recovery, err) < 0)
                 count_failure(recovery, err);
         if (catalogue_list_places(herd->catalogue, &places, err) < 0)
                 return -1;

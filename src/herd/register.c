@@ -7,6 +7,7 @@
 #include "herd/plan.h"
 
 #include "herd/adopt.h"
+#include "herd/point.h"
 #include "image/tree.h"
 #include "sys/clock.h"
 #include "sys/file.h"
@@ -35,12 +36,15 @@ static void registering_free(struct registering *registering)
 }
 define_owned(struct registering, registering_free)
 
-static void fill_row(struct registering *registering)
+static int fill_row(struct registering *registering, struct cowherd_error *err)
 {
         const struct request *request = registering->call->request;
         const struct origin *origin = &registering->origin;
         bool disk = origin->kind == ORIGIN_DISK;
+        owned_str char *extra = NULL;
 
+        if (machine_extra(request, request->target, NULL, &extra, err) < 0)
+                return -1;
         registering->base.row = (struct catalogue_row){
                 .role = CATALOGUE_BASE,
                 .phase = CATALOGUE_CREATING,
@@ -56,8 +60,9 @@ static void fill_row(struct registering *registering)
                 .cpus = request_number(request, KEY_CPUS),
                 .image = x_strdup(origin->asked),
                 .source = x_strdup(origin->path != NULL ? origin->path : origin->remote),
-                .extra = request_flag(request, KEY_ADOPT) ? x_strdup(ADOPT_EXTRA) : NULL,
+                .extra = request_flag(request, KEY_ADOPT) ? adopt_mark(extra) : take(extra),
         };
+        return 0;
 }
 
 /* adopt= moves what was given: only what is a file or folder of the caller's, and needs no conversion, can be. */
@@ -174,7 +179,7 @@ static int settle(void *operation, size_t item, struct cowherd_error *err)
         struct registering *registering = operation;
 
         (void)item;
-        return catalogue_settle(registering->call->herd->catalogue, &registering->base.row, 1, err);
+        return catalogue_settle_and_begin(registering->call->herd->catalogue, &registering->base.row, 1, registering->call->keep == NULL ? NULL : OPERATION_CREATE, err);
 }
 
 static const char *fill_text(const struct registering *registering)
@@ -261,12 +266,15 @@ int verb_register_base(struct call *call, struct cowherd_error *err)
         const struct request *request = call->request;
         struct outcome outcome = {0};
 
+        if (request_has(request, KEY_FROM))
+                return point_register(call, err);
         if (expect_engine(call, err) < 0 || origin_resolve(call, &registering.origin, err) < 0 || herd_open_for(call, err) < 0)
                 return -1;
         if (choice_make(call->herd, request->target, kind_of_target(request->target), request_text(request, KEY_STORE),
                         request_flag(request, KEY_DURABLE), &registering.choice, err) < 0)
                 return -1;
-        fill_row(&registering);
+        if (fill_row(&registering, err) < 0)
+                return -1;
         registering.base.driver = registering.choice.driver;
         registering.base.place = registering.choice.place;
         if (check_adopt(&registering, err) < 0)
@@ -279,5 +287,9 @@ int verb_register_base(struct call *call, struct cowherd_error *err)
         }
         if (herd_recover(call->herd, NULL, err) < 0 || plan_apply(&registering.plan, &outcome, err) < 0)
                 return -1;
+        if (call->keep != NULL) {
+                *call->keep = registering.owned;
+                registering.owned = (struct ownership){.herd = call->herd};
+        }
         return answer_base(&registering);
 }

@@ -1,285 +1,140 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * delete and remove_base. An object is first owned, then marked DELETING, then destroyed, then forgotten: a kill anywhere
- * in between leaves a row that the next command finishes. What runs is not deleted under itself (75).
+ * in between leaves a row that the next command finishes. What runs is ended with force=true, else it stays (75).
  */
-#include "herd/herd.h"
-#include "herd/plan.h"
+#include "herd/group.h"
 
-#include <stdio.h>
-
-struct removing {
-        struct call *call;
-        struct catalogue_rows rows;
-        struct ownership *owned;   /* one for each row, so that each can be given back by itself */
-        struct thing *things;
-        struct outcome *outcomes;
-        struct plan plan;
-};
-
-static void removing_free(struct removing *removing)
+static bool is_on(const struct live *live)
 {
-        for (size_t i = 0; removing->owned != NULL && i < removing->rows.count; i++) {
-                thing_free(&removing->things[i]);
-                ownership_free(&removing->owned[i]);
-        }
-        free(removing->owned);
-        free(removing->things);
-        free(removing->outcomes);
-        catalogue_rows_free(&removing->rows);
-}
-define_owned(struct removing, removing_free)
-
-static void add_row(struct catalogue_rows *rows, const struct catalogue_row *row)
-{
-        rows->items = x_reallocarray(rows->items, rows->count + 1, sizeof *rows->items);
-        rows->items[rows->count++] = *row;
-        rows->capacity = rows->count;
+        return live->state == ENGINE_RUNNING || live->state == ENGINE_PAUSED;
 }
 
-/* The clones that name= means: one by name, or all of a pattern; none is 66 either way. */
-static int find_clones(struct removing *removing, struct cowherd_error *err)
+/* What runs stays, but for force=true; asked of the engines while the locks are held. */
+static void refuse_running(struct group *group)
 {
-        const struct request *request = removing->call->request;
-        const char *name = request_text(request, KEY_NAME);
-        struct catalogue *catalogue = removing->call->herd->catalogue;
-        struct catalogue_row row = {0};
-
-        if (str_is_pattern(name)) {
-                if (catalogue_list(catalogue, request->target, CATALOGUE_CLONE, name, &removing->rows, err) < 0)
-                        return -1;
-                return removing->rows.count > 0 ? 0 : fail(err, COWHERD_NOT_FOUND, "no clone matches '%s'", name);
-        }
-        if (herd_find(removing->call->herd, request->target, "clone", name, &row, err) < 0)
-                return -1;
-        if (expect_role(&row, CATALOGUE_CLONE, err) < 0) {
-                catalogue_row_free(&row);
-                return -1;
-        }
-        add_row(&removing->rows, &row);
-        return 0;
-}
-
-static void fail_item(struct removing *removing, size_t item, const struct cowherd_error *err)
-{
-        removing->outcomes[item] = (struct outcome){.failed = true, .err = *err};
-}
-
-/* Owns the rows one after the other; who is gone meanwhile is out. */
-static void own_rows(struct removing *removing)
-{
-        for (size_t i = 0; i < removing->rows.count; i++) {
-                struct cowherd_error err;
-                removing->owned[i].herd = removing->call->herd;
-                if (herd_own(&removing->owned[i], &removing->rows.items[i], &err) < 0)
-                        fail_item(removing, i, &err);
-        }
-}
-
-/* What runs stays; asked of the engines while the locks are held. */
-static int refuse_running(struct removing *removing, struct cowherd_error *err)
-{
-        size_t count = removing->rows.count;
-        owned_mem enum engine_state *states = x_calloc(count, sizeof *states);
-
-        if (herd_states(removing->call->herd, removing->rows.items, count, states, err) < 0)
-                return -1;
-        for (size_t i = 0; i < count; i++) {
+        for (size_t i = 0; i < group->count; i++) {
                 struct cowherd_error running;
-                if (removing->outcomes[i].failed || (states[i] != ENGINE_RUNNING && states[i] != ENGINE_PAUSED))
+                const struct live *live = &group->lives[i];
+                if (group->outcomes[i].failed || !is_on(live))
                         continue;
-                (void)fail(&running, COWHERD_BUSY, "clone '%s' is %s", removing->rows.items[i].name, engine_state_name(states[i]));
-                (void)fail_hint(&running, "stop it first");
-                fail_item(removing, i, &running);
+                (void)fail(&running, COWHERD_BUSY, "clone '%s' is %s", live->thing.row.name, engine_state_name(live->state));
+                (void)fail_hint(&running, "stop it first, or say force=true");
+                group_fail_item(group, i, &running);
         }
-        return 0;
 }
 
-static int mark(struct removing *removing, struct cowherd_error *err)
+/* The ids of those that have not failed; to be freed. */
+static uint64_t *ids_of(const struct group *group, size_t *ret_count)
 {
-        struct catalogue *catalogue = removing->call->herd->catalogue;
-        owned_mem uint64_t *ids = x_calloc(removing->rows.count, sizeof *ids);
-        size_t count = 0;
+        uint64_t *ids = x_calloc(group->count, sizeof *ids);
 
-        for (size_t i = 0; i < removing->rows.count; i++)
-                if (!removing->outcomes[i].failed)
-                        ids[count++] = removing->rows.items[i].id;
-        int got = count == 0 ? 0 : catalogue_mark_deleting(catalogue, ids, count, "delete", err);
-        return got <= 0 ? got : fail(err, COWHERD_INTERNAL, "a clone that is owned here was changed by another command");
+        *ret_count = 0;
+        for (size_t i = 0; i < group->count; i++)
+                if (!group->outcomes[i].failed)
+                        ids[(*ret_count)++] = group->lives[i].thing.row.id;
+        return ids;
 }
 
 static int claim(void *operation, size_t item, struct cowherd_error *err)
 {
-        struct removing *removing = operation;
-        size_t failed = 0;
+        struct group *group = operation;
+        size_t count = 0;
 
         (void)item;
-        own_rows(removing);
-        if (refuse_running(removing, err) < 0)
+        group_own(group);
+        group_ask(group, true);
+        if (!request_flag(group->call->request, KEY_FORCE))
+                refuse_running(group);
+        group_open(group);
+        if (group_judge(group, err) < 0)
                 return -1;
-        for (size_t i = 0; i < removing->rows.count; i++)
-                failed += removing->outcomes[i].failed;
-        if (failed == removing->rows.count) {
-                *err = removing->outcomes[0].err;
-                return -1;
-        }
-        return mark(removing, err);
-}
-
-static int open_thing(void *operation, size_t item, struct cowherd_error *err)
-{
-        struct removing *removing = operation;
-        struct cowherd_herd *herd = removing->call->herd;
-
-        (void)item;
-        for (size_t i = 0; i < removing->rows.count; i++) {
-                struct cowherd_error own;
-                struct thing *thing = &removing->things[i];
-                if (removing->outcomes[i].failed)
-                        continue;
-                if (catalogue_get(herd->catalogue, removing->rows.items[i].id, &thing->row, err) != 0)
-                        return -1;
-                if (thing_open(herd, false, thing, &own) < 0)
-                        fail_item(removing, i, &own);
-                else
-                        thing->place.place.lock = removing->owned[i].fds[0];
-        }
-        return 0;
+        owned_mem uint64_t *ids = ids_of(group, &count);
+        int got = catalogue_mark_deleting(group->call->herd->catalogue, ids, count, "delete", err);
+        return got <= 0 ? got : fail(err, COWHERD_INTERNAL, "a clone that is owned here was changed by another command");
 }
 
 static int destroy(void *operation, size_t item, struct cowherd_error *err)
 {
-        struct removing *removing = operation;
-        const struct thing *thing = &removing->things[item];
+        struct group *group = operation;
+        struct live *live = &group->lives[item];
+        const struct thing *thing = &live->thing;
 
+        if (live_end(live, err) < 0)
+                return -1;
         return thing->driver->destroy(&thing->place.place, &thing->object, err);
 }
 
 static int forget(void *operation, size_t item, struct cowherd_error *err)
 {
-        struct removing *removing = operation;
-        struct cowherd_herd *herd = removing->call->herd;
-        owned_mem uint64_t *ids = x_calloc(removing->rows.count, sizeof *ids);
+        struct group *group = operation;
+        struct cowherd_herd *herd = group->call->herd;
         struct strv freed owned_by(strv_free) = {0};
         size_t count = 0;
+        owned_mem uint64_t *ids = ids_of(group, &count);
 
         (void)item;
-        for (size_t i = 0; i < removing->rows.count; i++)
-                if (!removing->outcomes[i].failed)
-                        ids[count++] = removing->rows.items[i].id;
         if (catalogue_forget(herd->catalogue, ids, count, &freed, err) < 0)
                 return -1;
-        for (size_t i = 0; i < removing->rows.count; i++)
-                if (!removing->outcomes[i].failed)
-                        ownership_remove(&removing->owned[i]);
+        for (size_t i = 0; i < group->count; i++)
+                if (!group->outcomes[i].failed)
+                        ownership_remove(&group->lives[i].owned);
         return herd_destroy_freed(herd, &freed, err);
 }
 
 #define REMOVE_PARALLEL 8
 
-static void make_plan(struct removing *removing)
+static void make_plan(struct group *group)
 {
-        struct plan *plan = &removing->plan;
-        size_t count = removing->rows.count;
-        const struct catalogue_row *first = &removing->rows.items[0];
+        struct plan *plan = &group->plan;
+        size_t count = group->count;
+        const struct catalogue_row *first = &group->lives[0].thing.row;
+        const char *running = request_flag(group->call->request, KEY_FORCE) ? "end what runs" : "leave out what runs";
 
-        removing->owned = x_calloc(count, sizeof *removing->owned);
-        removing->things = x_calloc(count, sizeof *removing->things);
-        removing->outcomes = x_calloc(count, sizeof *removing->outcomes);
-        for (size_t i = 0; i < count; i++)
-                removing->things[i].place.fd = -1;
-        *plan = (struct plan){.items = count, .parallel = REMOVE_PARALLEL, .operation = removing};
+        *plan = (struct plan){.items = count, .parallel = REMOVE_PARALLEL, .operation = group};
         if (count == 1)
-                plan_add(plan, false, claim, NULL, "own clone '%s', see that it does not run, mark it deleted", first->name);
+                plan_add(plan, false, claim, NULL, "own clone '%s', ask whether it runs (%s), mark it deleted", first->name, running);
         else
-                plan_add(plan, false, claim, NULL, "own %zu clones ('%s' to '%s'), leave out what runs, mark them deleted", count, first->name,
-                         removing->rows.items[count - 1].name);
-        plan_add(plan, false, open_thing, NULL, "open their places");
+                plan_add(plan, false, claim, NULL, "own %zu clones ('%s' to '%s'), ask which run (%s), mark them deleted", count, first->name,
+                         group->lives[count - 1].thing.row.name, running);
         plan_add(plan, true, destroy, NULL, "destroy the bytes in store '%s'", first->store);
         plan_add(plan, false, forget, NULL, "forget the rows, and removed bases that nothing stands on any more");
 }
 
-static int answer_removed(struct removing *removing, struct cowherd_error *err)
+static void fields(struct group *group, const struct live *live)
 {
-        struct cowherd_answer *answer = removing->call->answer;
-        const struct catalogue_row *row = &removing->rows.items[0];
-        const struct outcome *first = NULL;
-        size_t count = removing->rows.count, failed = 0;
-
-        answer_number(answer, "matched", count);
-        if (!str_is_pattern(request_text(removing->call->request, KEY_NAME))) {
-                answer_number(answer, "id", row->id);
-                answer_text(answer, "name", row->name);
-                answer_text(answer, "engine", cowherd_target_name(row->target));
-                answer_done(answer, "clone '%s' deleted", row->name);
-                return 0;
-        }
-        answer_list(answer);
-        for (size_t i = 0; i < count; i++) {
-                const struct outcome *outcome = &removing->outcomes[i];
-                answer_item(answer);
-                answer_text(answer, "name", removing->rows.items[i].name);
-                answer_text(answer, "engine", cowherd_target_name(removing->rows.items[i].target));
-                answer_flag(answer, "success", !outcome->failed);
-                if (!outcome->failed)
-                        continue;
-                answer_text(answer, "error", outcome->err.text);
-                answer_number(answer, "code", (uint64_t)outcome->err.code);
-                failed++;
-                first = first == NULL ? outcome : first;
-        }
-        answer_items_end(answer);
-        answer_number(answer, "failed", failed);
-        if (first != NULL) {
-                *err = first->err;
-                return fail_while(err, "%zu of %zu clones were not deleted, the first", failed, count);
-        }
-        answer_done(answer, "%zu clone%s deleted", count, count == 1 ? "" : "s");
-        return 0;
+        if (live->stopped)
+                answer_flag(group->call->answer, "ended", true);
 }
 
 /* Where each of several failed, the answer tells why for each. */
-static bool all_failed(const struct removing *removing)
+static bool any_failed(const struct group *group)
 {
-        if (!str_is_pattern(request_text(removing->call->request, KEY_NAME)))
-                return false;
-        for (size_t i = 0; i < removing->rows.count; i++)
-                if (!removing->outcomes[i].failed)
-                        return false;
-        return true;
+        for (size_t i = 0; i < group->count; i++)
+                if (group->outcomes[i].failed)
+                        return true;
+        return false;
 }
 
 int verb_delete(struct call *call, struct cowherd_error *err)
 {
-        struct removing removing owned_by(removing_free) = {.call = call};
+        struct group group owned_by(group_free) = {.call = call, .done = "deleted", .state_is_gone = true};
 
-        int got = herd_open(call->herd, false, err);
-        if (got < 0)
+        if (group_select(&group, err) < 0)
                 return -1;
-        if (got > 0)
-                return fail(err, COWHERD_NOT_FOUND, "clone '%s' not found", request_text(call->request, KEY_NAME));
-        if (!request_flag(call->request, KEY_DRY_RUN) && herd_recover(call->herd, NULL, err) < 0)
+        make_plan(&group);
+        if (request_flag(call->request, KEY_DRY_RUN))
+                return group_answer_plan(&group, "delete");
+        if (plan_apply(&group.plan, group.outcomes, err) < 0 && !any_failed(&group))
                 return -1;
-        if (find_clones(&removing, err) < 0)
-                return -1;
-        make_plan(&removing);
-        if (request_flag(call->request, KEY_DRY_RUN)) {
-                answer_number(call->answer, "matched", removing.rows.count);
-                plan_print(&removing.plan, call->answer);
-                answer_done(call->answer, "nothing done: this is the plan to delete %zu clone%s", removing.rows.count, removing.rows.count == 1 ? "" : "s");
-                return 0;
-        }
-        if (plan_apply(&removing.plan, removing.outcomes, err) < 0 && !all_failed(&removing))
-                return -1;
-        return answer_removed(&removing, err);
+        return group_answer(&group, fields, err);
 }
 
 /* ---- remove_base ---- */
 
-/* Takes the base's name; where nothing stands on it, its bytes as well. */
-static int remove_owned_base(struct cowherd_herd *herd, struct ownership *owned, const struct catalogue_row *row, bool *ret_waits,
-                             struct cowherd_error *err)
+int herd_remove_base(struct ownership *owned, const struct catalogue_row *row, bool *ret_waits, struct cowherd_error *err)
 {
+        struct cowherd_herd *herd = owned->herd;
         struct catalogue_row now owned_by(catalogue_row_free) = {0};
         int got = catalogue_remove_base(herd->catalogue, row->id, err);
 
@@ -287,7 +142,7 @@ static int remove_owned_base(struct cowherd_herd *herd, struct ownership *owned,
                 return -1;
         *ret_waits = got > 0;
         if (got > 0)
-                return 0;
+                return catalogue_end(herd->catalogue, row->id, err);
         got = catalogue_get(herd->catalogue, row->id, &now, err);
         if (got != 0)
                 return got;
@@ -333,7 +188,7 @@ int verb_remove_base(struct call *call, struct cowherd_error *err)
         answer_text(call->answer, "name", row.name);
         answer_text(call->answer, "engine", cowherd_target_name(row.target));
         answer_number(call->answer, "clones", row.clones);
-        if (remove_owned_base(call->herd, &owned, &row, &waits, err) < 0)
+        if (herd_remove_base(&owned, &row, &waits, err) < 0)
                 return -1;
         if (waits)
                 answer_done(call->answer, "base '%s' removed; its bytes stay until the last of its %llu clones is deleted", row.name, (unsigned long long)row.clones);

@@ -4,7 +4,7 @@
  * and profile). A place is written down before it is made, so that what a kill leaves is found and taken away by
  * teardown, or made whole by setup again: the stores' setup and teardown can both be repeated.
  */
-#include "herd/herd.h"
+#include "herd/machine.h"
 #include "herd/plan.h"
 
 #include "base/number.h"
@@ -240,7 +240,7 @@ static int remove_empty_herd(struct cowherd_herd *herd, struct cowherd_error *er
 {
         /* The catalogue goes last: until then, what a kill leaves is still a herd. */
         static const char *const ours[] = {"locks", "tmp", "catalogue.db.new", "catalogue.db", "catalogue.db-wal", "catalogue.db-shm"};
-        static const char *const folders[] = {"bases", "clones", "pools"};
+        static const char *const folders[] = {"bases", "clones", "snapshots", "pools", "run"};
         struct strv places owned_by(strv_free) = {0};
         struct catalogue_rows unfinished owned_by(catalogue_rows_free) = {0};
         uint64_t bases = 0, clones = 0;
@@ -250,6 +250,8 @@ static int remove_empty_herd(struct cowherd_herd *herd, struct cowherd_error *er
                 return -1;
         if (places.count > 0 || unfinished.count > 0 || bases > 0 || clones > 0)
                 return 0;
+        owned_str char *runtime = machine_runtime(herd, 0);
+        (void)rmdir(runtime);
         catalogue_close(herd->catalogue);
         herd->catalogue = NULL;
         close_at(&herd->locks);

@@ -221,6 +221,38 @@ static int check_leftovers(struct cowherd_herd *herd, struct findings *findings,
         return 0;
 }
 
+/* One base or snapshot. */
+static void check_sealed(struct cowherd_herd *herd, struct findings *findings, const char *what, uint64_t id, const char *advice)
+{
+        struct thing thing owned_by(thing_free) = {.place.fd = -1};
+        struct cowherd_error why = {0};
+        bool ok = catalogue_get(herd->catalogue, id, &thing.row, &why) == 0 && thing_open(herd, false, &thing, &why) == 0 &&
+                  thing.driver->check_base(&thing.place.place, &thing.object, &why) == 0 &&
+                  (thing.driver->deep_check_base == NULL || thing.driver->deep_check_base(&thing.place.place, &thing.object, &why) == 0);
+
+        add_finding(findings, what, ok, ok ? "unchanged" : why.text, advice);
+}
+
+/* The snapshots of all clones. */
+static int check_snapshots(struct cowherd_herd *herd, struct findings *findings, struct cowherd_error *err)
+{
+        struct catalogue_rows clones owned_by(catalogue_rows_free) = {0};
+
+        if (catalogue_list(herd->catalogue, COWHERD_ANY, CATALOGUE_CLONE, NULL, &clones, err) < 0)
+                return -1;
+        for (size_t i = 0; i < clones.count; i++) {
+                struct catalogue_rows rows owned_by(catalogue_rows_free) = {0};
+                if (catalogue_snapshots(herd->catalogue, clones.items[i].id, &rows, err) < 0)
+                        return -1;
+                for (size_t j = 0; j < rows.count; j++) {
+                        owned_str char *what = x_asprintf("snapshot %s of %s", rows.items[j].label == NULL ? "(nameless)" : rows.items[j].label,
+                                                          clones.items[i].name);
+                        check_sealed(herd, findings, what, rows.items[j].id, "delete the snapshot and take another one");
+                }
+        }
+        return 0;
+}
+
 /* Every base as its store sealed it? */
 static int check_bases(struct cowherd_herd *herd, struct findings *findings, struct cowherd_error *err)
 {
@@ -229,13 +261,8 @@ static int check_bases(struct cowherd_herd *herd, struct findings *findings, str
         if (catalogue_list(herd->catalogue, COWHERD_ANY, CATALOGUE_BASE, NULL, &rows, err) < 0)
                 return -1;
         for (size_t i = 0; i < rows.count; i++) {
-                struct thing base owned_by(thing_free) = {.place.fd = -1};
-                struct cowherd_error why = {0};
-                owned_str char *check = x_asprintf("base %s", rows.items[i].name);
-                bool ok = catalogue_get(herd->catalogue, rows.items[i].id, &base.row, &why) == 0 && thing_open(herd, false, &base, &why) == 0 &&
-                          base.driver->check_base(&base.place.place, &base.object, &why) == 0 &&
-                          (base.driver->deep_check_base == NULL || base.driver->deep_check_base(&base.place.place, &base.object, &why) == 0);
-                add_finding(findings, check, ok, ok ? "unchanged" : why.text, "register it again under another name, and clone that");
+                owned_str char *what = x_asprintf("base %s", rows.items[i].name);
+                check_sealed(herd, findings, what, rows.items[i].id, "register it again under another name, and clone that");
         }
         return 0;
 }
@@ -251,7 +278,8 @@ int verb_doctor(struct call *call, struct cowherd_error *err)
         add_finding(&findings, "root folder", true, call->herd->root, NULL);
         for (int target = 0; target < COWHERD_ENGINES; target++)
                 check_engine(call->herd, &findings, (enum cowherd_target)target);
-        if (got == 0 && (check_leftovers(call->herd, &findings, err) < 0 || check_bases(call->herd, &findings, err) < 0))
+        if (got == 0 && (check_leftovers(call->herd, &findings, err) < 0 || check_bases(call->herd, &findings, err) < 0 ||
+                         check_snapshots(call->herd, &findings, err) < 0))
                 return -1;
         answer_items_end(call->answer);
         answer_number(call->answer, "problems", findings.bad);

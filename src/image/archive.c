@@ -27,3 +27,21 @@ int archive_pack_image(int tree, const char *distro, const char *release, int at
                 return -1;
         return ((archive_pack_fn *)pack)(tree, distro, release, at, metadata, rootfs, err);
 }
+
+int archive_pack_entry(int folder, const char *name, const char *as, int to, struct cowherd_error *err)
+{
+        void *pack;
+
+        if (module_symbol("archive", "archive_module_pack_entry", &pack, err) < 0)
+                return -1;
+        return ((archive_pack_entry_fn *)pack)(folder, name, as, to, err);
+}
+
+int archive_unpack_entry(int from, const char *as, int folder, const char *name, struct cowherd_error *err)
+{
+        void *unpack;
+
+        if (module_symbol("archive", "archive_module_unpack_entry", &unpack, err) < 0)
+                return -1;
+        return ((archive_unpack_entry_fn *)unpack)(from, as, folder, name, &ARCHIVE_LIMITS, err);
+}

@@ -23,7 +23,7 @@
 /* 65: this archive, this entry, this reason. */
 static int refuse(const struct unpacking *u, const char *name, const char *reason, struct cowherd_error *err)
 {
-        return fail(err, COWHERD_DATA, "'%s' is refused: its entry '%s' %s", u->path, name, reason);
+        return fail(err, u->refusal == 0 ? COWHERD_DATA : u->refusal, "'%s' is refused: its entry '%s' %s", u->path, name, reason);
 }
 
 /* Why a name may not be followed, or NULL where it stays inside by its words alone. */

@@ -36,6 +36,13 @@ int archive_module_pack(int tree, const char *distro, const char *release, int a
                         const char *rootfs, struct cowherd_error *err) must_check;
 typedef __typeof__(archive_module_pack) archive_pack_fn;
 
+/* archive_pack_entry and archive_unpack_entry of archive.h, the latter with the limits said. */
+int archive_module_pack_entry(int folder, const char *name, const char *as, int to, struct cowherd_error *err) must_check;
+typedef __typeof__(archive_module_pack_entry) archive_pack_entry_fn;
+int archive_module_unpack_entry(int from, const char *as, int folder, const char *name, const struct archive_limits *limits,
+                                struct cowherd_error *err) must_check;
+typedef __typeof__(archive_module_unpack_entry) archive_unpack_entry_fn;
+
 /*
  * Runs `work` on a thread whose current folder is `folder`, whose umask is 0 and whose names are UTF-8, without
  * changing any of that for the process: libarchive knows only paths, and asks the locale how to read names. Returns

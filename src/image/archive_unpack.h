@@ -10,6 +10,7 @@ struct archive_entry;
 
 struct unpacking {
         const char *path;
+        enum cowherd_code refusal; /* of an entry that may not come in; 0: COWHERD_DATA */
         int file;
         int tree;
         const struct archive_limits *limits;

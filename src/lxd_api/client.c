@@ -196,6 +196,11 @@ static int explain(const struct lxd_client *client, const struct lxd_request *re
                             request->path, LXD_REPLY_BYTES);
         if (end == HTTP_NO_CONNECTION)
                 return lxd_socket_explain(client->socket, err);
+        if (end == HTTP_BROKEN) {
+                (void)lxd_socket_explain(client->socket, err); /* where the daemon is gone, that says more */
+                if (err->code == COWHERD_UNAVAILABLE)
+                        return -1;
+        }
         if (end == HTTP_TIMED_OUT)
                 return fail(err, COWHERD_BUSY, "LXD on '%s' did not answer '%s %s' in time", client->socket,
                             request->method, request->path);
@@ -246,15 +251,23 @@ int lxd_send(struct lxd_client *client, const struct lxd_request *request, struc
                 .head = str_text(&message.head),
                 .pieces = message.pieces,
                 .piece_count = message.count,
-                .has_body = message.count > 0 || !str_equal(request->method, "GET"),
+                .has_body = message.count > 0 || !(str_equal(request->method, "GET") || str_equal(request->method, "HEAD")),
                 .timeout_ms = request->timeout_ms != 0 ? request->timeout_ms : LXD_REQUEST_MS,
                 .sent = request->sent,
+                .received = request->received,
                 .context = request->context,
+                .is_head = str_equal(request->method, "HEAD"),
         };
         enum http_end end = http_exchange(client->connection, &exchange, LXD_REPLY_BYTES, &answer);
         if (end != HTTP_DONE)
                 return explain(client, request, end, err);
-        if (request->is_log && answer.status == 200) {
+        reply.file_mode = answer.mode;
+        if (exchange.is_head) {
+                if (answer.status != 200)
+                        return fail(err, lxd_error_code(answer.status, ""), "LXD answers 'HEAD %s' with HTTP status %d",
+                                    request->path, answer.status);
+                reply.file_type = x_strdup(answer.type);
+        } else if (request->is_log && answer.status == 200) {
                 read_file_reply(&answer, "file", &reply);
         } else if (request->is_file && answer.status == 200 && answer.type != NULL &&
                    !str_equal(answer.type, "directory")) {

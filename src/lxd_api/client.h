@@ -43,6 +43,7 @@ struct lxd_reply {
         json_t *metadata; /* the reply's payload, or NULL */
         char *operation;  /* "/1.0/operations/UUID" where the work goes on in the background, else NULL */
         char *file_type;  /* of a file: "file", "directory" or "symlink", else NULL */
+        unsigned file_mode; /* its permissions */
         char *bytes;      /* of a file: its content, NUL added */
         size_t length;
 };
@@ -64,9 +65,11 @@ struct lxd_request {
         const char *parts[2][2];    /* or one of two parts: name and file */
         bool is_file;               /* the answer may be a file's content */
         bool is_log;                /* the answer is plain bytes where it is no error */
+        /* Gets a regular file's content as it comes, instead of the reply; -1 breaks off. May be NULL. */
+        int (*received)(void *context, const char *bytes, size_t length);
         uint64_t timeout_ms;        /* 0: LXD_REQUEST_MS */
         void (*sent)(void *context, uint64_t done_bytes, uint64_t total_bytes); /* may be NULL */
-        void *context;
+        void *context; /* of both */
 };
 #define LXD_REQUEST_MS 60000u
 

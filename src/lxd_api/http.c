@@ -31,6 +31,7 @@ struct http_connection {
         double deadline_ms;
         bool began;   /* a byte of the reply has come */
         bool refused; /* the request was not taken to its end */
+        const struct http_request *streamed; /* its body goes to its `received`, not into the reply */
         size_t from, to;
         char why[128];
         char buffer[BUFFER_BYTES];
@@ -227,6 +228,21 @@ static enum http_end read_line(struct http_connection *it, struct str *line)
         }
 }
 
+/* A part of the body, to whom it is for. */
+static enum http_end deliver(struct http_connection *it, struct str *body, size_t count)
+{
+        const char *bytes = it->buffer + it->from;
+
+        it->from += count;
+        if (it->streamed == NULL) {
+                str_add_bytes(body, bytes, count);
+                return HTTP_DONE;
+        }
+        if (count == 0 || it->streamed->received(it->streamed->context, bytes, count) == 0)
+                return HTTP_DONE;
+        return broken(it, "what it brought could not be kept");
+}
+
 static enum http_end read_bytes(struct http_connection *it, struct str *body, uint64_t count)
 {
         while (count > 0) {
@@ -236,8 +252,9 @@ static enum http_end read_bytes(struct http_connection *it, struct str *body, ui
                                 return end;
                 }
                 size_t there = it->to - it->from, now = count < there ? (size_t)count : there;
-                str_add_bytes(body, it->buffer + it->from, now);
-                it->from += now;
+                enum http_end end = deliver(it, body, now);
+                if (end != HTTP_DONE)
+                        return end;
                 count -= now;
         }
         return HTTP_DONE;
@@ -266,7 +283,7 @@ static enum http_end read_chunks(struct http_connection *it, size_t limit, struc
                         return end;
                 if (!parse_length(str_text(&line), 16, &length))
                         return broken(it, "a chunk of the reply has no length");
-                if (length > limit - body->length)
+                if (length > limit - body->length && it->streamed == NULL)
                         return HTTP_TOO_LONG;
                 if (length == 0)
                         break;
@@ -289,10 +306,11 @@ static enum http_end read_chunks(struct http_connection *it, size_t limit, struc
 static enum http_end read_to_end(struct http_connection *it, size_t limit, struct str *body)
 {
         for (;;) {
-                if (it->to - it->from > limit - body->length)
+                if (it->to - it->from > limit - body->length && it->streamed == NULL)
                         return HTTP_TOO_LONG;
-                str_add_bytes(body, it->buffer + it->from, it->to - it->from);
-                it->from = it->to;
+                enum http_end end = deliver(it, body, it->to - it->from);
+                if (end != HTTP_DONE)
+                        return end;
                 it->why[0] = '\0';
                 ssize_t got = recv(it->fd, it->buffer, sizeof it->buffer, MSG_DONTWAIT);
                 if (got == 0)
@@ -355,12 +373,16 @@ static enum http_end read_head(struct http_connection *it, struct http_reply *re
                 } else if ((value = value_of(line.data, "X-LXD-type")) != NULL ||
                            (value = value_of(line.data, "X-Incus-type")) != NULL) {
                         x_replace(&reply->type, value);
+                } else if ((value = value_of(line.data, "X-LXD-mode")) != NULL ||
+                           (value = value_of(line.data, "X-Incus-mode")) != NULL) {
+                        reply->mode = (unsigned)strtoul(value, NULL, 8) & 07777u;
                 }
         }
         return end;
 }
 
-static enum http_end read_reply(struct http_connection *it, size_t limit, struct http_reply *reply)
+static enum http_end read_reply(struct http_connection *it, const struct http_request *request, size_t limit,
+                                struct http_reply *reply)
 {
         struct head head;
         enum http_end end;
@@ -371,7 +393,9 @@ static enum http_end read_reply(struct http_connection *it, size_t limit, struct
                 if (end != HTTP_DONE)
                         return end;
         } while (reply->status / 100 == 1);
-        if (reply->status == 204 || reply->status == 304) {
+        bool is_file = reply->status == 200 && reply->type != NULL && strcmp(reply->type, "file") == 0;
+        it->streamed = request->received != NULL && is_file ? request : NULL;
+        if (reply->status == 204 || reply->status == 304 || request->is_head) {
                 end = HTTP_DONE;
         } else if (head.chunked) {
                 end = read_chunks(it, limit, &reply->body);
@@ -379,7 +403,7 @@ static enum http_end read_reply(struct http_connection *it, size_t limit, struct
                 head.closes = true;
                 end = read_to_end(it, limit, &reply->body);
         } else {
-                end = head.length > limit ? HTTP_TOO_LONG : read_bytes(it, &reply->body, head.length);
+                end = head.length > limit && it->streamed == NULL ? HTTP_TOO_LONG : read_bytes(it, &reply->body, head.length);
         }
         if (end != HTTP_DONE || head.closes || it->refused || it->from != it->to)
                 hang_up(it); /* nothing more can come here that we have asked for */
@@ -396,7 +420,7 @@ static enum http_end exchange(struct http_connection *it, const struct http_requ
         end = send_request(it, request);
         if (end != HTTP_DONE && !it->refused)
                 return end;
-        return read_reply(it, limit, reply);
+        return read_reply(it, request, limit, reply);
 }
 
 enum http_end http_exchange(struct http_connection *connection, const struct http_request *request, size_t limit,

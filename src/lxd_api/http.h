@@ -4,6 +4,7 @@
 
 #include "base/str.h"
 
+#include <stdbool.h>
 #include <stdint.h>
 
 /* A part of a request's body. */
@@ -20,12 +21,16 @@ struct http_request {
         bool has_body;
         uint64_t timeout_ms; /* for all of it */
         void (*sent)(void *context, uint64_t done_bytes, uint64_t total_bytes); /* may be NULL */
-        void *context;
+        /* Gets the content of a regular file (status 200, of type "file") as it comes, instead of the reply; -1 breaks off. May be NULL. */
+        int (*received)(void *context, const char *bytes, size_t length);
+        void *context; /* of both */
+        bool is_head;  /* no body follows, whatever the head says */
 };
 
 struct http_reply {
         int status;
-        char *type; /* the header X-LXD-type or X-Incus-type, or NULL; owned */
+        char *type;    /* the header X-LXD-type or X-Incus-type, or NULL; owned */
+        unsigned mode; /* X-LXD-mode or X-Incus-mode, or 0 */
         struct str body;
 };
 void http_reply_free(struct http_reply *reply);

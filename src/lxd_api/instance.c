@@ -22,6 +22,13 @@ static char *instance_path(const char *name, const char *rest)
         return x_asprintf("/1.0/instances/%s%s", escaped, rest);
 }
 
+static char *snapshot_path(const char *name, const char *snapshot)
+{
+        owned_str char *escaped = lxd_escape(snapshot), *rest = x_asprintf("/snapshots/%s", escaped);
+
+        return instance_path(name, rest);
+}
+
 void lxd_tags_set(const struct lxd_tags *tags, json_t *config)
 {
         char id[24];
@@ -122,9 +129,35 @@ int lxd_instance_snapshot(struct lxd_client *client, const char *name, const cha
 int lxd_snapshot_get(struct lxd_client *client, const char *name, const char *snapshot, json_t **ret,
                      struct cowherd_error *err)
 {
-        owned_str char *rest = x_asprintf("/snapshots/%s", snapshot), *path = instance_path(name, rest);
+        owned_str char *path = snapshot_path(name, snapshot);
 
         return lxd_get(client, path, ret, err);
+}
+
+int lxd_snapshot_list(struct lxd_client *client, const char *name, json_t **ret, struct cowherd_error *err)
+{
+        owned_str char *path = instance_path(name, "/snapshots?recursion=1");
+
+        return lxd_get(client, path, ret, err);
+}
+
+int lxd_snapshot_delete(struct lxd_client *client, const char *name, const char *snapshot, struct cowherd_error *err)
+{
+        owned_str char *path = snapshot_path(name, snapshot);
+        struct cowherd_error why;
+
+        if (lxd_do(client, "DELETE", path, NULL, &patient, &why) == 0 || why.code == COWHERD_NOT_FOUND)
+                return 0;
+        *err = why;
+        return -1;
+}
+
+int lxd_snapshot_restore(struct lxd_client *client, const char *name, const char *snapshot, struct cowherd_error *err)
+{
+        owned_str char *path = instance_path(name, "");
+        owned_json json_t *body = json_pack("{s:s}", "restore", snapshot);
+
+        return lxd_do(client, "PUT", path, body, &patient, err);
 }
 
 /* The text after the last "ERROR" of a log of liblxc, without its columns; NULL where there is none. */

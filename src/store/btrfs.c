@@ -34,9 +34,9 @@ static int make_subvolume(int folder, const char *name)
         return ioctl(folder, BTRFS_IOC_SUBVOL_CREATE, &args);
 }
 
-static int make_snapshot(int from, int folder, const char *name)
+int btrfs_make_snapshot(int from, int folder, const char *name, bool read_only)
 {
-        struct btrfs_ioctl_vol_args_v2 args = {.fd = from};
+        struct btrfs_ioctl_vol_args_v2 args = {.fd = from, .flags = read_only ? BTRFS_SUBVOL_RDONLY : 0};
 
         (void)snprintf(args.name, sizeof args.name, "%s", name);
         return ioctl(folder, BTRFS_IOC_SNAP_CREATE_V2, &args);
@@ -114,14 +114,24 @@ static int read_fingerprint(int tree, char **ret_text, struct cowherd_error *err
         return 0;
 }
 
-/* A snapshot leaves the subvolumes inside its source out, and shows empty folders in their place. */
-static int refuse_nested(int tree, const struct store_object *base, struct cowherd_error *err)
+int btrfs_has_nested(int tree, bool *ret, struct cowherd_error *err)
 {
         struct btrfs_ioctl_get_subvol_rootref_args children = {0};
 
         if (ioctl(tree, BTRFS_IOC_GET_SUBVOL_ROOTREF, &children) < 0 && errno != EOVERFLOW)
-                return fail_errno(err, "cannot look for subvolumes in the base");
-        if (children.num_items == 0)
+                return fail_errno(err, "cannot look for subvolumes in a tree");
+        *ret = children.num_items != 0;
+        return 0;
+}
+
+/* A snapshot leaves the subvolumes inside its source out, and shows empty folders in their place. */
+static int refuse_nested(int tree, const struct store_object *base, struct cowherd_error *err)
+{
+        bool nested = false;
+
+        if (btrfs_has_nested(tree, &nested, err) < 0)
+                return -1;
+        if (!nested)
                 return 0;
         (void)folder_fail(base, COWHERD_DATA, "has subvolumes inside, which a snapshot would leave out", err);
         return fail_hint(err, "make folders of them (cp -a --reflink), then register it again");
@@ -132,13 +142,17 @@ static int btrfs_seal_base(const struct store_place *place, const struct store_o
 {
         owned_fd int tree = -1;
         struct file_usage usage;
-        uint64_t flags = BTRFS_SUBVOL_RDONLY;
+        uint64_t flags = 0;
 
         if (folder_open_leaf(place, base, "tree", &tree, err) < 0)
                 return -1;
         if (refuse_nested(tree, base, err) < 0)
                 return -1;
-        if (ioctl(tree, BTRFS_IOC_SUBVOL_SETFLAGS, &flags) < 0)
+        if (ioctl(tree, BTRFS_IOC_SUBVOL_GETFLAGS, &flags) < 0)
+                return fail_errno(err, "cannot look at the subvolume of the base");
+        bool is_sealed = (flags & BTRFS_SUBVOL_RDONLY) != 0; /* a snapshot is, from the beginning */
+        flags |= BTRFS_SUBVOL_RDONLY;
+        if (!is_sealed && ioctl(tree, BTRFS_IOC_SUBVOL_SETFLAGS, &flags) < 0)
                 return fail_errno(err, "cannot make the subvolume of the base read-only");
         /* Durable or not: data that reaches the disk later would still move ctransid. */
         if (syncfs(tree) < 0)
@@ -162,11 +176,7 @@ static int btrfs_check_base(const struct store_place *place, const struct store_
                 return -1;
         if (str_equal(now, base->fingerprint))
                 return 0;
-        (void)folder_fail(base, COWHERD_DATA,
-                          str_ends(now, ":rw") ? "was changed since it was registered: it can be written"
-                                               : "was changed since it was registered",
-                          err);
-        return fail_hint(err, "remove the base and register it again; its clones go on");
+        return folder_fail_changed(base, str_ends(now, ":rw") ? ": it can be written" : "", true, err);
 }
 
 static int btrfs_prepare_clone(const struct store_place *place, const struct store_object *clone,
@@ -183,15 +193,14 @@ static int btrfs_clone(const struct store_place *place, const struct store_objec
                 return -1;
         if ((clone->prepared ? folder_open(place, clone, &folder, err) : folder_make(place, clone, &folder, err)) < 0)
                 return -1;
-        if (make_snapshot(from, folder, "tree") < 0) {
+        if (btrfs_make_snapshot(from, folder, "tree", false) < 0) {
                 (void)fail_errno(err, "cannot make a snapshot in '%s'", place->folder);
                 return folder_undo(place, clone, err);
         }
         return 0; /* on the disk, durable or not: the snapshot waited for its transaction */
 }
 
-/* Whether the object's tree is the root of a subvolume; what is not there, or only a folder, is not. */
-static bool is_subvolume(int folder, const char *name)
+bool btrfs_is_subvolume(int folder, const char *name)
 {
         struct stat found;
 
@@ -215,6 +224,17 @@ static int remove_nested(int folder, const char *name, struct cowherd_error *err
         return ((btrfs_remove_nested_fn *)remove)(folder, name, err);
 }
 
+int btrfs_remove(const struct store_place *place, int folder, const char *name, struct cowherd_error *err)
+{
+        if (!btrfs_is_subvolume(folder, name))
+                return file_remove_tree(folder, name, err);
+        if (remove_subvolume(folder, name) == 0)
+                return 0;
+        if (errno != ENOTEMPTY)
+                return fail_errno(err, "cannot remove a subvolume in '%s'", place->folder);
+        return remove_nested(folder, name, err);
+}
+
 static int btrfs_destroy(const struct store_place *place, const struct store_object *object, struct cowherd_error *err)
 {
         owned_fd int folder = -1;
@@ -223,65 +243,9 @@ static int btrfs_destroy(const struct store_place *place, const struct store_obj
                 return 0;
         if (folder_open(place, object, &folder, err) < 0)
                 return -1;
-        if (is_subvolume(folder, "tree") && remove_subvolume(folder, "tree") < 0) {
-                if (errno != ENOTEMPTY)
-                        return fail_errno(err, "cannot remove a subvolume in '%s'", place->folder);
-                if (remove_nested(folder, "tree", err) < 0)
-                        return -1;
-        }
+        if (btrfs_remove(place, folder, "tree", err) < 0)
+                return -1;
         return folder_destroy(place, object, err);
-}
-
-static int usage_of_clone(const struct store_place *place, const struct store_object *clone, int tree,
-                          struct store_usage *ret, struct cowherd_error *err)
-{
-        struct file_usage written, below = {0};
-
-        /* What is not written back yet has no extents to count. */
-        if (syncfs(tree) < 0)
-                return fail_errno(err, "cannot sync '%s'", place->folder);
-        if (btrfs_written_bytes(tree, false, &written, err) < 0)
-                return -1;
-        if (clone->base != NULL && folder_read_size(place, clone->base, &below, err) < 0)
-                return -1;
-        *ret = (struct store_usage){
-                .unique_bytes = written.allocated_bytes,
-                .shared_bytes = below.allocated_bytes,
-                .apparent_bytes = written.apparent_bytes,
-        };
-        return 0;
-}
-
-static int usage_of_base(const struct store_place *place, const struct store_object *base, int tree,
-                         struct store_usage *ret, struct cowherd_error *err)
-{
-        struct file_usage size;
-
-        if (folder_read_size(place, base, &size, err) < 0)
-                return -1;
-        if (size.allocated_bytes == 0 && btrfs_written_bytes(tree, true, &size, err) < 0) /* not sealed yet */
-                return -1;
-        *ret = (struct store_usage){.unique_bytes = size.allocated_bytes, .apparent_bytes = size.apparent_bytes};
-        return 0;
-}
-
-static int btrfs_usage(const struct store_place *place, const struct store_object *object, struct store_usage *ret,
-                       struct cowherd_error *err)
-{
-        owned_fd int folder = -1;
-
-        *ret = (struct store_usage){.missing = true};
-        if (!folder_exists(place, object))
-                return 0;
-        if (folder_open(place, object, &folder, err) < 0)
-                return -1;
-        if (!is_subvolume(folder, "tree"))
-                return 0;
-        owned_fd int tree = openat(folder, "tree", O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-        if (tree < 0)
-                return fail_errno(err, "cannot open a subvolume in '%s'", place->folder);
-        return object->role == STORE_BASE ? usage_of_base(place, object, tree, ret, err)
-                                          : usage_of_clone(place, object, tree, ret, err);
 }
 
 const struct store_driver store_btrfs = {
@@ -300,6 +264,9 @@ const struct store_driver store_btrfs = {
         .prepare_clone = btrfs_prepare_clone,
         .clone = btrfs_clone,
         .destroy = btrfs_destroy,
+        .snapshot_stacks = folder_stacks_never,
+        .snapshot = btrfs_snapshot,
+        .restore = btrfs_restore,
         .usage = btrfs_usage,
         .list_ids = folder_list_ids,
 };

@@ -151,16 +151,13 @@ static int count_subvolume(int subvolume, struct count *count, struct cowherd_er
         return 0;
 }
 
-int btrfs_written_bytes(int subvolume, bool all, struct file_usage *ret, struct cowherd_error *err)
+int btrfs_written_since(int subvolume, uint64_t since, struct file_usage *ret, struct cowherd_error *err)
 {
-        struct btrfs_ioctl_get_subvol_info_args info = {0};
         struct btrfs_ioctl_fs_info_args filesystem = {0};
-        owned_by(count_free) struct count count = {0};
+        owned_by(count_free) struct count count = {.younger_than = since};
 
-        if (ioctl(subvolume, BTRFS_IOC_GET_SUBVOL_INFO, &info) < 0 ||
-            ioctl(subvolume, BTRFS_IOC_FS_INFO, &filesystem) < 0)
-                return fail_errno(err, "cannot look at a btrfs subvolume");
-        count.younger_than = all ? 0 : info.otransid;
+        if (ioctl(subvolume, BTRFS_IOC_FS_INFO, &filesystem) < 0)
+                return fail_errno(err, "cannot look at a btrfs filesystem");
         if (count_subvolume(subvolume, &count, err) < 0)
                 return -1;
         uint64_t node = filesystem.nodesize == 0 ? 16384 : filesystem.nodesize;
@@ -171,4 +168,13 @@ int btrfs_written_bytes(int subvolume, bool all, struct file_usage *ret, struct 
                 .files = count.files,
         };
         return 0;
+}
+
+int btrfs_written_bytes(int subvolume, bool all, struct file_usage *ret, struct cowherd_error *err)
+{
+        struct btrfs_ioctl_get_subvol_info_args info = {0};
+
+        if (ioctl(subvolume, BTRFS_IOC_GET_SUBVOL_INFO, &info) < 0)
+                return fail_errno(err, "cannot look at a btrfs subvolume");
+        return btrfs_written_since(subvolume, all ? 0 : info.otransid, ret, err);
 }

@@ -32,6 +32,18 @@ static int copy_clone(const struct store_place *place, const struct store_object
         return folder_clone(place, clone, FILE_TREE_COPY, err);
 }
 
+static int copy_snapshot(const struct store_place *place, const struct store_object *clone, const struct store_object *made,
+                   struct cowherd_error *err)
+{
+        return folder_snapshot(place, clone, made, FILE_TREE_COPY, err);
+}
+
+static int copy_restore(const struct store_place *place, const struct store_object *clone, const struct store_object *snapshot,
+                  struct cowherd_error *err)
+{
+        return folder_restore(place, clone, snapshot, FILE_TREE_COPY, err);
+}
+
 const struct store_driver store_copy = {
         .name = "copy",
         .summary = "full copies, on any filesystem; only on request",
@@ -45,6 +57,9 @@ const struct store_driver store_copy = {
         .deep_check_base = folder_deep_check_base,
         .clone = copy_clone,
         .destroy = folder_destroy,
+        .snapshot_stacks = folder_stacks_never,
+        .snapshot = copy_snapshot,
+        .restore = copy_restore,
         .usage = folder_usage,
         .list_ids = folder_list_ids,
 };

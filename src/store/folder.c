@@ -34,6 +34,13 @@ int folder_make(const struct store_place *place, const struct store_object *obje
         return 0;
 }
 
+int folder_ensure(const struct store_place *place, const struct store_object *object, int *ret_fd, struct cowherd_error *err)
+{
+        if (!folder_exists(place, object))
+                return folder_make(place, object, ret_fd, err);
+        return ret_fd == NULL ? 0 : folder_open(place, object, ret_fd, err);
+}
+
 static int open_at(const struct store_place *place, const char *path, int *ret_fd, struct cowherd_error *err)
 {
         int fd = openat(place->fd, path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
@@ -191,7 +198,7 @@ int folder_usage(const struct store_place *place, const struct store_object *obj
         }
         if (file_measure(place->fd, store_object_folder(object, path), &measured, err) < 0)
                 return -1;
-        if (object->base != NULL && file_shared_bytes(place->fd, path, &shared_bytes, err) < 0)
+        if ((object->base != NULL || object->role != STORE_BASE) && file_shared_bytes(place->fd, path, &shared_bytes, err) < 0)
                 return -1;
         *ret = (struct store_usage){
                 .unique_bytes = measured.allocated_bytes > shared_bytes ? measured.allocated_bytes - shared_bytes : 0,

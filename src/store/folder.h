@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What the stores that live in folders have in common: bases/ID and clones/ID, their making and removing, sealing and
+ * What the stores that live in folders have in common: bases/ID, clones/ID and snapshots/ID, their making and removing, sealing and
  * checking of a base, and what is told about bytes. The first group are parts for a driver to call; the second are
  * whole callbacks that a driver can name in its table as they are.
  */
@@ -20,6 +20,9 @@
  */
 int folder_make(const struct store_place *place, const struct store_object *object, int *ret_fd,
                 struct cowherd_error *err) must_check;
+/* The same where it may be there already: of a snapshot that is gone on with after a kill. */
+int folder_ensure(const struct store_place *place, const struct store_object *object, int *ret_fd,
+                  struct cowherd_error *err) must_check;
 /* Opens bases/ID or clones/ID, or the folder `leaf` ("tree") in it. *ret_fd is the caller's. */
 int folder_open(const struct store_place *place, const struct store_object *object, int *ret_fd,
                 struct cowherd_error *err) must_check;
@@ -62,6 +65,8 @@ int folder_settle(const struct store_place *place, const struct store_object *ob
 /* Fails with `code` and "base 'NAME' …" (or "base 12 …" where it has no name). Always -1. */
 int folder_fail(const struct store_object *object, enum cowherd_code code, const char *what, struct cowherd_error *err);
 
+/* Fails with 65: "base 'NAME' was changed since it was registered", and `how`; with what to do as hint. Always -1. */
+int folder_fail_changed(const struct store_object *base, const char *how, bool clones_go_on, struct cowherd_error *err);
 /* Fails with 65: the files of a sealed base are not there. Always -1. */
 int folder_base_is_gone(const struct store_object *base, struct cowherd_error *err);
 
@@ -74,6 +79,8 @@ int folder_tree_fingerprint(int tree, char **ret_text, struct cowherd_error *err
  */
 int folder_tree_check(const struct store_place *place, const struct store_object *base, const char *leaf,
                       struct cowherd_error *err) must_check;
+/* 0 where a fingerprint that was just made is the one that sealing gave, else 65 naming what changed. */
+int folder_compare(const struct store_object *base, const char *now, struct cowherd_error *err) must_check;
 /* The same by walking all of it (35 ms for a Debian) and comparing the digest that sealing kept. */
 int folder_tree_deep_check(const struct store_place *place, const struct store_object *base, const char *leaf,
                            struct cowherd_error *err) must_check;
@@ -97,7 +104,32 @@ int folder_read_size(const struct store_place *place, const struct store_object 
 int folder_clone(const struct store_place *place, const struct store_object *clone, enum file_tree_mode mode,
                  struct cowherd_error *err) must_check;
 
+/*
+ * Brings the disk of an object, or the tree in its `from_leaf` ("upper" with what an overlay keeps in its attributes), into a
+ * folder as `leaf`, which is not there yet. A disk is 0600; *ret_fd (may be NULL), open for writing, is the caller's.
+ */
+int folder_copy_disk(const struct store_place *place, const struct store_object *from, int folder, const char *leaf,
+                     enum file_tree_mode mode, int *ret_fd, struct cowherd_error *err) must_check;
+int folder_copy_tree(const struct store_place *place, const struct store_object *from, const char *from_leaf, int folder,
+                     const char *leaf, enum file_tree_mode mode, struct cowherd_error *err) must_check;
+
+/* Points in time of a store that copies (folder_points.c): store.h's snapshot and restore, as `mode` says. */
+int folder_snapshot(const struct store_place *place, const struct store_object *clone, const struct store_object *made,
+                    enum file_tree_mode mode, struct cowherd_error *err) must_check;
+int folder_restore(const struct store_place *place, const struct store_object *clone, const struct store_object *snapshot,
+                   enum file_tree_mode mode, struct cowherd_error *err) must_check;
+/* Whether `name` is in a folder. */
+bool folder_has(int folder, const char *name);
+/* Makes a folder where there is none; then its mode is left alone. */
+int folder_add(int folder, const char *name, mode_t mode, struct cowherd_error *err) must_check;
+/* Puts `beside` in the place of `name`, so that there is never neither, and removes what was there. */
+int folder_put(int folder, const char *beside, const char *name, struct cowherd_error *err) must_check;
+
 /* ---- Whole callbacks ---- */
+
+/* Never: snapshots of such a store are copies. */
+bool folder_stacks_never(enum store_role role);
+
 
 /* Makes bases/ID and, for a tree, an empty bases/ID/tree (0755). */
 int folder_prepare_base(const struct store_place *place, const struct store_object *base,

@@ -28,7 +28,7 @@ static int match_attribute(int from, int to, const char *name, char *value, stru
         return 0;
 }
 
-static int match_attributes(int from, int to, struct cowherd_error *err)
+static int match_attributes(int from, int to, bool layer, struct cowherd_error *err)
 {
         ssize_t length = flistxattr(from, NULL, 0);
 
@@ -39,12 +39,12 @@ static int match_attributes(int from, int to, struct cowherd_error *err)
         if (length < 0)
                 return fail_errno(err, "cannot list the attributes of the tree's root");
         for (const char *name = names; name < names + length; name += strlen(name) + 1)
-                if (!str_starts(name, "trusted.overlay.") && match_attribute(from, to, name, value, err) < 0)
+                if ((layer || !str_starts(name, "trusted.overlay.")) && match_attribute(from, to, name, value, err) < 0)
                         return -1;
         return 0;
 }
 
-int folder_match_root(int from, int to, struct cowherd_error *err)
+static int match_root(int from, int to, bool layer, struct cowherd_error *err)
 {
         struct stat root, made;
 
@@ -53,7 +53,7 @@ int folder_match_root(int from, int to, struct cowherd_error *err)
         if ((root.st_uid != made.st_uid || root.st_gid != made.st_gid) && fchown(to, root.st_uid, root.st_gid) < 0 &&
             geteuid() == 0)
                 return fail_errno(err, "cannot set the owner of the tree's root");
-        if (match_attributes(from, to, err) < 0)
+        if (match_attributes(from, to, layer, err) < 0)
                 return -1;
         if (fchmod(to, root.st_mode & 07777) < 0)
                 return fail_errno(err, "cannot set the mode of the tree's root");
@@ -61,6 +61,11 @@ int folder_match_root(int from, int to, struct cowherd_error *err)
         if (futimens(to, times) < 0)
                 return fail_errno(err, "cannot set the times of the tree's root");
         return 0;
+}
+
+int folder_match_root(int from, int to, struct cowherd_error *err)
+{
+        return match_root(from, to, false, err);
 }
 
 static int grow_qcow2(const struct store_place *place, const char *path, uint64_t virtual_bytes,
@@ -92,39 +97,49 @@ static int grow(const struct store_place *place, const struct store_object *clon
         return 0;
 }
 
-static int clone_disk(const struct store_place *place, const struct store_object *clone, enum file_tree_mode mode,
-                      struct cowherd_error *err)
+int folder_copy_disk(const struct store_place *place, const struct store_object *from, int folder, const char *leaf,
+                     enum file_tree_mode mode, int *ret_fd, struct cowherd_error *err)
 {
-        char from_path[STORE_PATH_BYTES], path[STORE_PATH_BYTES];
+        char path[STORE_PATH_BYTES];
 
-        owned_fd int from =
-                openat(place->fd, store_object_path(clone->base, from_path), O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
-        if (from < 0)
-                return fail_errno(err, "cannot open '%s/%s'", place->folder, from_path);
-        owned_fd int to =
-                openat(place->fd, store_object_path(clone, path), O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+        owned_fd int disk = openat(place->fd, store_object_path(from, path), O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
+        if (disk < 0)
+                return fail_errno(err, "cannot open '%s/%s'", place->folder, path);
+        owned_fd int to = openat(folder, leaf, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
         if (to < 0)
-                return fail_errno(err, "cannot make '%s/%s'", place->folder, path);
-        int done = mode == FILE_TREE_SHARE ? file_share(from, to, err) : file_copy(from, to, NULL, NULL, err);
-        if (done < 0)
+                return fail_errno(err, "cannot make '%s' beside '%s/%s'", leaf, place->folder, path);
+        if ((mode == FILE_TREE_SHARE ? file_share(disk, to, err) : file_copy(disk, to, NULL, NULL, err)) < 0)
                 return -1;
-        return grow(place, clone, to, path, err);
+        if (ret_fd != NULL)
+                *ret_fd = take_fd(to);
+        return 0;
 }
 
-static int clone_tree(const struct store_place *place, const struct store_object *clone, int folder,
-                      enum file_tree_mode mode, struct cowherd_error *err)
+int folder_copy_tree(const struct store_place *place, const struct store_object *from, const char *from_leaf, int folder,
+                     const char *leaf, enum file_tree_mode mode, struct cowherd_error *err)
 {
-        owned_fd int from = -1, to = -1;
+        owned_fd int tree = -1, to = -1;
 
-        if (folder_open_leaf(place, clone->base, "tree", &from, err) < 0)
+        if (folder_open_leaf(place, from, from_leaf, &tree, err) < 0)
                 return -1;
-        if (mkdirat(folder, "tree", 0700) < 0)
-                return fail_errno(err, "cannot make a clone's tree in '%s'", place->folder);
-        if (file_open_folder(folder, "tree", &to, err) < 0)
+        if (mkdirat(folder, leaf, 0700) < 0)
+                return fail_errno(err, "cannot make the folder '%s' in '%s'", leaf, place->folder);
+        if (file_open_folder(folder, leaf, &to, err) < 0)
                 return -1;
-        if (file_copy_tree(from, to, mode, NULL, err) < 0)
+        if (file_copy_tree(tree, to, mode, NULL, err) < 0)
                 return -1;
-        return folder_match_root(from, to, err);
+        return match_root(tree, to, str_equal(from_leaf, "upper"), err);
+}
+
+static int clone_disk(const struct store_place *place, const struct store_object *clone, int folder, enum file_tree_mode mode,
+                      struct cowherd_error *err)
+{
+        char path[STORE_PATH_BYTES];
+        owned_fd int to = -1;
+
+        if (folder_copy_disk(place, clone->base, folder, strrchr(store_object_path(clone, path), '/') + 1, mode, &to, err) < 0)
+                return -1;
+        return grow(place, clone, to, path, err);
 }
 
 int folder_clone(const struct store_place *place, const struct store_object *clone, enum file_tree_mode mode,
@@ -134,8 +149,8 @@ int folder_clone(const struct store_place *place, const struct store_object *clo
 
         if (folder_make(place, clone, &folder, err) < 0)
                 return -1;
-        int done = clone->kind == STORE_TREE ? clone_tree(place, clone, folder, mode, err)
-                                             : clone_disk(place, clone, mode, err);
+        int done = clone->kind == STORE_TREE ? folder_copy_tree(place, clone->base, "tree", folder, "tree", mode, err)
+                                             : clone_disk(place, clone, folder, mode, err);
         if (done < 0 || folder_settle(place, clone, err) < 0)
                 return folder_undo(place, clone, err);
         return 0;

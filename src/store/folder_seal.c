@@ -71,8 +71,17 @@ static char *first_difference(const char *was, const char *is)
 
 int folder_base_is_gone(const struct store_object *base, struct cowherd_error *err)
 {
-        (void)folder_fail(base, COWHERD_DATA, "was changed: its files are gone", err);
-        return fail_hint(err, "remove the base and register it again");
+        return folder_fail_changed(base, ": its files are gone", false, err);
+}
+
+int folder_fail_changed(const struct store_object *base, const char *how, bool clones_go_on, struct cowherd_error *err)
+{
+        bool is_snapshot = base->role == STORE_SNAPSHOT;
+        owned_str char *what = x_asprintf("was changed since it was %s%s", is_snapshot ? "taken" : "registered", how);
+
+        (void)folder_fail(base, COWHERD_DATA, what, err);
+        return fail_hint(err, "%s%s", is_snapshot ? "delete the snapshot" : "remove the base and register it again",
+                         clones_go_on ? "; its clones go on" : "");
 }
 
 int folder_tree_check(const struct store_place *place, const struct store_object *base, const char *leaf,
@@ -85,13 +94,16 @@ int folder_tree_check(const struct store_place *place, const struct store_object
                 return err->os_errno == ENOENT ? folder_base_is_gone(base, err) : -1;
         if (folder_tree_fingerprint(tree, &now, err) < 0)
                 return -1;
+        return folder_compare(base, now, err);
+}
+
+int folder_compare(const struct store_object *base, const char *now, struct cowherd_error *err)
+{
         if (str_equal(now, base->fingerprint))
                 return 0;
         owned_str char *name = first_difference(base->fingerprint == NULL ? "" : base->fingerprint, now);
-        owned_str char *what =
-                x_asprintf("was changed since it was registered, at '/%s'", str_equal(name, ".") ? "" : name);
-        (void)folder_fail(base, COWHERD_DATA, what, err);
-        return fail_hint(err, "remove the base and register it again; its clones go on");
+        owned_str char *where = x_asprintf(", at '/%s'", str_equal(name, ".") ? "" : name);
+        return folder_fail_changed(base, where, true, err);
 }
 
 bool folder_same_file_fingerprint(const char *a, const char *b)
@@ -110,8 +122,7 @@ static int check_disk(const struct store_place *place, const struct store_object
                 return err->os_errno == ENOENT || err->code == COWHERD_NOT_FOUND ? folder_base_is_gone(base, err) : -1;
         if (folder_same_file_fingerprint(now, base->fingerprint))
                 return 0;
-        (void)folder_fail(base, COWHERD_DATA, "was changed since it was registered", err);
-        return fail_hint(err, "remove the base and register it again");
+        return folder_fail_changed(base, "", false, err);
 }
 
 int folder_check_base(const struct store_place *place, const struct store_object *base, struct cowherd_error *err)
@@ -130,8 +141,7 @@ int folder_tree_deep_check(const struct store_place *place, const struct store_o
                 return -1;
         if (sealed.digest == now.digest)
                 return 0;
-        (void)folder_fail(base, COWHERD_DATA, "was changed since it was registered, deep in its tree", err);
-        return fail_hint(err, "remove the base and register it again; its clones go on");
+        return folder_fail_changed(base, ", deep in its tree", true, err);
 }
 
 /* A disk is one file: check_base has seen all of it. */
@@ -180,6 +190,12 @@ static int seal_disk(const struct store_place *place, const struct store_object 
         owned_fd int disk = openat(place->fd, store_object_path(base, path), O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
         if (disk < 0)
                 return fail_errno(err, "cannot open '%s/%s'", place->folder, path);
+        if (file_set_immutable(disk, false, err) < 0) /* it is sealed again after a kill */
+                return -1;
+        /* What was a clone's belonged to whom its virtual machine ran as. */
+        bool was_clone = base->base != NULL || base->of != NULL || base->role == STORE_SNAPSHOT;
+        if (was_clone && geteuid() == 0 && fchown(disk, 0, 0) < 0)
+                return fail_errno(err, "cannot take '%s/%s' over", place->folder, path);
         if (fchmod(disk, 0444) < 0)
                 return fail_errno(err, "cannot make '%s/%s' read-only", place->folder, path);
         if (file_set_immutable(disk, true, err) < 0)

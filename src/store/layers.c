@@ -92,7 +92,8 @@ int layers_mount(const struct store_place *place, const struct store_object *obj
         int plain = mounted ? 0 : 1;
         if (!mounted && writable && object->id_shift != 0)
                 plain = mount_with_shift(place, object, lowers, tree, err);
-        if (plain < 0 || (plain > 0 && mount_overlay(lowers, writable ? upper : NULL, writable ? work : NULL, tree, err) < 0))
+        if (plain < 0 ||
+            (plain > 0 && mount_overlay(lowers, writable ? upper : NULL, writable ? work : NULL, tree, err) < 0))
                 return -1;
         *ret_path = take(tree);
         return 0;
@@ -198,4 +199,23 @@ int layers_measure(const struct store_place *place, const struct store_object *o
         }
         *ret = sum;
         return 0;
+}
+
+int layers_add_rest(int folder, struct cowherd_error *err)
+{
+        if (folder_add(folder, "work", 0755, err) < 0)
+                return -1;
+        return folder_add(folder, "tree", 0755, err);
+}
+
+int layers_empty_tree(int folder, struct cowherd_error *err)
+{
+        if (unlinkat(folder, "tree", AT_REMOVEDIR) < 0 && errno != ENOENT) {
+                if (errno != ENOTEMPTY)
+                        return fail_errno(err, "cannot remove the mount point of a clone");
+                if (folder_add(folder, "empty", 0755, err) < 0)
+                        return -1;
+                return folder_put(folder, "empty", "tree", err);
+        }
+        return folder_add(folder, "tree", 0755, err);
 }

@@ -35,3 +35,14 @@ int layers_probe(const struct store_place *place, enum store_kind kind, struct s
 /* What lies in the object's `upper` and `work`: all that its clone wrote. */
 int layers_measure(const struct store_place *place, const struct store_object *object, struct file_usage *ret,
                    struct cowherd_error *err) must_check;
+
+/* What a layered object has besides its own files: `work`, and `tree` to mount on. */
+int layers_add_rest(int folder, struct cowherd_error *err) must_check;
+/* Puts an empty folder in the place of the mount point, in which the files of a plain tree may lie. */
+int layers_empty_tree(int folder, struct cowherd_error *err) must_check;
+
+typedef int layers_activate_fn(const struct store_place *place, const struct store_object *object, char **ret_path,
+                               struct cowherd_error *err);
+/* store.h's flatten, of a clone that `activate` mounts: its merged tree becomes a plain one (layers_flatten.c). */
+int layers_flatten(const struct store_place *place, const struct store_object *clone, layers_activate_fn *activate,
+                   const struct file_progress *progress, struct cowherd_error *err) must_check;

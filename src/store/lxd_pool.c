@@ -96,27 +96,46 @@ static json_t *profiles_of_fingerprint(const char *fingerprint)
         return profiles;
 }
 
-/* The instance or snapshot that a clone is a copy of, and its profiles. */
+/* The snapshot that a clone is a copy of, and its profiles. */
 static int find_source(struct lxd_client *client, const struct store_place *place, const struct store_object *from,
                        char **ret_source, json_t **ret_profiles, struct cowherd_error *err)
 {
         owned_json json_t *found = NULL, *profiles = profiles_of_fingerprint(from->fingerprint);
-        owned_str char *name =
-                from->role == STORE_BASE ? lxd_pool_base_name(place->herd_uuid, from->id) : x_strdup(from->name);
+        owned_str char *name = NULL;
         int rc = 0;
 
-        if (from->role != STORE_BASE)
-                rc = lxd_pool_find(client, place, from, &found, err);
-        else if (profiles == NULL)
-                rc = lxd_snapshot_get(client, name, LXD_POOL_SNAPSHOT, &found, err);
+        if (from->role == STORE_SNAPSHOT) {
+                rc = lxd_pool_find_snapshot(client, place, from, &name, &found, err);
+        } else {
+                name = lxd_pool_base_name(place->herd_uuid, from->id);
+                if (profiles == NULL)
+                        rc = lxd_snapshot_get(client, name, LXD_POOL_SNAPSHOT, &found, err);
+        }
         if (rc < 0)
                 return -1;
         if (rc > 0)
-                return fail(err, COWHERD_NOT_FOUND, "what '%s' stands on was not found in LXD: instance '%s' is gone",
-                            from->name, name);
-        *ret_source = from->role == STORE_BASE ? x_asprintf("%s/%s", name, LXD_POOL_SNAPSHOT)
-                                               : x_strdup(lxd_text(found, "name"));
+                return fail(err, COWHERD_NOT_FOUND, "what '%s' stands on was not found in LXD: it is gone",
+                            from->name != NULL ? from->name : "the clone");
+        *ret_source = x_asprintf("%s/%s", name, from->role == STORE_SNAPSHOT ? lxd_text(found, "name") : LXD_POOL_SNAPSHOT);
         *ret_profiles = found != NULL ? json_incref(json_object_get(found, "profiles")) : take(profiles);
+        return 0;
+}
+
+/* disk_size=: the root disk as its source has it, with a size. Pools of folders can keep none. */
+static int sized_root(struct lxd_client *client, const struct store_place *place, const struct store_object *clone,
+                      json_t *devices, struct cowherd_error *err)
+{
+        owned_choice struct lxd_pool_choice choice = {0};
+        int rc = lxd_pool_choose(client, place->source, place->herd_uuid, &choice, err);
+
+        if (rc != 0)
+                return rc < 0 ? -1 : fail(err, COWHERD_UNAVAILABLE, "LXD has no storage pool for '%s'", clone->name);
+        if (!lxd_pool_driver_shares(choice.driver))
+                return fail(err, COWHERD_UNAVAILABLE, "LXD's pool '%s' (%s) limits no disk: disk_size= is not available there",
+                            choice.pool, choice.driver);
+        owned_str char *size = x_asprintf("%" PRIu64 "B", clone->virtual_bytes);
+        (void)json_object_set_new(devices, "root",
+                                  json_pack("{s:s, s:s, s:s, s:s}", "type", "disk", "path", "/", "pool", choice.pool, "size", size));
         return 0;
 }
 
@@ -133,6 +152,14 @@ static int explain_taken(struct lxd_client *client, const struct store_place *pl
                 return fail(err, COWHERD_EXISTS, "an instance '%s' already exists in LXD", name);
         (void)fail(err, COWHERD_EXISTS, "an instance '%s' already exists in LXD, and is not this herd's", name);
         return fail_hint(err, "choose another name; 'lxc list %s' shows it", name);
+}
+
+/* A copy of a machine is none yet: what made the other one that is taken off, and its first start takes its identity out. */
+static int clean(struct lxd_client *client, const char *name, struct cowherd_error *err)
+{
+        owned_json json_t *more = json_pack("{s:s}", LXD_TAG_NEUTRAL, "");
+
+        return lxd_pool_clean(client, name, more, err);
 }
 
 /* The copy, and in `checked` the look at the base while LXD is at work: it answers on the connection that asked. */
@@ -162,22 +189,24 @@ static int make_clone(const struct store_place *place, const struct store_object
                       struct cowherd_error *err)
 {
         const struct lxd_tags tags = lxd_pool_tags(place, clone, clone->name);
-        owned_json json_t *profiles = NULL, *config = json_object();
+        owned_json json_t *profiles = NULL, *config = json_object(), *devices = json_object();
         owned_str char *source = NULL;
         struct lxd_client *client = NULL;
 
         if (lxd_client_get(&client, err) < 0 || find_source(client, place, clone->base, &source, &profiles, err) < 0)
                 return -1;
+        if (clone->virtual_bytes != 0 && sized_root(client, place, clone, devices, err) < 0)
+                return -1;
         lxd_tags_set(&tags, config);
-        owned_json json_t *body =
-                json_pack("{s:s, s:O, s:O, s:{s:s, s:s, s:b}}", "name", clone->name, "profiles", profiles, "config",
-                          config, "source", "type", "copy", "source", source, "instance_only", 1);
+        owned_json json_t *body = json_pack("{s:s, s:O, s:O, s:O, s:{s:s, s:s, s:b}}", "name", clone->name, "profiles",
+                                            profiles, "config", config, "devices", devices, "source", "type", "copy",
+                                            "source", source, "instance_only", 1);
         if (body == NULL)
                 return fail(err, COWHERD_INTERNAL, "the request for clone '%s' can't be written", clone->name);
         if (copy(client, place, clone->base, body, checked, err) == 0)
-                return 0;
+                return clone->base->role == STORE_SNAPSHOT ? clean(client, clone->name, err) : 0;
         if (err->code == COWHERD_NOT_FOUND)
-                return fail_while(err, "base '%s' is not what it was", clone->base->name);
+                return fail_while(err, "what '%s' stands on is not what it was", clone->name);
         return err->code == COWHERD_EXISTS ? explain_taken(client, place, clone->name, err) : -1;
 }
 
@@ -246,6 +275,9 @@ __attribute__((visibility("default"))) const struct store_driver cowherd_store_l
         .clone_checked = pool_clone_checked,
         .rename = pool_rename,
         .destroy = lxd_pool_destroy,
+        .snapshot_stacks = lxd_pool_snapshot_stacks,
+        .snapshot = lxd_pool_snapshot,
+        .restore = lxd_pool_restore,
         .usage = lxd_pool_usage,
         .list_ids = lxd_pool_list_ids,
 };

@@ -18,6 +18,19 @@ struct lxd_tags lxd_pool_tags(const struct store_place *place, const struct stor
 int lxd_pool_find(struct lxd_client *client, const struct store_place *place, const struct store_object *object,
                   json_t **ret, struct cowherd_error *err) must_check;
 
+/*
+ * A snapshot: of its clone, or where that is not said, of any clone of the herd. *ret_instance is the name of the clone's
+ * instance, *ret what LXD says of the snapshot, both the caller's. 1 where there is none that bears our tags.
+ */
+int lxd_pool_find_snapshot(struct lxd_client *client, const struct store_place *place,
+                           const struct store_object *snapshot, char **ret_instance, json_t **ret,
+                           struct cowherd_error *err) must_check;
+/* Takes off a copy what made its source the machine it was: limits, network, ports, mounts, what cloud-init was told. */
+int lxd_pool_clean(struct lxd_client *client, const char *name, const json_t *more, struct cowherd_error *err) must_check;
+/* Makes a base's instance of what a clone is now; the clone may run. */
+int lxd_pool_promote(const struct store_place *place, const struct store_object *clone, const struct store_object *made,
+                     struct cowherd_error *err) must_check;
+
 /* Where instances are made. */
 struct lxd_pool_choice {
         char *pool;
@@ -43,9 +56,6 @@ char *lxd_pool_path(const char *what, const char *name);
 /* Whether copies in pools of this driver share their blocks. */
 bool lxd_pool_driver_shares(const char *driver);
 
-/* Takes the identity that a boot left out of a stopped instance. */
-int lxd_pool_scrub(struct lxd_client *client, const char *instance, struct cowherd_error *err) must_check;
-
 /* Callbacks of the driver, by file. */
 int lxd_pool_setup(const struct store_setup *setup, struct store_made *ret, struct cowherd_error *err) must_check;
 int lxd_pool_teardown(const struct store_setup *setup, const struct store_made *made,
@@ -60,6 +70,14 @@ int lxd_pool_check(const struct store_place *place, const struct store_object *b
                    struct cowherd_error *err) must_check;
 int lxd_pool_destroy(const struct store_place *place, const struct store_object *object,
                      struct cowherd_error *err) must_check;
+bool lxd_pool_snapshot_stacks(enum store_role role);
+int lxd_pool_snapshot(const struct store_place *place, const struct store_object *clone,
+                      const struct store_object *made, struct cowherd_error *err) must_check;
+int lxd_pool_restore(const struct store_place *place, const struct store_object *clone,
+                     const struct store_object *snapshot, struct cowherd_error *err) must_check;
+int lxd_pool_destroy_snapshot(const struct store_place *place, const struct store_object *snapshot,
+                              struct cowherd_error *err) must_check;
+int lxd_pool_list_snapshots(const struct store_place *place, struct strv *ret, struct cowherd_error *err) must_check;
 int lxd_pool_list_ids(const struct store_place *place, enum store_role role, struct strv *ret,
                       struct cowherd_error *err) must_check;
 int lxd_pool_usage(const struct store_place *place, const struct store_object *object, struct store_usage *ret,

@@ -73,6 +73,8 @@ static int delete_image(struct lxd_client *client, const struct store_place *pla
 
 int lxd_pool_destroy(const struct store_place *place, const struct store_object *object, struct cowherd_error *err)
 {
+        if (object->role == STORE_SNAPSHOT)
+                return lxd_pool_destroy_snapshot(place, object, err);
         owned_str char *name =
                 object->role == STORE_BASE ? lxd_pool_base_name(place->herd_uuid, object->id) : x_strdup(object->name);
         owned_json json_t *instance = NULL;
@@ -98,6 +100,8 @@ int lxd_pool_list_ids(const struct store_place *place, enum store_role role, str
         owned_json json_t *list = NULL;
         struct lxd_client *client = NULL;
 
+        if (role == STORE_SNAPSHOT)
+                return lxd_pool_list_snapshots(place, ret, err);
         if (lxd_client_get(&client, err) < 0 || lxd_instance_list(client, &list, err) < 0)
                 return -1;
         for (size_t i = 0; i < json_array_size(list); i++) {

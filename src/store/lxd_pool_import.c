@@ -5,6 +5,7 @@
  * whatever is cut short is found again and removed.
  */
 #include "lxd_api/image.h"
+#include "lxd_api/neutral.h"
 #include "store/lxd_pool.h"
 
 #include <inttypes.h>
@@ -165,12 +166,24 @@ static int describe(const struct importing *it, struct store_imported *ret, stru
         return 0;
 }
 
+/* What was found inside is kept on the instance before its snapshot is made, so that every clone tells it. */
+static int neutralise(struct importing *it, struct cowherd_error *err)
+{
+        owned_neutral struct lxd_neutral found = {0};
+        owned_json json_t *config = json_object();
+
+        if (lxd_neutralise(it->client, it->name, &found, err) < 0)
+                return fail_while(err, "taking the identity out of base '%s'", it->base->name);
+        lxd_neutral_set(&found, config);
+        return lxd_instance_configure(it->client, it->name, config, err);
+}
+
 static int import(struct importing *it, struct store_imported *ret, struct cowherd_error *err)
 {
         if (find_image(it, err) < 0 || create(it, err) < 0 || start_once(it, err) < 0)
                 return -1;
-        if (lxd_pool_scrub(it->client, it->name, err) < 0)
-                return fail_while(err, "taking the identity out of base '%s'", it->base->name);
+        if (neutralise(it, err) < 0)
+                return -1;
         if (it->image.uploaded && lxd_image_delete(it->client, it->image.fingerprint, err) < 0)
                 return -1;
         return describe(it, ret, err);
@@ -191,80 +204,4 @@ int lxd_pool_import(const struct store_place *place, const struct store_object *
                 return fail_while(err, "what was made of base '%s' could not be removed (%s)", base->name,
                                   ignored.text);
         return -1;
-}
-
-/* ---- sealing and checking ---- */
-
-/*
- * What changes where the snapshot is replaced: when it was made, to the nanosecond, and the instance's UUID in it. Its
- * profiles follow, escaped and apart by commas: a clone names them in its request, and need not ask LXD for them.
- */
-static char *fingerprint_of(const json_t *snapshot)
-{
-        const char *made = lxd_text(snapshot, "created_at"),
-                   *uuid = lxd_text(json_object_get(snapshot, "config"), "volatile.uuid");
-        const json_t *profiles = json_object_get(snapshot, "profiles");
-        struct str text = {0};
-
-        str_addf(&text, "%s %s ", made != NULL ? made : "-", uuid != NULL ? uuid : "-");
-        for (size_t i = 0; i < json_array_size(profiles); i++) {
-                const char *name = json_string_value(json_array_get(profiles, i));
-                owned_str char *escaped = lxd_escape(name != NULL ? name : "");
-                str_addf(&text, "%s%s", i > 0 ? "," : "", escaped);
-        }
-        return str_take(&text);
-}
-
-/* Set after the snapshot, so that no clone inherits it: nothing starts a base, and `lxc delete` refuses. */
-static int protect(struct lxd_client *client, const char *name, struct cowherd_error *err)
-{
-        owned_json json_t *config =
-                json_pack("{s:s, s:s}", "boot.autostart", "false", "security.protection.delete", "true");
-
-        return lxd_instance_configure(client, name, config, err);
-}
-
-int lxd_pool_seal(const struct store_place *place, const struct store_object *base, char **ret_fingerprint,
-                  struct cowherd_error *err)
-{
-        owned_str char *name = lxd_pool_base_name(place->herd_uuid, base->id);
-        owned_json json_t *snapshot = NULL;
-        struct lxd_client *client = NULL;
-
-        if (lxd_client_get(&client, err) < 0)
-                return -1;
-        int rc = lxd_snapshot_get(client, name, LXD_POOL_SNAPSHOT, &snapshot, err);
-        if (rc > 0) {
-                if (lxd_instance_snapshot(client, name, LXD_POOL_SNAPSHOT, err) < 0)
-                        return fail_while(err, "sealing base '%s'", base->name);
-                rc = lxd_snapshot_get(client, name, LXD_POOL_SNAPSHOT, &snapshot, err);
-        }
-        if (rc != 0)
-                return rc < 0 ? -1
-                              : fail(err, COWHERD_SYSTEM, "LXD does not show the snapshot it has made of '%s'", name);
-        if (protect(client, name, err) < 0)
-                return fail_while(err, "sealing base '%s'", base->name);
-        *ret_fingerprint = fingerprint_of(snapshot);
-        return 0;
-}
-
-int lxd_pool_check(const struct store_place *place, const struct store_object *base, struct cowherd_error *err)
-{
-        owned_str char *name = lxd_pool_base_name(place->herd_uuid, base->id);
-        owned_json json_t *snapshot = NULL;
-        struct lxd_client *client = NULL;
-
-        if (lxd_client_get(&client, err) < 0)
-                return -1;
-        int rc = lxd_snapshot_get(client, name, LXD_POOL_SNAPSHOT, &snapshot, err);
-        if (rc < 0)
-                return -1;
-        if (rc > 0)
-                return fail(err, COWHERD_DATA, "base '%s' was removed behind our back: LXD has no snapshot '%s/%s'",
-                            base->name, name, LXD_POOL_SNAPSHOT);
-        owned_str char *fingerprint = fingerprint_of(snapshot);
-        if (base->fingerprint != NULL && !str_equal(base->fingerprint, fingerprint))
-                return fail(err, COWHERD_DATA, "base '%s' was changed: LXD's snapshot '%s/%s' is another one now",
-                            base->name, name, LXD_POOL_SNAPSHOT);
-        return 0;
 }

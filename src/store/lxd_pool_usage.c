@@ -16,8 +16,11 @@
 #include <string.h>
 #include <unistd.h>
 
-/* Opens the instance's folder in the daemon's; 1 where it can't be seen from here. */
-static int open_folder(const struct lxd_client *client, const json_t *instance, int *ret_fd)
+/*
+ * Opens the folder of an instance, or of a snapshot of the one that is said, in the daemon's; 1 where it can't be seen from
+ * here.
+ */
+static int open_folder(const struct lxd_client *client, const json_t *instance, const char *of, int *ret_fd)
 {
         const char *socket = lxd_client_socket(client),
                    *pool = lxd_text(lxd_pool_root_disk(json_object_get(instance, "expanded_devices")), "pool");
@@ -26,7 +29,8 @@ static int open_folder(const struct lxd_client *client, const json_t *instance, 
 
         if (end == NULL || pool == NULL || strchr(pool, '/') != NULL)
                 return 1;
-        owned_str char *path = x_asprintf("%.*s/storage-pools/%s/containers/%s", (int)(end - socket), socket, pool,
+        owned_str char *path = x_asprintf("%.*s/storage-pools/%s/containers%s/%s%s%s", (int)(end - socket), socket, pool,
+                                          of != NULL ? "-snapshots" : "", of != NULL ? of : "", of != NULL ? "/" : "",
                                           lxd_text(instance, "name"));
         return file_open_folder(AT_FDCWD, path, ret_fd, &ignored) < 0 ? 1 : 0;
 }
@@ -58,16 +62,16 @@ static int cannot_tell(const char *name, struct cowherd_error *err)
 
 /* By the filesystem, or 1 where it is no btrfs that we may search. */
 static int ask_btrfs(const struct lxd_client *client, const struct store_object *object, const json_t *instance,
-                     struct store_usage *ret)
+                     const char *of, struct store_usage *ret)
 {
         struct file_usage own = {0}, all = {0};
         struct cowherd_error ignored;
         owned_fd int folder = -1;
 
-        if (open_folder(client, instance, &folder) != 0 || btrfs_written_bytes(folder, true, &all, &ignored) < 0)
+        if (open_folder(client, instance, of, &folder) != 0 || btrfs_written_bytes(folder, true, &all, &ignored) < 0)
                 return 1;
         own = all;
-        if (object->role == STORE_CLONE && btrfs_written_bytes(folder, false, &own, &ignored) < 0)
+        if (object->role != STORE_BASE && btrfs_written_bytes(folder, false, &own, &ignored) < 0)
                 return 1;
         *ret = (struct store_usage){
                 .unique_bytes = own.allocated_bytes,
@@ -83,12 +87,35 @@ static int count(struct lxd_client *client, const struct store_object *object, c
 {
         uint64_t told = 0;
 
-        if (ask_btrfs(client, object, instance, ret) == 0)
+        if (ask_btrfs(client, object, instance, NULL, ret) == 0)
                 return 0;
         int rc = ask_lxd(client, instance, &told, err);
         if (rc != 0)
                 return rc < 0 ? -1 : cannot_tell(lxd_text(instance, "name"), err);
         *ret = (struct store_usage){.unique_bytes = told, .apparent_bytes = told};
+        return 0;
+}
+
+/* Of a snapshot LXD tells its size where the pool keeps account of it. */
+static int count_snapshot(struct lxd_client *client, const struct store_place *place, const struct store_object *snapshot,
+                          struct store_usage *ret, struct cowherd_error *err)
+{
+        owned_json json_t *found = NULL;
+        owned_str char *of = NULL;
+        int rc = lxd_pool_find_snapshot(client, place, snapshot, &of, &found, err);
+
+        if (rc < 0)
+                return -1;
+        if (rc > 0) {
+                *ret = (struct store_usage){.missing = true};
+                return 0;
+        }
+        if (ask_btrfs(client, snapshot, found, of, ret) == 0)
+                return 0;
+        json_int_t told = json_integer_value(json_object_get(found, "size"));
+        if (told <= 0)
+                return cannot_tell(lxd_text(found, "name"), err);
+        *ret = (struct store_usage){.unique_bytes = (uint64_t)told, .apparent_bytes = (uint64_t)told};
         return 0;
 }
 
@@ -100,6 +127,8 @@ int lxd_pool_usage(const struct store_place *place, const struct store_object *o
 
         if (lxd_client_get(&client, err) < 0)
                 return -1;
+        if (object->role == STORE_SNAPSHOT)
+                return count_snapshot(client, place, object, ret, err);
         int rc = lxd_pool_find(client, place, object, &instance, err);
         if (rc < 0)
                 return -1;

@@ -13,8 +13,7 @@
 #include "store/store.h"
 
 #include "store/drivers.h"
-#include "store/folder.h"
-#include "store/qcow2_overlay.h"
+#include "store/qcow2.h"
 #include "sys/qcow2_format.h"
 
 #include <errno.h>
@@ -42,6 +41,27 @@ static int qcow2_probe(const struct store_place *place, enum store_kind kind, st
         return 0;
 }
 
+unsigned qcow2_chain_length(const struct store_object *object)
+{
+        unsigned length = 0;
+
+        for (; object != NULL; object = object->base)
+                length++;
+        return length;
+}
+
+int qcow2_check_chain(const struct store_object *base, struct cowherd_error *err)
+{
+        unsigned length = qcow2_chain_length(base);
+
+        if (length <= QCOW2_CHAIN_MAX)
+                return 0;
+        owned_str char *what = x_asprintf("would be the %uth of a chain of disks, and no more than %d are read through one another",
+                                          length, QCOW2_CHAIN_MAX);
+        (void)folder_fail(base, COWHERD_UNAVAILABLE, what, err);
+        return fail_hint(err, "flatten the clone first: it then stands on nothing");
+}
+
 static int qcow2_can_clone(const struct store_place *place, const struct store_object *base, struct cowherd_error *err)
 {
         (void)place;
@@ -54,32 +74,15 @@ static int qcow2_can_clone(const struct store_place *place, const struct store_o
         if (base->virtual_bytes == 0 || base->virtual_bytes > QCOW2_OVERLAY_VIRTUAL_BYTES_MAX)
                 return folder_fail(base, COWHERD_UNAVAILABLE,
                                    "has a virtual size that no overlay can show (1 byte to 2 PiB)", err);
-        return 0;
-}
-
-/* clones/ID/disk.qcow2, in its folder which is there. */
-static int write_clone(const struct store_place *place, const struct store_object *clone, struct cowherd_error *err)
-{
-        char path[STORE_PATH_BYTES], base_path[STORE_PATH_BYTES], backing[STORE_PATH_BYTES + sizeof "../../"];
-
-        (void)snprintf(backing, sizeof backing, "../../%s", store_object_path(clone->base, base_path));
-        struct qcow2_overlay overlay = {
-                .virtual_bytes = clone->virtual_bytes == 0 ? clone->base->virtual_bytes : clone->virtual_bytes,
-                .backing_name = backing,
-                .backing_format = clone->base->format,
-        };
-        owned_fd int disk = openat(place->fd, store_object_path(clone, path),
-                                   O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
-        if (disk < 0)
-                return fail_errno(err, "cannot make '%s/%s'", place->folder, path);
-        if (qcow2_overlay_write(disk, path, &overlay, err) < 0)
-                return -1;
-        return folder_settle(place, clone, err);
+        return qcow2_check_chain(base, err);
 }
 
 /* The clone sees as many bytes as its base, or more where that was asked for: the rest reads as zeros. */
 static int qcow2_clone(const struct store_place *place, const struct store_object *clone, struct cowherd_error *err)
 {
+        char path[STORE_PATH_BYTES];
+        uint64_t virtual_bytes = clone->virtual_bytes == 0 ? clone->base->virtual_bytes : clone->virtual_bytes;
+
         if (qcow2_can_clone(place, clone->base, err) < 0)
                 return -1;
         if (!str_equal(clone->format, "qcow2"))
@@ -88,7 +91,8 @@ static int qcow2_clone(const struct store_place *place, const struct store_objec
                 return folder_fail(clone, COWHERD_USAGE, "would be smaller than its base", err);
         if (folder_make(place, clone, NULL, err) < 0)
                 return -1;
-        if (write_clone(place, clone, err) < 0)
+        if (qcow2_make_overlay(place, store_object_path(clone, path), clone->base, virtual_bytes, NULL, err) < 0 ||
+            folder_settle(place, clone, err) < 0)
                 return folder_undo(place, clone, err);
         return 0;
 }
@@ -126,6 +130,12 @@ const struct store_driver store_qcow2 = {
         .check_base = folder_check_base,
         .clone = qcow2_clone,
         .destroy = folder_destroy,
+        .snapshot_stacks = qcow2_snapshot_stacks,
+        .snapshot_prepare = qcow2_snapshot_prepare,
+        .snapshot = qcow2_snapshot,
+        .snapshot_cancel = qcow2_snapshot_cancel,
+        .restore = qcow2_restore,
+        .flatten = qcow2_flatten,
         .usage = qcow2_usage,
         .list_ids = folder_list_ids,
 };

@@ -19,6 +19,7 @@
 
 #include <stdbool.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #define CLUSTER_BYTES (UINT64_C(1) << QCOW2_OVERLAY_CLUSTER_BITS)
@@ -134,5 +135,51 @@ int qcow2_overlay_write(int fd, const char *name, const struct qcow2_overlay *ov
             write_at(fd, name, &refcount_block, sizeof refcount_block, CLUSTER_BYTES, err) < 0 ||
             write_at(fd, name, refcounts, used * sizeof refcounts[0], 2 * CLUSTER_BYTES, err) < 0)
                 return -1;
+        return 0;
+}
+
+static int refuse(const char *name, const char *what, struct cowherd_error *err)
+{
+        return fail(err, COWHERD_DATA, "'%s' %s", name, what);
+}
+
+int qcow2_overlay_read(int fd, const char *name, struct qcow2_seen *ret, struct cowherd_error *err)
+{
+        struct qcow2_header header = {0};
+        struct qcow2_seen seen = {0};
+        ssize_t got = pread(fd, &header, sizeof header, 0);
+
+        if (got < 0)
+                return fail_errno(err, "cannot read '%s'", name);
+        if ((size_t)got < QCOW2_HEADER_V2_BYTES || be32toh(header.magic) != QCOW2_MAGIC)
+                return refuse(name, "is no qcow2 disk any more", err);
+        if (be32toh(header.version) != 3 || (size_t)got < QCOW2_HEADER_V3_BYTES)
+                return refuse(name, "is no qcow2 disk of version 3", err);
+        if (header.encryption != 0 || (be64toh(header.incompatible) & QCOW2_DATA_FILE) != 0)
+                return refuse(name, "is encrypted, or keeps its data in another file: no clone's disk does", err);
+        uint32_t length = be32toh(header.backing_name_length);
+        if (length > QCOW2_BACKING_NAME_BYTES_MAX)
+                return refuse(name, "has a backing file whose name is too long", err);
+        if (length > 0 && pread(fd, seen.backing_name, length, (off_t)be64toh(header.backing_name_offset)) != (ssize_t)length)
+                return refuse(name, "is cut short: its backing file's name is not all there", err);
+        seen.virtual_bytes = be64toh(header.virtual_bytes);
+        if (seen.virtual_bytes == 0 || seen.virtual_bytes > QCOW2_OVERLAY_VIRTUAL_BYTES_MAX)
+                return refuse(name, "has a virtual size that no overlay can show (1 byte to 2 PiB)", err);
+        *ret = seen;
+        return 0;
+}
+
+int qcow2_overlay_is_fresh(int fd, const char *name, bool *ret, struct cowherd_error *err)
+{
+        struct qcow2_seen seen;
+        struct stat found;
+
+        if (qcow2_overlay_read(fd, name, &seen, err) < 0)
+                return -1;
+        if (fstat(fd, &found) < 0)
+                return fail_errno(err, "cannot look at '%s'", name);
+        const struct qcow2_overlay overlay = {.virtual_bytes = seen.virtual_bytes};
+        /* The first thing that is written takes a cluster behind the L1 table. */
+        *ret = (uint64_t)found.st_size == clusters(&overlay) * CLUSTER_BYTES;
         return 0;
 }

@@ -4,6 +4,7 @@
 
 #include "base/error.h"
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -23,3 +24,17 @@ size_t qcow2_overlay_header(const struct qcow2_overlay *overlay, unsigned char b
  */
 int qcow2_overlay_write(int fd, const char *name, const struct qcow2_overlay *overlay,
                         struct cowherd_error *err) must_check;
+
+#define QCOW2_BACKING_TEXT_BYTES 1024u
+/* What a header says. */
+struct qcow2_seen {
+        uint64_t virtual_bytes;
+        char backing_name[QCOW2_BACKING_TEXT_BYTES]; /* "" where it has none */
+};
+/*
+ * Reads the header of an overlay in use, which QEMU has written since we made it: 65 where it is none, is encrypted, or keeps its
+ * data in another file, which no clone's does.
+ */
+int qcow2_overlay_read(int fd, const char *name, struct qcow2_seen *ret, struct cowherd_error *err) must_check;
+/* Whether nothing was written through it: it has the length that qcow2_overlay_write gave it. -1 only on failure. */
+int qcow2_overlay_is_fresh(int fd, const char *name, bool *ret, struct cowherd_error *err) must_check;

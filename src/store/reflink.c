@@ -46,6 +46,18 @@ static int reflink_clone(const struct store_place *place, const struct store_obj
         return folder_clone(place, clone, FILE_TREE_SHARE, err);
 }
 
+static int reflink_snapshot(const struct store_place *place, const struct store_object *clone, const struct store_object *made,
+                   struct cowherd_error *err)
+{
+        return folder_snapshot(place, clone, made, FILE_TREE_SHARE, err);
+}
+
+static int reflink_restore(const struct store_place *place, const struct store_object *clone, const struct store_object *snapshot,
+                  struct cowherd_error *err)
+{
+        return folder_restore(place, clone, snapshot, FILE_TREE_SHARE, err);
+}
+
 const struct store_driver store_reflink = {
         .name = "reflink",
         .summary = "files that share their blocks with the base's (XFS, btrfs)",
@@ -58,6 +70,9 @@ const struct store_driver store_reflink = {
         .deep_check_base = folder_deep_check_base,
         .clone = reflink_clone,
         .destroy = folder_destroy,
+        .snapshot_stacks = folder_stacks_never,
+        .snapshot = reflink_snapshot,
+        .restore = reflink_restore,
         .usage = folder_usage,
         .list_ids = folder_list_ids,
 };

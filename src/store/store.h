@@ -7,7 +7,7 @@
  * Layout, the same for all that live in folders (`place->folder` is the herd's root or an embedded pool's mount point):
  *
  *     bases/ID/disk.qcow2 | disk.raw | tree/        clones/ID/disk.qcow2 | disk.raw | tree/ (+ upper/ work/)
- *     snapshots/ID/ as a base: all three lie equally deep, so a file moves among them and its relative backing name stays right
+ *     snapshots/ID/ as a base (+ upper/ work/): all three lie equally deep, so a file moves among them and its relative backing name stays right
  *
  * Every callback is idempotent where it says so, safe to be called from several threads for different objects, and
  * leaves nothing behind when it fails. Bases are made in two steps, prepare_base and seal_base; between them the caller
@@ -47,7 +47,7 @@ struct store_object {
         const char *format;    /* of a disk: "qcow2" or "raw" */
         uint64_t virtual_bytes; /* of a disk: the size the guest sees */
         const char *fingerprint; /* of a base: what seal_base gave */
-        const struct store_object *base; /* of a clone, and of a base that was promoted: what it stands on; else NULL */
+        const struct store_object *base; /* what it stands on: of a clone, of a snapshot, of a base that was promoted; else NULL */
         bool prepared;         /* of a clone: prepare_clone was called for it */
         /*
          * Of a tree, for activate: all owners are to be shown shifted by this (root is id_shift), as a user namespace needs it, while
@@ -152,7 +152,7 @@ struct store_driver {
          * transaction that a sibling's snapshot is committing. destroy undoes it.
          */
         int (*prepare_clone)(const struct store_place *place, const struct store_object *clone, struct cowherd_error *err) must_check;
-        /* Makes clones/ID from clone->base. Whole or not at all. */
+        /* Makes clones/ID from clone->base, a sealed base or snapshot. Whole or not at all. */
         int (*clone)(const struct store_place *place, const struct store_object *clone, struct cowherd_error *err) must_check;
         /*
          * NULL, or clone and check_base in one, where the check takes long enough to be worth doing while the clone is made. A
@@ -172,32 +172,41 @@ struct store_driver {
          * Points in time. A snapshot, and a base that is made of a clone, are made by the same callback: `made` is the new object
          * (STORE_SNAPSHOT or STORE_BASE), its content what the clone is now. Two ways there are:
          *   - it stacks (snapshot_stacks says so for that role): `made` takes the clone's own bytes, stands on what the clone stood on,
-         *     and the clone goes on, empty, upon it. made->base is the clone's former base; the herd then settles clone->base = made.
-         *   - it does not: `made` is a copy on write, the clone stays where it is.
-         * Idempotent: after a kill it is called again with the same objects and finishes. The caller then seals `made` by seal_base
-         * (snapshots too), before which a tree may be written through activate.
+         *     and the clone goes on, empty, upon it. The herd then settles clone->base = made.
+         *   - it does not: `made` is a copy on write, the clone stays where it is, with the base it has.
+         * Either way made->base is what the clone stands on before the call (NULL where it is flattened), made->of the clone.
+         * Idempotent: after a kill it is called again with the same objects (clone->base as before) and finishes. The caller then
+         * seals `made` by seal_base (snapshots too; again after a kill), before which a base's tree may be written through activate.
+         * A `made` that is given up before `snapshot` is called is taken away by snapshot_cancel where it stacks, else by destroy.
+         * 69 where the chain would be too long, with the hint to flatten.
          */
         bool (*snapshot_stacks)(enum store_role role);
         /*
          * Only where it stacks: makes made's folder and the overlay that the clone will go on with, before anything is moved.
-         * *ret_next: its path, relative to the place's folder, for an engine that is running; the caller's. May be NULL.
+         * *ret_next: its path, relative to the place's folder, for an engine that is running; the caller's; NULL where `snapshot`
+         * has moved things already and nothing is left to switch to. ret_next may be NULL. Idempotent: what an engine has begun
+         * to write is never touched.
          */
         int (*snapshot_prepare)(const struct store_place *place, const struct store_object *clone, const struct store_object *made,
                                 char **ret_next, struct cowherd_error *err) must_check;
         int (*snapshot)(const struct store_place *place, const struct store_object *clone, const struct store_object *made,
                         struct cowherd_error *err) must_check;
-        /* Undoes snapshot_prepare, where `snapshot` has not begun: then 1, and it must be finished. May be NULL. */
+        /*
+         * Undoes snapshot_prepare: 0, and `made` is gone. 1 where `snapshot` has begun, or an engine has written to the next overlay:
+         * then it must be finished by `snapshot`. 75 where an engine holds the next overlay: let it switch first. May be NULL.
+         */
         int (*snapshot_cancel)(const struct store_place *place, const struct store_object *clone, const struct store_object *made,
                                struct cowherd_error *err) must_check;
         /*
          * The stopped clone becomes what the snapshot holds; what it was is gone. Idempotent, and at no moment without one of both.
-         * Where snapshots stack, the clone then stands on the snapshot (the herd settles that).
+         * The clone then stands on the snapshot where snapshots stack, else on what the snapshot stands on (snapshot->base): the
+         * herd settles that.
          */
         int (*restore)(const struct store_place *place, const struct store_object *clone, const struct store_object *snapshot,
                        struct cowherd_error *err) must_check;
         /*
          * The stopped clone gets bytes of its own of all that it reads through its base, then stands on nothing. Idempotent. NULL: its
-         * clones never need their base's bytes (a btrfs snapshot), so it is the catalogue's to say.
+         * clones never need their base's bytes (a btrfs snapshot), so it is the catalogue's to say. `report` may be NULL.
          */
         int (*flatten)(const struct store_place *place, const struct store_object *clone,
                        void (*report)(void *context, uint64_t done_bytes, uint64_t total_bytes), void *context,

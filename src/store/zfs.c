@@ -9,13 +9,15 @@
  * another taken, the name is another, and the `zfs clone` itself fails for want of it: the check costs no command of
  * its own.
  *
- * A dataset that others were cloned from can't be destroyed before they are: that is 75. It is never `zfs promote`d,
- * which would turn the order round and let a base vanish with one of its clones.
+ * A base that others were cloned from can't be destroyed before they are: that is 75. It is never `zfs promote`d,
+ * which would turn the order round and let a base vanish with one of its clones. A clone whose snapshots are still
+ * somebody's waits for them under another name (zfs_removed.c).
  */
 #include "store/zfs.h"
 
 #include "store/drivers.h"
 #include "sys/clock.h"
+#include "sys/mount.h"
 #include "sys/process.h"
 
 #include <errno.h>
@@ -23,11 +25,7 @@
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
-
-#define RELEASE_TRIES 20
-#define RELEASE_MS 100
 
 /* OpenZFS, as against zfs-fuse. */
 static bool in_kernel(void)
@@ -89,7 +87,16 @@ static int set_mount_point(const struct store_place *place, const char *dataset,
         return zfs_run(place, NULL, err, "set", mount_point, dataset, NULL);
 }
 
-static int mount_dataset(const struct store_place *place, const struct store_object *object, struct cowherd_error *err)
+int zfs_mount_at(const struct store_place *place, const char *dataset, const char *path, struct cowherd_error *err)
+{
+        if (set_mount_point(place, dataset, path, err) < 0)
+                return -1;
+        if (mount_is_mounted(path))
+                return 0;
+        return zfs_run_patiently(place, err, "mount", dataset, NULL) == 0 ? 0 : -1;
+}
+
+int zfs_mount(const struct store_place *place, const struct store_object *object, struct cowherd_error *err)
 {
         owned_str char *dataset = zfs_dataset(place, object), *tree = folder_absolute(place, object, "tree");
         char folder[STORE_PATH_BYTES];
@@ -98,15 +105,10 @@ static int mount_dataset(const struct store_place *place, const struct store_obj
                 return 0;
         if (file_make_folders(place->fd, store_object_folder(object, folder), 0700, err) < 0)
                 return -1;
-        if (set_mount_point(place, dataset, tree, err) < 0)
-                return -1;
-        if (folder_is_mounted(place, object))
-                return 0;
-        return zfs_run(place, NULL, err, "mount", dataset, NULL);
+        return zfs_mount_at(place, dataset, tree, err);
 }
 
-static int unmount_dataset(const struct store_place *place, const struct store_object *object,
-                           struct cowherd_error *err)
+int zfs_unmount(const struct store_place *place, const struct store_object *object, struct cowherd_error *err)
 {
         owned_str char *dataset = zfs_dataset(place, object);
 
@@ -115,31 +117,44 @@ static int unmount_dataset(const struct store_place *place, const struct store_o
         return zfs_run(place, NULL, err, "unmount", dataset, NULL);
 }
 
-/*
- * Removes the dataset with its own snapshots, but never (-R) what was cloned from them. After an unmount it stays busy
- * for some milliseconds more, while zfs-fuse lets go of it: so a busy one is tried again, for two seconds.
- */
-static int remove_dataset(const struct store_place *place, const struct store_object *object, struct cowherd_error *err)
+/* Removes a base's dataset with its own snapshots, but never (-R) what was cloned from them. */
+static int remove_base(const struct store_place *place, const struct store_object *base, struct cowherd_error *err)
 {
-        owned_str char *dataset = zfs_dataset(place, object);
+        owned_str char *dataset = zfs_dataset(place, base);
         struct cowherd_error why;
 
-        for (int tries = 0;; tries++) {
-                if (zfs_run(place, NULL, &why, "destroy", "-r", dataset, NULL) == 0 || why.code == COWHERD_NOT_FOUND)
-                        return 0;
-                if (why.code != COWHERD_BUSY || strstr(why.text, "dependent") != NULL || tries == RELEASE_TRIES)
-                        break;
-                (void)nanosleep(&(struct timespec){.tv_nsec = RELEASE_MS * 1000000L}, NULL);
-        }
+        if (zfs_run_patiently(place, &why, "destroy", "-r", dataset, NULL) >= 0)
+                return 0;
         *err = why;
-        if (strstr(why.text, "dependent") != NULL)
-                return folder_fail(object, COWHERD_BUSY, "still has clones, whose bytes are in its dataset", err);
+        if (zfs_has_dependents(&why))
+                return folder_fail(base, COWHERD_BUSY, "still has clones, whose bytes are in its dataset", err);
         return -1;
+}
+
+/* A snapshot that others were cloned from goes with the last of them (deferred destruction): its name is given up at once. */
+static int remove_snapshot(const struct store_place *place, const struct store_object *snapshot, struct cowherd_error *err)
+{
+        owned_str char *name = NULL;
+        int found = zfs_find_snapshot(place, snapshot, &name, err);
+
+        if (found != 0)
+                return found < 0 ? -1 : 0;
+        return zfs_run_patiently(place, err, "destroy", "-d", name, NULL) < 0 ? -1 : 0;
+}
+
+static int remove_clone(const struct store_place *place, const struct store_object *clone, struct cowherd_error *err)
+{
+        return zfs_drop_next(place, clone, err) < 0 ? -1 : zfs_put_aside(place, clone, err);
 }
 
 static int zfs_destroy(const struct store_place *place, const struct store_object *object, struct cowherd_error *err)
 {
-        if (unmount_dataset(place, object, err) < 0 || remove_dataset(place, object, err) < 0)
+        if (zfs_unmount(place, object, err) < 0)
+                return -1;
+        int removed = object->role == STORE_BASE    ? remove_base(place, object, err)
+                      : object->role == STORE_CLONE ? remove_clone(place, object, err)
+                                                    : remove_snapshot(place, object, err);
+        if (removed < 0 || zfs_reap(place, err) < 0)
                 return -1;
         return folder_destroy(place, object, err);
 }
@@ -159,7 +174,7 @@ static int zfs_prepare_base(const struct store_place *place, const struct store_
 
         if (zfs_run(place, NULL, err, "create", "-o", mark, dataset, NULL) < 0)
                 return -1;
-        if (mount_dataset(place, base, err) < 0)
+        if (zfs_mount(place, base, err) < 0)
                 return undo(place, base);
         return 0;
 }
@@ -171,7 +186,11 @@ static int zfs_seal_base(const struct store_place *place, const struct store_obj
         owned_str char *dataset = zfs_dataset(place, base);
         owned_str char *snapshot = x_asprintf("%s@base-%s", dataset, random_hex(4, hex));
 
-        if (unmount_dataset(place, base, err) < 0)
+        if (base->role == STORE_SNAPSHOT) { /* it can't be changed from the beginning */
+                *ret_fingerprint = x_asprintf("@s%" PRIu64, base->id);
+                return 0;
+        }
+        if (zfs_unmount(place, base, err) < 0)
                 return -1;
         /*
          * Clones come from the snapshot, which can't change; the base itself is made read-only too, but not on
@@ -189,7 +208,7 @@ static int zfs_seal_base(const struct store_place *place, const struct store_obj
 static int zfs_check_base(const struct store_place *place, const struct store_object *base, struct cowherd_error *err)
 {
         (void)place;
-        if (base->fingerprint != NULL && str_starts(base->fingerprint, "@base-"))
+        if (base->fingerprint != NULL && str_starts(base->fingerprint, base->role == STORE_SNAPSHOT ? "@s" : "@base-"))
                 return 0;
         return folder_fail(base, COWHERD_DATA, "was never sealed: it has no snapshot to clone from", err);
 }
@@ -208,28 +227,45 @@ static int make_mount_point(const struct store_place *place, const struct store_
         return folder_undo(place, clone, err);
 }
 
+/* What a clone is made from: a base's snapshot, or one that may have moved with its dataset. *ret is the caller's. */
+static int find_origin(const struct store_place *place, const struct store_object *base, char **ret, struct cowherd_error *err)
+{
+        owned_str char *dataset = zfs_dataset(place, base);
+
+        if (zfs_check_base(place, base, err) < 0)
+                return -1;
+        if (base->role == STORE_SNAPSHOT)
+                return zfs_find_snapshot(place, base, ret, err);
+        *ret = x_asprintf("%s%s", dataset, base->fingerprint);
+        return 0;
+}
+
 static int zfs_clone(const struct store_place *place, const struct store_object *clone, struct cowherd_error *err)
 {
-        owned_str char *from = zfs_dataset(place, clone->base), *dataset = zfs_dataset(place, clone);
-        owned_str char *snapshot = x_asprintf("%s%s", from, clone->base->fingerprint);
-        struct cowherd_error why;
+        owned_str char *snapshot = NULL, *dataset = zfs_dataset(place, clone);
+        struct cowherd_error why = {0};
 
-        if (zfs_check_base(place, clone->base, err) < 0 || make_mount_point(place, clone, err) < 0)
+        int found = find_origin(place, clone->base, &snapshot, err);
+        if (found < 0)
                 return -1;
-        if (zfs_run(place, NULL, &why, "clone", snapshot, dataset, NULL) == 0)
+        if (found == 0 && make_mount_point(place, clone, err) < 0)
+                return -1;
+        if (found == 0 && zfs_run(place, NULL, &why, "clone", snapshot, dataset, NULL) == 0)
                 return 0;
         *err = why;
-        if (why.code != COWHERD_NOT_FOUND)
-                return folder_undo(place, clone, err);
-        (void)folder_undo(place, clone, err);
-        (void)folder_fail(clone->base, COWHERD_DATA, "was changed since it was registered: its snapshot is gone", err);
-        return fail_hint(err, "remove the base and register it again");
+        if (found == 0)
+                (void)folder_undo(place, clone, err);
+        if (found == 0 && why.code != COWHERD_NOT_FOUND)
+                return -1;
+        return folder_fail_changed(clone->base, ": its snapshot is gone", false, err);
 }
 
 static int zfs_activate(const struct store_place *place, const struct store_object *object, char **ret_path,
                         struct cowherd_error *err)
 {
-        if (mount_dataset(place, object, err) < 0)
+        if (object->role == STORE_SNAPSHOT)
+                return folder_fail(object, COWHERD_UNAVAILABLE, "is a snapshot of zfs, which only a clone of it can show", err);
+        if (zfs_mount(place, object, err) < 0)
                 return -1;
         *ret_path = folder_absolute(place, object, "tree");
         return 0;
@@ -249,7 +285,11 @@ const struct store_driver store_zfs = {
         .clone = zfs_clone,
         .destroy = zfs_destroy,
         .activate = zfs_activate,
-        .deactivate = unmount_dataset,
+        .deactivate = zfs_unmount,
+        .snapshot_stacks = folder_stacks_never,
+        .snapshot = zfs_snapshot,
+        .restore = zfs_restore,
+        .flatten = zfs_flatten,
         .usage = zfs_usage,
         .list_ids = zfs_list_ids,
 };

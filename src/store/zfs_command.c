@@ -9,6 +9,10 @@
 #include "sys/process.h"
 
 #include <string.h>
+#include <time.h>
+
+#define RELEASE_TRIES 20
+#define RELEASE_MS 100
 
 static const struct {
         const char *text;
@@ -59,19 +63,49 @@ static int run(const struct process *zfs, char **ret_output, struct cowherd_erro
         return 0;
 }
 
+static void add_words(struct process *zfs, const struct store_place *place, va_list words)
+{
+        if (place->lock > 0)
+                zfs->keep[zfs->keep_count++] = place->lock;
+        strv_add(&zfs->argv, "zfs");
+        for (const char *word; (word = va_arg(words, const char *)) != NULL;)
+                strv_add(&zfs->argv, word);
+}
+
 int zfs_run(const struct store_place *place, char **ret_output, struct cowherd_error *err, ...)
 {
         owned_process struct process zfs = {.timeout_ms = ZFS_TIMEOUT_MS};
         va_list words;
 
-        if (place->lock > 0)
-                zfs.keep[zfs.keep_count++] = place->lock;
-        strv_add(&zfs.argv, "zfs");
         va_start(words, err);
-        for (const char *word; (word = va_arg(words, const char *)) != NULL;)
-                strv_add(&zfs.argv, word);
+        add_words(&zfs, place, words);
         va_end(words);
         return run(&zfs, ret_output, err);
+}
+
+int zfs_run_patiently(const struct store_place *place, struct cowherd_error *err, ...)
+{
+        owned_process struct process zfs = {.timeout_ms = ZFS_TIMEOUT_MS};
+        struct cowherd_error why;
+        va_list words;
+
+        va_start(words, err);
+        add_words(&zfs, place, words);
+        va_end(words);
+        for (int tries = 0;; tries++) {
+                if (run(&zfs, NULL, &why) == 0)
+                        return 0;
+                if (why.code != COWHERD_BUSY || zfs_has_dependents(&why) || tries == RELEASE_TRIES)
+                        break;
+                (void)nanosleep(&(struct timespec){.tv_nsec = RELEASE_MS * 1000000L}, NULL);
+        }
+        *err = why; /* set where it is not there, too: some callers take that as a failure */
+        return why.code == COWHERD_NOT_FOUND ? 1 : -1;
+}
+
+bool zfs_has_dependents(const struct cowherd_error *why)
+{
+        return strstr(why->text, "dependent") != NULL || strstr(why->text, "has children") != NULL;
 }
 
 int zfs_get(const struct store_place *place, const char *dataset, const char *properties, struct strv *ret,

@@ -174,7 +174,7 @@ int zfs_pool_teardown(const struct store_setup *setup, const struct store_made *
                                        : find_whole(&place, setup, made, &dataset, err);
         if (got < 0)
                 return -1;
-        if (got == 0 && (remove_empty(&place, dataset, "clones", err) < 0 || remove_empty(&place, dataset, "bases", err) < 0 ||
+        if (got == 0 && (remove_empty(&place, dataset, "removed", err) < 0 || remove_empty(&place, dataset, "clones", err) < 0 || remove_empty(&place, dataset, "bases", err) < 0 ||
                          remove_empty(&place, dataset, NULL, err) < 0))
                 return -1;
         if (file_open_folder(AT_FDCWD, setup->root, &root, err) < 0 || file_remove_tree(root, ZFS_FOLDER, err) < 0)

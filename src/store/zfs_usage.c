@@ -24,13 +24,25 @@ static int settle_numbers(const struct store_place *place, const struct store_ob
         return zfs_run(place, NULL, err, "set", mark, dataset, NULL);
 }
 
+/* The dataset or snapshot that holds an object. 1 where there is none. *ret is the caller's. */
+static int find(const struct store_place *place, const struct store_object *object, char **ret, struct cowherd_error *err)
+{
+        if (object->role == STORE_SNAPSHOT)
+                return zfs_find_snapshot(place, object, ret, err);
+        owned_str char *dataset = zfs_dataset(place, object);
+        int exists = zfs_exists(place, dataset, err);
+        if (exists == 0)
+                *ret = take(dataset);
+        return exists;
+}
+
 int zfs_usage(const struct store_place *place, const struct store_object *object, struct store_usage *ret,
               struct cowherd_error *err)
 {
-        owned_str char *dataset = zfs_dataset(place, object);
+        owned_str char *dataset = NULL;
         owned_strv struct strv values = {0};
 
-        int exists = zfs_exists(place, dataset, err);
+        int exists = find(place, object, &dataset, err);
         if (exists < 0)
                 return -1;
         if (exists == 1) {
@@ -74,6 +86,8 @@ int zfs_list_ids(const struct store_place *place, enum store_role role, struct s
         owned_str char *output = NULL;
         owned_strv struct strv ids = {0}, folders = {0};
 
+        if (role == STORE_SNAPSHOT)
+                return zfs_list_snapshot_ids(place, ret, err);
         if (zfs_run(place, &output, err, "list", "-H", "-d", "1", "-o", "name", parent, NULL) < 0)
                 return -1;
         if (folder_list_ids(place, role, &folders, err) < 0)

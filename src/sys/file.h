@@ -66,6 +66,21 @@ enum file_tree_mode {
 int file_copy_tree(int from, int to, enum file_tree_mode mode, const struct file_progress *progress,
                    struct cowherd_error *err) must_check;
 
+struct file_plain {
+        bool keep_setuid; /* else setuid and setgid bits are dropped: from others, they would mean us */
+        void (*left_out)(void *context, const char *path); /* told of what is left out; NULL: it is refused (65) */
+        void *context;
+        const struct file_progress *progress; /* may be NULL */
+};
+/*
+ * Copies one entry, a file, a symlink or a folder with all in it, between trees that don't trust each other, as to_name: modes and
+ * times are kept, symlinks stay symlinks, owners are whoever does it. Nothing is followed and nothing mounted is entered; devices,
+ * fifos, sockets and mounts are left out. A file that is there is replaced, whatever it is; a folder takes what is new (73 where only
+ * one of both is a folder). A copied file appears whole.
+ */
+int file_copy_plain(int from, const char *from_name, int to, const char *to_name, const struct file_plain *how,
+                    struct cowherd_error *err) must_check;
+
 /* The immutable flag (FS_IMMUTABLE_FL) on or off; where filesystem or privilege has none, nothing and success. */
 int file_set_immutable(int fd, bool immutable, struct cowherd_error *err) must_check;
 
@@ -82,6 +97,9 @@ struct file_usage {
 int file_measure(int at, const char *path, struct file_usage *ret, struct cowherd_error *err) must_check;
 /* Of the allocated bytes, those whose extents other files share too (FIEMAP); 0 where the filesystem can't tell. */
 int file_shared_bytes(int at, const char *path, uint64_t *ret_bytes, struct cowherd_error *err) must_check;
+
+/* Those whose extents no other file has, what lies inside the metadata left aside (FIEMAP). */
+int file_unshared_bytes(int at, const char *path, uint64_t *ret_bytes, struct cowherd_error *err) must_check;
 
 /* f_type of statfs(2), as a name: "ext4", "xfs", "btrfs", "zfs", "tmpfs", "overlay", or "other". Static. */
 const char *file_system_name(int fd);

@@ -135,13 +135,19 @@ int file_measure(int at, const char *path, struct file_usage *ret, struct cowher
 
 #define EXTENTS_AT_ONCE 128
 
-/* Adds the shared bytes of some extents; true after the last one of the file, else *start is where the next begin. */
-static bool add_extents(const struct fiemap *map, uint64_t *shared, uint64_t *start)
+/* What is counted: extents of which the flags in `mask` are as in `wanted`. */
+struct extent_kind {
+        uint32_t mask, wanted;
+        uint64_t bytes;
+};
+
+/* Adds the bytes of some extents; true after the last one of the file, else *start is where the next begin. */
+static bool add_extents(const struct fiemap *map, struct extent_kind *kind, uint64_t *start)
 {
         for (uint32_t i = 0; i < map->fm_mapped_extents; i++) {
                 const struct fiemap_extent *extent = &map->fm_extents[i];
-                if ((extent->fe_flags & FIEMAP_EXTENT_SHARED) != 0)
-                        *shared += extent->fe_length;
+                if ((extent->fe_flags & kind->mask) == kind->wanted)
+                        kind->bytes += extent->fe_length;
                 *start = extent->fe_logical + extent->fe_length;
                 if ((extent->fe_flags & FIEMAP_EXTENT_LAST) != 0)
                         return true;
@@ -149,11 +155,11 @@ static bool add_extents(const struct fiemap *map, uint64_t *shared, uint64_t *st
         return map->fm_mapped_extents == 0;
 }
 
-static int shared_of_file(int fd, uint64_t *ret, struct cowherd_error *err)
+static int extents_of_file(int fd, struct extent_kind *kind, struct cowherd_error *err)
 {
         size_t bytes = sizeof(struct fiemap) + EXTENTS_AT_ONCE * sizeof(struct fiemap_extent);
         owned_mem struct fiemap *map = x_malloc(bytes);
-        uint64_t shared = 0, start = 0;
+        uint64_t start = 0;
         bool done = false;
 
         while (!done) {
@@ -166,36 +172,49 @@ static int shared_of_file(int fd, uint64_t *ret, struct cowherd_error *err)
                                 break;
                         return fail_errno(err, "cannot read the extents of a file");
                 }
-                done = add_extents(map, &shared, &start);
+                done = add_extents(map, kind, &start);
         }
-        *ret = shared;
         return 0;
 }
 
-static int add_shared(void *context, int folder, const char *name, const struct stat *found, struct cowherd_error *err)
+static int add_of_kind(void *context, int folder, const char *name, const struct stat *found, struct cowherd_error *err)
 {
-        uint64_t *total = context, allocated = (uint64_t)found->st_blocks * 512, shared = 0;
+        struct extent_kind *total = context, of_file = {.mask = total->mask, .wanted = total->wanted};
+        uint64_t allocated = (uint64_t)found->st_blocks * 512;
 
         if (!S_ISREG(found->st_mode) || allocated == 0)
                 return 0;
         owned_fd int fd = openat(folder, name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
         if (fd < 0)
                 return errno == ENOENT ? 0 : fail_errno(err, "cannot open '%s'", name);
-        if (shared_of_file(fd, &shared, err) < 0)
+        if (extents_of_file(fd, &of_file, err) < 0)
                 return -1;
-        *total += shared < allocated ? shared : allocated; /* compressed extents are longer than what they take */
+        total->bytes += of_file.bytes < allocated ? of_file.bytes : allocated; /* compressed extents are longer than what they take */
         return 0;
 }
 
-int file_shared_bytes(int at, const char *path, uint64_t *ret_bytes, struct cowherd_error *err)
+static int count_kind(int at, const char *path, struct extent_kind kind, uint64_t *ret_bytes, struct cowherd_error *err)
 {
-        uint64_t shared = 0;
-        struct visitor visitor = {.visit = add_shared, .context = &shared};
+        struct visitor visitor = {.visit = add_of_kind, .context = &kind};
 
         int result = visit_tree(&visitor, at, path, err);
         inode_map_free(&visitor.seen);
         if (result < 0)
                 return -1;
-        *ret_bytes = shared;
+        *ret_bytes = kind.bytes;
         return 0;
+}
+
+int file_shared_bytes(int at, const char *path, uint64_t *ret_bytes, struct cowherd_error *err)
+{
+        const struct extent_kind shared = {.mask = FIEMAP_EXTENT_SHARED, .wanted = FIEMAP_EXTENT_SHARED};
+
+        return count_kind(at, path, shared, ret_bytes, err);
+}
+
+int file_unshared_bytes(int at, const char *path, uint64_t *ret_bytes, struct cowherd_error *err)
+{
+        const struct extent_kind unshared = {.mask = FIEMAP_EXTENT_SHARED | FIEMAP_EXTENT_DATA_INLINE};
+
+        return count_kind(at, path, unshared, ret_bytes, err);
 }

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * An overlay can't be shifted itself, but what it is made of can: since Linux 5.19 it takes the shift of its layers' mounts, of
- * the upper's too. The kernel makes an overlay of attached mounts only, and attached ones would stay if we were killed; so a
- * thread goes into a mount namespace of its own, attaches and mounts there, and hands out a copy of the result (open_tree(2)),
- * which the caller then attaches at its place. All else vanishes with the thread, and so it does with kill -9.
+ * An overlay can't be shifted itself, but what it is made of can: since Linux 5.19 it takes the shift of its layers'
+ * mounts, of the upper's too. The kernel makes an overlay of attached mounts only, and attached ones would stay if we
+ * were killed; so a thread goes into a mount namespace of its own, attaches and mounts there, and hands out a copy of
+ * the result (open_tree(2)), which the caller then attaches at its place. All else vanishes with the thread, and so it
+ * does with kill -9.
  *
  * A user namespace needs somebody born in it: a child that lives until its namespace was opened.
  */
@@ -11,18 +12,17 @@
 
 #include "base/mem.h"
 #include "base/str.h"
+#include "sys/act_as.h"
 #include "sys/libc.h"
 #include "sys/mount.h"
 
 #include <errno.h>
 #include <fcntl.h>
-#include <linux/capability.h>
 #include <pthread.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/fsuid.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
 #include <sys/syscall.h>
@@ -119,32 +119,13 @@ static int attach_layers(const struct job *job, struct cowherd_error *err)
                 return fail_errno(err, "cannot make a mount namespace");
         if (mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0)
                 return fail_errno(err, "cannot keep a mount namespace private");
-        if (mount("tmpfs", job->target, "tmpfs", MS_NOSUID | MS_NODEV, "size=64k,mode=0700") < 0 || chdir(job->target) < 0)
+        if (mount("tmpfs", job->target, "tmpfs", MS_NOSUID | MS_NODEV, "size=64k,mode=0700") < 0 ||
+            chdir(job->target) < 0)
                 return fail_errno(err, "cannot make a place for the layers of an overlay");
         if (mkdir("l", 0700) < 0 || mkdir("t", 0700) < 0)
                 return fail_errno(err, "cannot make a place for the layers of an overlay");
         if (move_mount(job->shifted, "", AT_FDCWD, "l", MOVE_MOUNT_F_EMPTY_PATH) < 0)
                 return fail_errno(err, "cannot attach the layers of an overlay");
-        return 0;
-}
-
-/*
- * The overlay does what it does as who mounted it: root of this host has no id on a shifted mount, and could make no file there. So
- * the thread's files become those of the root inside, and the rights that this takes away are raised again.
- */
-static int become_root_inside(uint32_t shift, struct cowherd_error *err)
-{
-        struct __user_cap_header_struct header = {.version = _LINUX_CAPABILITY_VERSION_3};
-        struct __user_cap_data_struct sets[_LINUX_CAPABILITY_U32S_3];
-
-        (void)setfsgid(shift);
-        (void)setfsuid(shift);
-        if (syscall(SYS_capget, &header, sets) < 0)
-                return fail_errno(err, "cannot read the capabilities of a thread");
-        for (size_t i = 0; i < array_length(sets); i++)
-                sets[i].effective = sets[i].permitted;
-        if (syscall(SYS_capset, &header, sets) < 0)
-                return fail_errno(err, "cannot raise the capabilities of a thread");
         return 0;
 }
 
@@ -156,12 +137,14 @@ static int mount_layers_at(struct job *job, struct cowherd_error *err)
         for (size_t i = 0; i < layers->lower_count; i++)
                 str_addf(&lowers, "%sl/%s", i == 0 ? "" : ":", layers->lowers[i]);
         owned_str char *upper = x_asprintf("l/%s", layers->upper), *work = x_asprintf("l/%s", layers->work);
-        if (become_root_inside(job->shift, err) < 0)
+        /* An overlay does what it does as who mounted it. */
+        if (act_as(job->shift, job->shift, err) < 0)
                 return -1;
         if (mount_overlay(str_text(&lowers), upper, work, "t", err) < 0)
                 return -1;
         struct statvfs found;
-        if (statvfs("t", &found) < 0 || (found.f_flag & ST_RDONLY) != 0) /* how an overlay fails that can't use its upper */
+        if (statvfs("t", &found) < 0 ||
+            (found.f_flag & ST_RDONLY) != 0) /* how an overlay fails that can't use its upper */
                 return fail(err, COWHERD_SYSTEM, "the kernel mounts the overlay at '%s' read-only", job->target);
         job->mounted = open_tree(AT_FDCWD, "t", OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC);
         return job->mounted < 0 ? fail_errno(err, "cannot take an overlay out of its namespace") : 0;
@@ -177,7 +160,8 @@ static void *work_alone(void *context)
         return NULL;
 }
 
-int mount_overlay_shifted(const struct mount_layers *layers, uint32_t shift, const char *target, struct cowherd_error *err)
+int mount_overlay_shifted(const struct mount_layers *layers, uint32_t shift, const char *target,
+                          struct cowherd_error *err)
 {
         struct job job = {.layers = layers, .shift = shift, .shifted = -1, .mounted = -1, .target = target};
         owned_fd int shifted = -1;

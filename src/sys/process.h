@@ -22,6 +22,7 @@ struct process {
         int keep[PROCESS_DESCRIPTORS]; /* descriptors it inherits under their own numbers (a lock, say) */
         unsigned keep_count;
         bool lines_to_progress; /* its stderr lines go to `on_line` as they come */
+        bool output_to_progress; /* its stdout lines do (a '\r' ends one too), and are not kept */
         void (*on_line)(void *context, const char *line);
         void *on_line_context;
 };
@@ -48,6 +49,8 @@ int process_run(const struct process *process, struct process_result *ret, struc
 int process_check(const struct process *process, char **ret_output, struct cowherd_error *err) must_check;
 /* Whether a program of this name is installed (in the fixed PATH). */
 bool process_exists(const char *program);
+/* The file that a program's name stands for in the fixed PATH, to be freed, or NULL. */
+char *process_find(const char *program);
 
 /* A runner that replaces the real one for this thread: for golden tests. NULL is the real one again. */
 struct process_runner {

@@ -74,8 +74,6 @@ static void give_line(struct run *run)
 
 static void give_lines(struct run *run, const char *bytes, size_t count)
 {
-        if (!run->process->lines_to_progress || run->process->on_line == NULL)
-                return;
         for (size_t i = 0; i < count; i++) {
                 if (bytes[i] == '\n' || bytes[i] == '\r' || run->line.length >= LINE_BYTES)
                         give_line(run);
@@ -86,7 +84,8 @@ static void give_lines(struct run *run, const char *bytes, size_t count)
 
 static void add_errors(struct run *run, const char *bytes, size_t count)
 {
-        give_lines(run, bytes, count);
+        if (run->process->lines_to_progress && run->process->on_line != NULL)
+                give_lines(run, bytes, count);
         str_add_bytes(&run->errors, bytes, count);
         if (run->errors.length > 4 * ERRORS_BYTES) {
                 memmove(run->errors.data, run->errors.data + run->errors.length - ERRORS_BYTES, ERRORS_BYTES + 1);
@@ -98,6 +97,11 @@ static void add_output(struct run *run, const char *bytes, size_t count)
 {
         size_t room = PROCESS_OUTPUT_BYTES - run->output.length;
 
+        if (run->process->output_to_progress) {
+                if (run->process->on_line != NULL)
+                        give_lines(run, bytes, count);
+                return;
+        }
         if (count > room && !run->too_much) {
                 run->too_much = true;
                 if (!run->ended && !run->ending)

@@ -15,5 +15,3 @@ struct child {
 
 /* Starts the program; in a process group of its own where `grouped`. *ret's descriptors are the caller's. */
 int process_spawn(const struct process *process, bool grouped, struct child *ret, struct cowherd_error *err) must_check;
-/* The file that a program's name stands for in the fixed PATH, to be freed, or NULL. */
-char *process_find(const char *program);

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The relay's loop: one poll(2) on the streams of both sides, signals (signalfd) and the command's end (pidfd) among them.
+ * The relay's loop: one poll(2) on the streams of both sides, signals (signalfd) and the command's end (pidfd) among
+ * them.
  *
- * The caller's descriptors are shared with his shell, so they are not made non-blocking: what poll(2) calls writable takes
- * PIPE_BUF bytes without waiting, and no more is written at once. The guest's are ours, and are.
+ * The caller's descriptors are shared with his shell, so they are not made non-blocking: what poll(2) calls writable
+ * takes PIPE_BUF bytes without waiting, and no more is written at once. The guest's are ours, and are.
  */
 #include "sys/terminal.h"
 
@@ -20,7 +21,8 @@
 #include <unistd.h>
 
 #define CHANNEL_BYTES 65536u
-#define FLUSH_BYTES (2u << 20) /* more than a pipe can hold: what goes on writing after its command's end is not waited for */
+#define FLUSH_BYTES                                                                                                    \
+        (2u << 20) /* more than a pipe can hold: what goes on writing after its command's end is not waited for */
 
 /* One direction. What was read waits in `bytes` until it is written; only then is more read. */
 struct channel {
@@ -83,7 +85,8 @@ static bool is_one_stream(const struct relay *relay)
         return relay->to.fd == relay->from.fd;
 }
 
-/* A terminal takes a key for the end of its input: at the beginning of a line; else it first ends what was begun of one. */
+/* A terminal takes a key for the end of its input: at the beginning of a line; else it first ends what was begun of
+ * one. */
 static void send_end_of_file(int master, char last, const struct termios *settings)
 {
         cc_t keys[2] = {settings->c_cc[VEOF], settings->c_cc[VEOF]};

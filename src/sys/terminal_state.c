@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Raw mode (termios(3)) and signals. Instead of handlers that would put a terminal back, the signals are blocked and read
- * (signalfd(2)): between begin and end nothing but SIGKILL and SIGSTOP can stop this thread, so the terminal is put back on
- * every way out. SIGPIPE is blocked too, and one that came is taken away before it could strike.
+ * Raw mode (termios(3)) and signals. Instead of handlers that would put a terminal back, the signals are blocked and
+ * read (signalfd(2)): between begin and end nothing but SIGKILL and SIGSTOP can stop this thread, so the terminal is
+ * put back on every way out. SIGPIPE is blocked too, and one that came is taken away before it could strike.
  */
 #include "sys/terminal_state.h"
 

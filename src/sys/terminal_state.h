@@ -17,8 +17,8 @@ struct terminal_state {
 };
 
 /*
- * Makes a terminal raw (fd -1: there is none), and has the signals that would end us wait in state->signals: none of them can
- * kill us with the terminal raw.
+ * Makes a terminal raw (fd -1: there is none), and has the signals that would end us wait in state->signals: none of
+ * them can kill us with the terminal raw.
  */
 int terminal_state_begin(struct terminal_state *state, int fd, struct cowherd_error *err) must_check;
 /* Puts back what begin changed, after its failure too. */

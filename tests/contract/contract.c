@@ -6,6 +6,7 @@
  * subject; TAP on stdout. As root, on the filesystems that run.sh makes.
  */
 #include "full.h"
+#include "points.h"
 #include "pool.h"
 #include "subject.h"
 
@@ -82,6 +83,11 @@ static void run_subject(struct subject *subject)
         }
         run_cases(subject, contract_cases, contract_case_count);
         run_cases(subject, contract_faults, contract_fault_count);
+        if (subject->driver->snapshot == NULL)
+                return;
+        run_cases(subject, contract_points, contract_point_count);
+        run_cases(subject, contract_own_points, contract_own_point_count);
+        run_cases(subject, contract_point_faults, contract_point_fault_count);
 }
 
 int main(int argc, char **argv)

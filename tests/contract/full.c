@@ -2,6 +2,8 @@
 /* A full disk: with data first, then with files so small that they take the room of metadata. */
 #include "full.h"
 
+#include "sys/file.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -65,20 +67,60 @@ static const char *clone_on_full(struct subject *subject, const struct store_obj
         return NULL;
 }
 
+/* A snapshot of a clone, or a base made of it: whole, or not there and the clone as it was. */
+static const char *snapshot_on_full(struct subject *subject, const struct store_object *clone, enum store_role role, uint64_t golden)
+{
+        struct store_object made = object_of(subject, role, clone->base);
+        owned_str char *before = list_place(subject);
+        struct cowherd_error err = {0};
+
+        made.of = clone;
+        made.format = clone->format;
+        if (subject->driver->snapshot(&subject->place, clone, &made, &err) == 0) {
+                printf("# %s: there was room for a snapshot yet\n", subject->label);
+                uint64_t hash = hash_object(subject, clone);
+                destroy_object(subject, &made);
+                return hash == golden ? NULL : "a snapshot on a full disk changed the clone";
+        }
+        printf("# %s\n", err.text);
+        if (err.code != COWHERD_IO)
+                return "a full disk is told with another code than 74";
+        owned_str char *after = list_place(subject);
+        if (strcmp(before, after) != 0) {
+                printf("# before:\n%s# after:\n%s", before, after);
+                return "a snapshot that failed left something behind";
+        }
+        return hash_object(subject, clone) == golden ? NULL : "a snapshot that failed changed the clone";
+}
+
+static const char *all_on_full(struct subject *subject, const struct store_object *base, const struct store_object *clone,
+                               uint64_t golden)
+{
+        const char *wrong = clone_on_full(subject, base, golden);
+
+        if (wrong == NULL)
+                wrong = snapshot_on_full(subject, clone, STORE_SNAPSHOT, golden);
+        return wrong;
+}
+
 const char *full_disk(struct subject *subject)
 {
         struct store_object base = make_base(subject);
         uint64_t golden = hash_object(subject, &base);
-        struct store_object first = make_clone(subject, &base); /* so that clones/ is there */
+        struct store_object clone = make_clone(subject, &base); /* so that clones/ is there */
+        struct cowherd_error err;
 
-        destroy_object(subject, &first);
+        /* snapshots/ likewise: an empty folder is no leftover, but would look like one. */
+        if (file_make_folders(subject->place.fd, "snapshots", 0711, &err) < 0)
+                bail("%s", err.text);
         fill_with_data(subject->place.fd);
-        const char *wrong = clone_on_full(subject, &base, golden);
+        const char *wrong = all_on_full(subject, &base, &clone, golden);
         if (wrong == NULL) {
                 fill_with_files(subject->place.fd);
                 fill_with_data(subject->place.fd);
-                wrong = clone_on_full(subject, &base, golden);
+                wrong = all_on_full(subject, &base, &clone, golden);
         }
+        destroy_object(subject, &clone);
         if (wrong == NULL && hash_object(subject, &base) != golden)
                 wrong = "a full disk changed the base";
         destroy_object(subject, &base); /* removing must work on a full disk too */

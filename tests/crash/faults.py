@@ -20,7 +20,7 @@ import sys
 sys.dont_write_bytecode = True
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
 from fixtures import Fixture  # noqa: E402
-from herd import CALLS, Broken  # noqa: E402
+from herd import Broken, name_of_call  # noqa: E402
 from objects import check_all  # noqa: E402
 from scenarios import SCENARIOS  # noqa: E402
 
@@ -42,7 +42,7 @@ ABORTED = -6  # what has no memory aborts
 
 def occurrences(calls, name):
     """Which occurrences of a call are the program's own, counted from 1: what comes before rseq is the loader's."""
-    names = [CALLS.get(number, "?") for number in calls]
+    names = [name_of_call(call) for call in calls]
     start = names.index("rseq") if "rseq" in names else 0
     before = names[:start].count(name)
     return range(before + 1, before + names[start:].count(name) + 1)

@@ -15,7 +15,8 @@ import time
 HERE = pathlib.Path(__file__).resolve().parent
 TOP = HERE.parent.parent
 PROGRAM = os.environ.get("COWHERD_PROGRAM", str(TOP / "build" / "cowherd"))
-BASE, CLONE = 0, 1  # enum catalogue_role
+BASE, CLONE, SNAPSHOT = 0, 1, 2  # enum catalogue_role
+FOLDERS = {BASE: "bases", CLONE: "clones", SNAPSHOT: "snapshots"}
 LIMIT_S = 120
 
 
@@ -39,11 +40,33 @@ def call_numbers():
 
 
 CALLS = call_numbers()
-# What changes something outside of the process, or lets others do so: the state is the same from one of them to the next.
-CHANGING = set("""mkdir mkdirat unlink unlinkat rmdir rename renameat renameat2 link linkat symlink symlinkat mknod mknodat write
-        pwrite64 writev pwritev ftruncate fallocate chmod fchmod fchmodat chown fchown fchownat setxattr fsetxattr utimensat
-        copy_file_range sendfile ioctl mount umount2 flock fsync fdatasync syncfs clone clone3 vfork fork wait4 waitid poll ppoll
-        sendto sendmsg exit_group""".split())
+# What can change nothing outside of the process, nor lets anybody else: see `run`. A call that is not here is killed at.
+HARMLESS = set("""read pread64 readv preadv preadv2 lseek fstat stat lstat newfstatat statx statfs fstatfs access faccessat faccessat2 readlink
+        readlinkat getdents64 getcwd getxattr lgetxattr fgetxattr listxattr llistxattr flistxattr fadvise64 readahead name_to_handle_at
+        open openat openat2 close close_range dup dup2 dup3 fcntl flock pipe pipe2 eventfd2 epoll_create1 epoll_ctl timerfd_create signalfd4
+        inotify_init1 memfd_create pidfd_open socket socketpair getsockopt setsockopt getsockname getpeername recvfrom recvmsg
+        mmap munmap mremap mprotect madvise mincore brk membarrier futex getrandom
+        rt_sigaction rt_sigprocmask rt_sigreturn rt_sigpending sigaltstack restart_syscall
+        getpid gettid getppid getpgrp getpgid getsid getuid geteuid getgid getegid getgroups getresuid getresgid capget getpriority
+        getrlimit setrlimit prlimit64 getrusage times uname sysinfo arch_prctl prctl set_tid_address set_robust_list rseq
+        sched_yield sched_getaffinity sched_getparam sched_getscheduler clock_gettime clock_getres clock_nanosleep nanosleep gettimeofday time
+        chdir fchdir umask unshare exit""".split())
+CREATING = " creating"
+
+
+def changes(call):
+    """Whether a call, as kill_at logs it, can change anything outside of the process."""
+    number, creating = int(call.split()[0]), call.endswith(CREATING)
+    return creating or CALLS.get(number) not in HARMLESS
+
+
+def name_of_call(call):
+    return CALLS.get(int(call.split()[0]), call)
+
+
+def is_kept_elsewhere(row):
+    """What lies in no folder of ours: all of LXD's, and snapshots on zfs, which are its own."""
+    return row["store"] == "lxd_pool" or (row["store"] == "zfs" and row["role"] == SNAPSHOT)
 
 
 class Herd:
@@ -54,6 +77,7 @@ class Herd:
         self.environment = {**os.environ, "LC_ALL": "C", **(environment or {})}
         self.killer = str(self.work / "kill_at")
         self.log = self.work / "calls"
+        self.others = self.living()  # they were there before, and are none of ours
         if not os.path.exists(self.killer):
             run("cc", "-D_GNU_SOURCE", "-O2", "-o", self.killer, HERE / "kill_at.c")
 
@@ -83,7 +107,7 @@ class Herd:
         with open(self.work / "output", "w") as output:
             status = subprocess.call([self.killer, str(self.log), str(number), *self.words(command)], stdout=output,
                                      stderr=subprocess.STDOUT, env=self.environment, stdin=subprocess.DEVNULL, timeout=10 * LIMIT_S)
-        return status, [int(line) for line in self.log.read_text().split()]
+        return status, self.log.read_text().splitlines()
 
     # ---- what there is ----
 
@@ -99,9 +123,9 @@ class Herd:
             database.close()
 
     def rows(self):
-        """All rows of the catalogue: id, phase, role, store, place, name, base."""
-        names = ("id", "phase", "role", "store", "place", "name", "base")
-        return [dict(zip(names, row)) for row in self.query("SELECT id, phase, role, store, place, name, base_id FROM object ORDER BY id")]
+        """All rows of the catalogue: id, phase, role, store, place, name, base, of (whose a snapshot is), label, clones."""
+        names = ("id", "phase", "role", "store", "place", "name", "base", "of", "label", "clones")
+        return [dict(zip(names, row)) for row in self.query("SELECT id, phase, role, store, place, name, base_id, of_id, label, clones FROM object ORDER BY id")]
 
     def setting(self, key):
         return self.query(f"SELECT value FROM setting WHERE key = '{key}'")[0][0]
@@ -123,7 +147,14 @@ class Herd:
                 if info["id"] != item["id"]:
                     raise Broken(f"{verb} and info disagree about '{item['name']}'")
                 items.append(info)
-        return items
+        return items + [snapshot for item in items if item["role"] == "clone" for snapshot in self.snapshots_of(item)]
+
+    def snapshots_of(self, clone):
+        """A clone's snapshots, named "c@s"."""
+        answer = self.do(clone["engine"], "list_snapshots", f"name={clone['name']}")
+        if answer["count"] != clone["snapshots"]:
+            raise Broken(f"list_snapshots counts {answer['count']} of '{clone['name']}', and info {clone['snapshots']}")
+        return [{**item, "role": "snapshot", "of": item["name"], "name": f"{item['name']}@{item['snapshot']}"} for item in answer.get("items", ())]
 
     def names(self):
         return {item["name"] for item in self.listed()}
@@ -153,21 +184,36 @@ class Herd:
             raise Broken(f"unfinished rows after cleanup: {[row for row in rows if row['phase'] != 1]}")
         if self.query("SELECT * FROM intent"):
             raise Broken(f"intents after cleanup: {self.query('SELECT * FROM intent')}")
+        self.check_counts(rows)
         self.check_root({str(row["id"]) for row in rows})
         for name, folder in self.places().items():
-            for role, below in ((BASE, "bases"), (CLONE, "clones")):
+            for role, below in FOLDERS.items():
                 wanted = {str(row["id"]) for row in rows
-                          if row["role"] == role and (row["place"] or "") == name and row["store"] != "lxd_pool"}
+                          if row["role"] == role and (row["place"] or "") == name and not is_kept_elsewhere(row)}
                 found = set(os.listdir(folder / below)) if (folder / below).is_dir() else set()
                 if found != wanted:
                     raise Broken(f"'{folder / below}' holds {sorted(found)}, and the catalogue knows {sorted(wanted)}")
         self.check_mounts()
         self.check_processes()
 
+    @staticmethod
+    def check_counts(rows):
+        """What stands on what: nothing on what is not there, each counted, and nothing waits that nobody waits for."""
+        ids = {row["id"] for row in rows}
+        for row in rows:
+            standing = sum(1 for other in rows if other["base"] == row["id"])
+            if row["clones"] != standing:
+                raise Broken(f"{standing} stand on object {row['id']}, and the catalogue counts {row['clones']}")
+            if row["base"] and row["base"] not in ids:
+                raise Broken(f"object {row['id']} stands on {row['base']}, which is not there")
+            waits = row["name"] is None if row["role"] == BASE else row["role"] == SNAPSHOT and row["label"] is None
+            if waits and standing == 0:
+                raise Broken(f"object {row['id']} has no name, and nothing stands on it")
+
     def check_root(self, ids):
         if not self.root.exists():
             return
-        usual = {"catalogue.db", "catalogue.db-wal", "catalogue.db-shm", "bases", "clones", "locks", "tmp", "pools"}
+        usual = {"catalogue.db", "catalogue.db-wal", "catalogue.db-shm", "bases", "clones", "snapshots", "locks", "tmp", "pools"}
         strange = set(os.listdir(self.root)) - usual
         for folder in self.places().values():
             strange |= {name for name in os.listdir(folder) if name.startswith(".probe")}
@@ -198,10 +244,22 @@ class Herd:
                 pass  # it was freed meanwhile
         return found
 
+    @staticmethod
+    def living():
+        """All processes, each by its number and when it was started."""
+        found = set()
+        for name in os.listdir("/proc"):
+            if name.isdigit():
+                try:
+                    found.add((int(name), pathlib.Path(f"/proc/{name}/stat").read_text().rpartition(")")[2].split()[19]))
+                except OSError:
+                    pass  # it has ended
+        return found
+
     def processes(self):
         """Processes that have the herd's root among their words or their open files."""
         found = []
-        for folder in pathlib.Path("/proc").glob("[0-9]*"):
+        for folder in (pathlib.Path("/proc") / str(pid) for pid, _ in self.living() - self.others):
             try:
                 words = (folder / "cmdline").read_bytes().decode(errors="replace")
                 links = [os.readlink(link) for link in (folder / "fd").iterdir()]

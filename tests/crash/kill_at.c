@@ -6,15 +6,18 @@
  *
  * Calls are counted from 1 over all threads of the program together, which strace's when= does not do; the tools that it
  * starts are neither counted nor killed, they go on as they would. NUMBER 0 kills never. LOG gets the number of each
- * call that was begun, a line each. The exit status is the program's, or 128 + the signal that ended it.
+ * call that was begun, a line each, with " creating" behind it where it opens a file that it may make or cut. The exit
+ * status is the program's, or 128 + the signal that ended it.
  */
 #include <errno.h>
+#include <fcntl.h>
 #include <signal.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ptrace.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -50,6 +53,25 @@ static pid_t start(char **words)
         return -1;
 }
 
+/* Whether an open may make or change a file. openat2's flags are the first word of a struct of the program's. */
+static bool creates(pid_t thread, const struct __ptrace_syscall_info *info)
+{
+        const unsigned long making = O_CREAT | O_TRUNC | (O_TMPFILE & ~O_DIRECTORY);
+
+        switch (info->entry.nr) {
+#ifdef SYS_open
+        case SYS_open:
+                return (info->entry.args[1] & making) != 0;
+#endif
+        case SYS_openat:
+                return (info->entry.args[2] & making) != 0;
+        case SYS_openat2:
+                return ((unsigned long)ptrace(PTRACE_PEEKDATA, thread, (void *)info->entry.args[2], NULL) & making) != 0;
+        default:
+                return false;
+        }
+}
+
 /* A stop at a system call: counts it where it begins, and kills the program where it is the one. */
 static void on_call(struct run *run, pid_t thread)
 {
@@ -60,7 +82,7 @@ static void on_call(struct run *run, pid_t thread)
         if (!run->started)
                 return;
         run->begun++;
-        fprintf(run->log, "%llu\n", (unsigned long long)info.entry.nr);
+        fprintf(run->log, "%llu%s\n", (unsigned long long)info.entry.nr, creates(thread, &info) ? " creating" : "");
         if (run->begun == run->last)
                 (void)kill(run->program, SIGKILL);
 }

@@ -4,6 +4,7 @@ import dataclasses
 import shutil
 
 from herd import Broken
+from objects import mark, marked
 
 QEMU, NSPAWN, LXD = ("qemu",), ("nspawn",), ("lxd",)
 
@@ -24,8 +25,9 @@ class Scenario:
     makes: tuple = ()
     takes: tuple = ()
     again: int = 73
+    points: int = 0          # of `quick`; 0: as many as usual
     set_up: object = None    # called with the fixture before each kill
-    look: object = None      # called with the fixture after each kill, once cleanup is done
+    look: object = None      # called with the fixture and what is listed after each kill, once cleanup is done
     gone: bool = False       # after `after`, nothing at all may be left of the herd
 
 
@@ -58,6 +60,52 @@ def of_store(fixture, label, target, source, before=(), more=(), clone_more=()):
     ]
 
 
+def point(target, verb, *more, name="c"):
+    return (*target, verb, f"name={name}", *more)
+
+
+def mark_clone(fixture):
+    mark(fixture.herd, "c", 2)
+
+
+def expect_then_or_now(fixture, items):
+    """The clone is what it was, or what it is to be again; the snapshot is unchanged."""
+    found = marked(fixture.herd, items, "c"), marked(fixture.herd, items, "c@s")
+    if found not in ((2, 0), (0, 0), (None, None)):
+        raise Broken(f"the clone holds {found[0]}, its snapshot {found[1]}")
+
+
+def expect_mark(fixture, items):
+    """What the clone wrote is in it, and in what was made of it."""
+    for name in ("c", "c@s", "p", "d"):
+        if marked(fixture.herd, items, name) not in (2, None):
+            raise Broken(f"'{name}' does not hold what the clone wrote")
+
+
+def points_of_store(fixture, label, target, source, before=(), more=()):
+    """The verbs of time. The clone is made anew for each kill: where its store stacks, it grows by a layer each time."""
+    common = dict(fixture=fixture, points=6, prepare=(*before, register(target, source, "b", *more)))
+    made, gone, snap = clone(target), delete(target), point(target, "snapshot", "snapshot=s")
+    twice = (made, snap, point(target, "snapshot", "snapshot=t"))
+    of_clone = (*target, "clone_from_base", "source=c", "name=d")
+    return [
+        Scenario(name=f"{label}: snapshot", command=snap, before=(made,), set_up=mark_clone, look=expect_mark, after=(gone,), makes=("c@s",), **common),
+        Scenario(name=f"{label}: restore", command=point(target, "restore", "snapshot=s"), before=twice, set_up=mark_clone, look=expect_then_or_now,
+                 after=(gone,), **common),
+        Scenario(name=f"{label}: delete_snapshot", command=point(target, "delete_snapshot", "snapshot=t"), before=twice, set_up=mark_clone,
+                 look=expect_then_or_now, after=(gone,), takes=("c@t",), again=66, **common),
+        Scenario(name=f"{label}: promote", command=point(target, "promote", "as=p"), before=(made,), set_up=mark_clone, look=expect_mark,
+                 after=(gone, remove(target, "p")), makes=("p",), **common),
+        Scenario(name=f"{label}: flatten", command=point(target, "flatten"), before=(made,), set_up=mark_clone, look=expect_mark, after=(gone,), **common),
+        Scenario(name=f"{label}: clone of a clone", command=of_clone, before=(made,), set_up=mark_clone, look=expect_mark,
+                 after=(delete(target, "d"), gone), makes=("d",), **common),
+        Scenario(name=f"{label}: delete with snapshots that others stand on", command=gone, before=(*twice, of_clone), after=(delete(target, "d"),),
+                 takes=("c",), again=66, **common),
+        Scenario(name=f"{label}: delete of the last on a chain", command=delete(target, "d"), before=(*twice, of_clone, gone), takes=("d",), again=66,
+                 **common),
+    ]
+
+
 # ---- what needs more than commands ----
 
 def put_image(fixture):
@@ -65,9 +113,9 @@ def put_image(fixture):
         shutil.copy(fixture.folder / "disk.qcow2", fixture.place / "own.qcow2")
 
 
-def find_image(fixture):
+def find_image(fixture, items):
     """An adopted file is at its old place or in a base, whole, and never at neither."""
-    there, listed = (fixture.place / "own.qcow2").exists(), "b" in fixture.herd.names()
+    there, listed = (fixture.place / "own.qcow2").exists(), any(item["name"] == "b" for item in items)
     if there == listed:
         raise Broken("the adopted file is at its old place and in a base" if there else "the adopted file is lost")
     if there and (fixture.place / "own.qcow2").read_bytes() != (fixture.folder / "disk.qcow2").read_bytes():
@@ -82,7 +130,7 @@ def leave_wreck(fixture):
         herd.kill_at(len(calls) + 30, command)
 
 
-def expect_usable(fixture):
+def expect_usable(fixture, _items):
     """Half a setup must not keep a herd from working without it."""
     fixture.herd.do(*register(NSPAWN, f"rootfs={fixture.folder}/tree", "other"))
     fixture.herd.do(*remove(NSPAWN, "other"))
@@ -112,7 +160,13 @@ SCENARIOS = [
     Scenario("ext4", "cleanup", ("cleanup",), prepare=(register(QEMU, DISK),), before=(clone(QEMU, "d"),), set_up=leave_wreck),
     Scenario("ext4", "qemu: setup", ("qemu", "setup"), after=(("qemu", "teardown"),), gone=True),
     Scenario("ext4", "qemu: teardown", ("qemu", "teardown"), before=(("qemu", "setup"),), gone=True),
+    *points_of_store("ext4", "qemu", QEMU, DISK),
+    Scenario("ext4", "qemu: register_base from=", register(QEMU, "from=c", "p"), prepare=(register(QEMU, DISK),), before=(clone(QEMU),), set_up=mark_clone,
+             look=expect_mark, after=(delete(QEMU), remove(QEMU, "p")), makes=("p",)),
+    Scenario("ext4", "qemu: flatten of the last clone of a removed base", point(QEMU, "flatten"), after=(delete(QEMU),),
+             before=(register(QEMU, DISK), clone(QEMU), remove(QEMU))),
     *of_store("ext4", "nspawn, overlay", NSPAWN, TREE, more=("store=overlay",)),
+    *points_of_store("ext4", "nspawn, overlay", NSPAWN, TREE, more=("store=overlay",)),
     Scenario("ext4", "nspawn: register_base of a tarball", register(NSPAWN, "tarball={f}/tree.tar"), after=(remove(NSPAWN),), makes=("b",)),
     *of_store("ext4", "nspawn, copy", NSPAWN, TREE, more=("store=copy",))[1:3],
     *of_store("ext4", "nspawn, hardlink", NSPAWN, TREE, more=("store=hardlink",))[1:3],
@@ -122,13 +176,19 @@ SCENARIOS = [
     *of_store("btrfs", "nspawn, btrfs", NSPAWN, TREE),
     Scenario("btrfs", "nspawn, btrfs: clone count=3", clone(NSPAWN, "c", "count=3"), prepare=(register(NSPAWN, TREE),), after=(delete(NSPAWN, "c-*"),),
              makes=("c-1", "c-2", "c-3")),
+    *points_of_store("btrfs", "nspawn, btrfs", NSPAWN, TREE),
+    Scenario("btrfs", "nspawn, btrfs: register_base from=", register(NSPAWN, "from=c", "p"), prepare=(register(NSPAWN, TREE),), before=(clone(NSPAWN),),
+             set_up=mark_clone, look=expect_mark, after=(delete(NSPAWN), remove(NSPAWN, "p")), makes=("p",)),
     *of_store("xfs", "qemu, reflink", QEMU, DISK, more=("store=reflink",)),
     *of_store("xfs", "nspawn, reflink", NSPAWN, TREE, more=("store=reflink",))[1:3],
+    *points_of_store("xfs", "qemu, reflink", QEMU, DISK, more=("store=reflink",)),
     *of_store("zfs", "nspawn, zfs", NSPAWN, TREE, before=(("nspawn", "setup", "store=zfs", "pool={pool}"),)),
+    *points_of_store("zfs", "nspawn, zfs", NSPAWN, TREE, before=(("nspawn", "setup", "store=zfs", "pool={pool}"),)),
     Scenario("zfs", "nspawn: setup of zfs", ("nspawn", "setup", "store=zfs", "pool={pool}"), after=(UNDO,), look=expect_usable, gone=True),
     Scenario("zfs", "nspawn: teardown of zfs", UNDO, before=(("nspawn", "setup", "store=zfs", "pool={pool}"),), gone=True),
     *of_store("lxd", "lxd, a file", LXD, "image={f}/lxd.tar"),
     Scenario("lxd", "lxd: register_base of a tree", register(LXD, TREE), after=(remove(LXD),), makes=("b",)),
+    *points_of_store("lxd", "lxd", LXD, TREE),
     Scenario("lxd", "lxd: rename", ("lxd", "rename", "name=c", "as=d"), prepare=(register(LXD, TREE), clone(LXD)),
              after=(("lxd", "rename", "name=d", "as=c"),), makes=("d",), takes=("c",), again=66),
     Scenario("lxd", "lxd: setup", ("lxd", "setup", "size=512M"), after=(("lxd", "teardown"),), gone=True),

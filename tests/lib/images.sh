@@ -10,7 +10,7 @@
 #     image_raw FILE [SIZE]     # the same, raw and sparse
 #     image_tree FOLDER         # a tree of a few files that passes for a root filesystem, identity and all
 #     image_tarball FILE        # the same as a tarball
-#     images_prepare            # $IMAGES/tree, $IMAGES/metadata.tar, $IMAGES/rootfs.tar, $IMAGES/debian.qcow2: a real one
+#     images_prepare [WHAT…]    # a real Debian, a tiny machine, one that is no Linux: see there
 
 if [ -z "${COWHERD_TOP:-}" ]; then
         COWHERD_TOP=${BATS_TEST_DIRNAME:-$PWD} # a suite's folder, two below the top; or the top

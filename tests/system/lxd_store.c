@@ -75,17 +75,16 @@ static int do_check(char **words)
         return cowherd_store_lxd_pool.check_base(&place, &base, &err);
 }
 
-/* clone BASE ID NAME, where BASE is the id of a base, or ID:NAME of a clone */
+/* clone BASE ID NAME */
 static int do_clone(char **words)
 {
-        owned_str char *id = x_strndup(words[0], strcspn(words[0], ":"));
-        const char *name = strchr(words[0], ':');
-        struct store_object base = object(name != NULL ? "clone" : "base", id, name != NULL ? name + 1 : "the-base");
+        struct store_object base = object("base", words[0], "the-base");
         struct store_object clone = object("clone", words[1], words[2]);
         double began = clock_ms();
 
         base.fingerprint = getenv("FINGERPRINT");
         clone.base = &base;
+        clone.virtual_bytes = getenv("DISK_SIZE") != NULL ? number(getenv("DISK_SIZE")) : 0;
         if (cowherd_store_lxd_pool.clone(&place, &clone, &err) < 0)
                 return -1;
         (void)printf("clone_ms=%.1f\n", clock_ms() - began);
@@ -152,6 +151,100 @@ static int do_rename(char **words)
         return cowherd_store_lxd_pool.rename(&place, &it, words[2], &err);
 }
 
+static struct store_object snapshot_of_clone;
+
+/* A snapshot of a clone; its name may be empty. */
+static struct store_object snapshot(const char *id, const char *name, const char *clone, const char *clone_name)
+{
+        snapshot_of_clone = object("clone", clone, clone_name);
+        return (struct store_object){.id = number(id),
+                                     .role = STORE_SNAPSHOT,
+                                     .kind = STORE_INSTANCE,
+                                     .name = name[0] != '\0' ? name : NULL,
+                                     .of = clone_name[0] != '\0' ? &snapshot_of_clone : NULL};
+}
+
+static int seal(const struct store_object *it)
+{
+        owned_str char *fingerprint = NULL;
+
+        if (cowherd_store_lxd_pool.seal_base(&place, it, &fingerprint, &err) < 0)
+                return -1;
+        (void)printf("fingerprint=%s\n", fingerprint);
+        return 0;
+}
+
+/* snapshot CLONE_ID CLONE_NAME ID NAME */
+static int do_snapshot(char **words)
+{
+        struct store_object clone = object("clone", words[0], words[1]), made = snapshot(words[2], words[3], words[0], words[1]);
+        double began = clock_ms();
+
+        if (cowherd_store_lxd_pool.snapshot(&place, &clone, &made, &err) < 0)
+                return -1;
+        (void)fprintf(stderr, "snapshot_ms=%.1f\n", clock_ms() - began);
+        return seal(&made);
+}
+
+/* restore CLONE_ID CLONE_NAME ID NAME */
+static int do_restore(char **words)
+{
+        struct store_object clone = object("clone", words[0], words[1]), from = snapshot(words[2], words[3], words[0], words[1]);
+
+        return cowherd_store_lxd_pool.restore(&place, &clone, &from, &err);
+}
+
+/* promote CLONE_ID CLONE_NAME ID NAME */
+static int do_promote(char **words)
+{
+        struct store_object clone = object("clone", words[0], words[1]), made = object("base", words[2], words[3]);
+        double began = clock_ms();
+
+        if (cowherd_store_lxd_pool.snapshot(&place, &clone, &made, &err) < 0)
+                return -1;
+        (void)fprintf(stderr, "promote_ms=%.1f\n", clock_ms() - began);
+        return seal(&made);
+}
+
+/* clone-snapshot CLONE_ID CLONE_NAME SNAPSHOT_ID SNAPSHOT ID NAME: a clone of a clone */
+static int do_clone_snapshot(char **words)
+{
+        struct store_object base = snapshot(words[2], words[3], words[0], words[1]);
+        struct store_object clone = object("clone", words[4], words[5]);
+
+        clone.base = &base;
+        return cowherd_store_lxd_pool.clone(&place, &clone, &err);
+}
+
+/* drop ID NAME CLONE_ID CLONE_NAME: a snapshot; the clone's name may be empty */
+static int do_drop(char **words)
+{
+        struct store_object it = snapshot(words[0], words[1], words[2], words[3]);
+
+        return cowherd_store_lxd_pool.destroy(&place, &it, &err);
+}
+
+/* usage-snapshot ID NAME CLONE_ID CLONE_NAME */
+static int do_usage_snapshot(char **words)
+{
+        struct store_object it = snapshot(words[0], words[1], words[2], words[3]);
+        struct store_usage usage = {0};
+
+        if (cowherd_store_lxd_pool.usage(&place, &it, &usage, &err) < 0)
+                return -1;
+        (void)printf("missing=%d unique=%" PRIu64 " shared=%" PRIu64 "\n", usage.missing, usage.unique_bytes, usage.shared_bytes);
+        return 0;
+}
+
+/* check-snapshot ID NAME CLONE_ID CLONE_NAME FINGERPRINT */
+static int do_check_snapshot(char **words)
+{
+        struct store_object it = snapshot(words[0], words[1], words[2], words[3]);
+
+        it.fingerprint = words[4];
+        return cowherd_store_lxd_pool.check_base(&place, &it, &err);
+}
+
 /* usage ROLE ID NAME */
 static int do_usage(char **words)
 {
@@ -172,8 +265,10 @@ static int do_list(char **words)
 {
         owned_strv struct strv ids = {0};
 
-        if (cowherd_store_lxd_pool.list_ids(&place, str_equal(words[0], "base") ? STORE_BASE : STORE_CLONE, &ids,
-                                            &err) < 0)
+        if (cowherd_store_lxd_pool.list_ids(&place, str_equal(words[0], "base")       ? STORE_BASE
+                                            : str_equal(words[0], "snapshot") ? STORE_SNAPSHOT
+                                                                              : STORE_CLONE,
+                                            &ids, &err) < 0)
                 return -1;
         for (size_t i = 0; i < ids.count; i++)
                 (void)puts(ids.items[i]);
@@ -252,6 +347,8 @@ static const struct {
 } commands[] = {
         {"import", 3, do_import},   {"check", 2, do_check},   {"clone", 3, do_clone}, {"clones", 4, do_clones},
         {"destroy", 3, do_destroy}, {"rename", 3, do_rename}, {"usage", 3, do_usage}, {"list", 1, do_list},
+        {"snapshot", 4, do_snapshot}, {"restore", 4, do_restore}, {"promote", 4, do_promote}, {"drop", 4, do_drop},
+        {"clone-snapshot", 6, do_clone_snapshot}, {"usage-snapshot", 4, do_usage_snapshot}, {"check-snapshot", 5, do_check_snapshot},
         {"states", 2, do_states},   {"probe", 0, do_probe},   {"setup", 0, do_setup}, {"teardown", 1, do_teardown},
 };
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The agent's client, function by function, for qemu_guest.bats: speaks to the machine whose sockets are in a folder. Without a herd, so
- * that a failure is this client's and nobody else's.
+ * The agent's client, function by function, for qemu_guest.bats: speaks to the machine whose sockets are in a folder.
+ * Without a herd, so that a failure is this client's and nobody else's.
  *
  *     qemu-agent FOLDER wait|address|freeze|thaw|shutdown [MS]
  *     qemu-agent FOLDER execute|attach TIMEOUT-MS WORKING-DIR USER COMMAND…       ("" for none; its stdin is passed on)
@@ -24,7 +24,8 @@
 
 static struct engine_machine machine;
 static struct engine_identity identity;
-static struct engine_instance instance = {.id = 1, .name = "vm-1", .folder = -1, .machine = &machine, .identity = &identity};
+static struct engine_instance instance = {
+        .id = 1, .name = "vm-1", .folder = -1, .machine = &machine, .identity = &identity};
 
 static int pack(int folder, const char *name, const char *as, int to, struct cowherd_error *err)
 {
@@ -52,7 +53,8 @@ static int copy(const char *verb, char **words, struct cowherd_error *err)
 
         if (file_open_folder(AT_FDCWD, words[0], &folder, err) < 0)
                 return -1;
-        struct engine_copy what = {.folder = folder, .name = words[1], .remote = words[2], .pack = pack, .unpack = unpack};
+        struct engine_copy what = {
+                .folder = folder, .name = words[1], .remote = words[2], .pack = pack, .unpack = unpack};
         if (str_equal(verb, "copy_in"))
                 return qemu_agent_copy_in(&instance, &what, err);
         return qemu_agent_copy_out(&instance, &what, err);
@@ -89,10 +91,13 @@ static int execute(struct engine_command *command, int *ret_status, struct cowhe
 
 static int run(char **words, int *ret_status, struct cowherd_error *err)
 {
-        static const char *const environment[] = {"GREETING=it's \"fine\" $HOME", NULL};
+        static const char *const environment[] = {
+                "GREETING=it's \"fine\" $HOME", "name=x", "count=9", "id=0", "IFS=-", NULL};
         struct engine_command command = {.argv = (const char *const *)(words + 4), .environment = environment};
         struct engine_streams streams = {STDIN_FILENO, STDOUT_FILENO, STDERR_FILENO, false};
 
+        if (command.argv[0] == NULL)
+                command.argv = NULL;
         command.timeout_ms = strtoull(words[1], NULL, 10);
         command.working_dir = words[2][0] == '\0' ? NULL : words[2];
         command.user = words[3][0] == '\0' ? NULL : words[3];
@@ -107,10 +112,17 @@ static int personalise(char **words, struct cowherd_error *err)
         struct engine_mount mount = {.host = "/", .guest = words[6]};
         char pending[256];
 
-        if (file_read(AT_FDCWD, words[4], 65536, &key, NULL, err) < 0 || file_read(AT_FDCWD, public_file, 65536, &public, NULL, err) < 0)
+        if (file_read(AT_FDCWD, words[4], 65536, &key, NULL, err) < 0 ||
+            file_read(AT_FDCWD, public_file, 65536, &public, NULL, err) < 0)
                 return -1;
-        identity = (struct engine_identity){.fresh = true, .hostname = words[0], .machine_id = words[1], .instance_id = words[2],
-                                            .random_seed = words[3], .host_key = key, .host_key_public = public, .ssh_key = words[5]};
+        identity = (struct engine_identity){.fresh = true,
+                                            .hostname = words[0],
+                                            .machine_id = words[1],
+                                            .instance_id = words[2],
+                                            .random_seed = words[3],
+                                            .host_key = key,
+                                            .host_key_public = public,
+                                            .ssh_key = words[5]};
         machine.mounts = &mount;
         machine.mount_count = words[6] != NULL;
         if (qemu_agent_personalise(&instance, 60000, pending, sizeof pending, err) < 0)

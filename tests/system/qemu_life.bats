@@ -10,6 +10,8 @@ setup_file() {
         herds_begin
         export ENGINE=${COWHERD_BUILD:-$BATS_TEST_DIRNAME/../../build}/tests/unit/engine/engine-qemu
         export PLACE=$FIXTURE_DIR/place
+        export HERD=0${RANDOM}0ff-2222-4333-8444-555555555555 # a user id that no machine of others has
+        export UID_OF_5=$((0x70000000 + (0x${HERD%%-*} + 5) % 0x0fffffff))
         mkdir -p "$PLACE/bases/1"
         # sti; hlt; jmp
         sector loops fbf4ebfd
@@ -38,7 +40,7 @@ teardown_file() {
 
 setup() {
         mkdir -p "$PLACE/clones/5"
-        export RUNTIME=$FIXTURE_DIR/run/5 UID_OF_5=$((0x70000005))
+        export RUNTIME=$FIXTURE_DIR/run/5
         clone loops
 }
 
@@ -51,7 +53,6 @@ teardown() {
 
 # The machine's disk: an overlay of one of the guests.
 clone() {
-        GUEST=$1
         (cd "$PLACE/clones/5" && qemu-img create -q -f qcow2 -b "../../bases/1/$1.raw" -F raw disk.qcow2 && chmod 600 disk.qcow2)
         LAYERS=clones/5/disk.qcow2:qcow2,bases/1/$1.raw:raw
 }
@@ -59,7 +60,7 @@ clone() {
 engine() {
         local verb=$1
         shift
-        "$ENGINE" "$verb" "$@" root="$PLACE" runtime="$RUNTIME" layers="$LAYERS" memory=32 cpus=1 accel=tcg # the first of a key counts
+        "$ENGINE" "$verb" "$@" root="$PLACE" runtime="$RUNTIME" layers="$LAYERS" memory=32 cpus=1 accel=tcg herd="$HERD" # the first of a key counts
 }
 
 state() {
@@ -140,7 +141,8 @@ END
 
 @test "who does not listen is ended after the time, or at once" {
         engine start
-        local before=$(date +%s%3N)
+        local before
+        before=$(date +%s%3N)
         is "$(engine stop timeout=700)" forced=1
         [ $(($(date +%s%3N) - before)) -ge 700 ]
         engine start
@@ -184,7 +186,7 @@ END
 
 @test "another id is another user" {
         engine start id=6
-        is "$(process Uid | cut -f1)" $((0x70000006))
+        is "$(process Uid | cut -f1)" $((UID_OF_5 + 1))
         engine stop id=6 force=1
         engine start id=6 herd=00000010-2222-4333-8444-555555555555
         is "$(process Uid | cut -f1)" $((0x70000016))
@@ -194,11 +196,12 @@ END
         mkdir "$FIXTURE_DIR/closed"
         mv "$PLACE" "$FIXTURE_DIR/closed/place"
         chmod 700 "$FIXTURE_DIR/closed" "$FIXTURE_DIR/closed/place"
-        local status=0
-        (PLACE=$FIXTURE_DIR/closed/place && engine start && is "$(state)" running && engine stop force=1) || status=$?
+        local result=0
+        (PLACE=$FIXTURE_DIR/closed/place && engine start && is "$(state)" running && engine stop force=1) || result=$?
         mv "$FIXTURE_DIR/closed/place" "$PLACE"
+        chmod 755 "$PLACE"
         rmdir "$FIXTURE_DIR/closed"
-        [ "$status" -eq 0 ]
+        [ "$result" -eq 0 ]
 }
 
 @test "without root a machine runs as its user" {
@@ -206,11 +209,11 @@ END
         chown -R 65534:65534 "$PLACE/clones"
         mkdir "$FIXTURE_DIR/run"
         chown 65534:65534 "$FIXTURE_DIR/run"
-        local status=0
+        local result=0
         as_nobody start && is "$(process Uid | cut -f1)" 65534 && is "$(as_nobody states)" state=running &&
-                is "$(as_nobody stop force=1)" forced=1 || status=$?
+                is "$(as_nobody stop force=1)" forced=1 || result=$?
         chmod 700 "$FIXTURE_DIR"
-        [ "$status" -eq 0 ]
+        [ "$result" -eq 0 ]
 }
 
 as_nobody() {
@@ -281,7 +284,7 @@ nobody_left() {
         engine start
         echo 'no process' >"$RUNTIME/process"
         fails 71 'names no process' stop force=1
-        cp "$FIXTURE_DIR/process" "$RUNTIME/process"
+        cp "$FIXTURE_DIR/process" "$RUNTIME/process" # of the one before
         fails 71 'was not started from here' stop force=1
         is "$(state)" running
         ask quit
@@ -368,6 +371,32 @@ s = socket.socket(); s.bind(("127.0.0.1", 0)); s.listen(); print(s.getsockname()
         is "$(ls "$PLACE/clones/5")" "$(printf '%s\n' console.log disk.qcow2 uefi-variables.fd)"
 }
 
+@test "UEFI that is not installed" {
+        run unshare -m sh -c 'mount -t tmpfs none /usr/share/OVMF && exec "$@"' sh "$ENGINE" check firmware=uefi root="$PLACE" layers="$LAYERS" runtime="$RUNTIME"
+        is "$status" 69
+        says 'apt install ovmf'
+}
+
+@test "a qemu without a sandbox is started without, and that is said" {
+        mkdir -p "$FIXTURE_DIR/usr/bin" # where it finds its modules beside itself
+        ln -s /usr/lib /usr/share "$FIXTURE_DIR/usr/"
+        cp "$(command -v qemu-system-x86_64)" "$FIXTURE_DIR/usr/bin/"
+        chmod 755 "$FIXTURE_DIR" "$FIXTURE_DIR/usr" "$FIXTURE_DIR/usr/bin"
+        printf '%s\n' '#!/bin/sh' \
+                'case " $* " in *" -sandbox "*) echo "$0: -sandbox on: There is no option group '"'sandbox'"'" >&2; exit 1 ;; esac' \
+                "exec '$FIXTURE_DIR/usr/bin/qemu-system-x86_64' \"\$@\"" >"$FIXTURE_DIR/without"
+        chmod 755 "$FIXTURE_DIR/without"
+        run unshare -m sh -c 'mount --bind "$0" "$(command -v qemu-system-x86_64)" && exec "$@"' "$FIXTURE_DIR/without" \
+                "$ENGINE" start root="$PLACE" layers="$LAYERS" runtime="$RUNTIME" memory=32 accel=tcg herd="$HERD"
+        chmod 700 "$FIXTURE_DIR"
+        rm -r "$FIXTURE_DIR/usr"
+        is "$status" 0 || show without
+        says 'note=this qemu has no sandbox'
+        is "$(process Seccomp)" 0
+        is "$(process CapBnd)" 0000000000000000
+        is "$(state)" running
+}
+
 @test "devices for Windows and for unknown systems" {
         engine start os=windows
         eventually log_has hello
@@ -381,12 +410,12 @@ s = socket.socket(); s.bind(("127.0.0.1", 0)); s.listen(); print(s.getsockname()
 @test "a bridge of the host" {
         local bridge=cwbr$((BASHPID % 100000))
         ip link add "$bridge" type bridge
-        local status=0
+        local result=0
         engine check network=bridge:"$bridge" && fails 69 'ports= is for network=user' check network=bridge:"$bridge" port=20080:80 &&
                 engine start network=bridge:"$bridge" && is "$(ls "/sys/class/net/$bridge/brif" | wc -l)" 1 &&
-                engine stop force=1 && eventually bridge_is_empty "$bridge" || status=$?
+                engine stop force=1 && eventually bridge_is_empty "$bridge" || result=$?
         ip link del "$bridge"
-        [ "$status" -eq 0 ]
+        [ "$result" -eq 0 ]
 }
 
 bridge_is_empty() {
@@ -395,7 +424,7 @@ bridge_is_empty() {
 
 @test "a snapshot of the running disk, and flat again" {
         engine start
-        ask human-monitor-command '{"command-line": "qemu-io -d disk \"write -P 0x11 1M 64k\""}'
+        ask human-monitor-command '{"command-line": "qemu-io -d /machine/peripheral/disk/virtio-backend \"write -P 0x11 1M 64k\""}'
         mkdir "$PLACE/snapshots" "$PLACE/snapshots/9"
         (cd "$PLACE/clones/5" && qemu-img create -q -f qcow2 -u -b ../../snapshots/9/disk.qcow2 -F qcow2 next.qcow2 4M)
         engine quiesce
@@ -405,14 +434,14 @@ bridge_is_empty() {
         mv "$PLACE/clones/5/next.qcow2" "$PLACE/clones/5/disk.qcow2"
         engine quiesce quiet=0
         is "$(state)" running
-        ask human-monitor-command '{"command-line": "qemu-io -d disk \"write -P 0x22 2M 64k\""}'
+        ask human-monitor-command '{"command-line": "qemu-io -d /machine/peripheral/disk/virtio-backend \"write -P 0x22 2M 64k\""}'
         fails 66 'cannot open the overlay' switch next=clones/5/none.qcow2
         fails 71 'qemu refused' switch next=clones/5/console.log
 
         engine flatten 2>"$FIXTURE_DIR/progress"
         is "$(state)" running
         engine stop force=1
-        not qemu-img info "$PLACE/clones/5/disk.qcow2" | grep -q 'backing file'
+        not grep -q 'backing file' <(qemu-img info "$PLACE/clones/5/disk.qcow2")
         qemu-img check -q "$PLACE/clones/5/disk.qcow2"
         qemu-io -r -f qcow2 -c 'read -P 0x11 1M 64k' -c 'read -P 0x22 2M 64k' "$PLACE/clones/5/disk.qcow2"
         cmp -n 512 <(qemu-img dd -f qcow2 -O raw bs=512 count=1 if="$PLACE/clones/5/disk.qcow2" of=/dev/stdout 2>/dev/null || qemu-img convert -O raw "$PLACE/clones/5/disk.qcow2" "$FIXTURE_DIR/flat" && cat "$FIXTURE_DIR/flat") "$PLACE/bases/1/loops.raw"

@@ -4,9 +4,7 @@
  * all instances, at 1-2 ms and 0.3-0.7 ms for each there is; asking for one by its name costs 2.5 ms, so that is done
  * for one or two.
  */
-#include "engine/engine.h"
-
-#include "lxd_api/instance.h"
+#include "engine/lxd/lxd.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -44,30 +42,12 @@ static int lxd_probe(struct engine_probe *ret, struct cowherd_error *err)
         return 0;
 }
 
-static enum engine_state state_of(const json_t *instance)
-{
-        static const struct {
-                const char *status;
-                enum engine_state state;
-        } states[] = {
-                {"Stopped", ENGINE_STOPPED},  {"Running", ENGINE_RUNNING},  {"Ready", ENGINE_RUNNING},
-                {"Frozen", ENGINE_PAUSED},    {"Freezing", ENGINE_PAUSED},  {"Thawed", ENGINE_RUNNING},
-                {"Stopping", ENGINE_RUNNING}, {"Starting", ENGINE_RUNNING},
-        };
-        const char *status = lxd_text(instance, "status");
-
-        for (size_t i = 0; i < array_length(states); i++)
-                if (str_equal_case(states[i].status, status))
-                        return states[i].state;
-        return ENGINE_UNKNOWN;
-}
-
 /* The state of the instance that LXD has under that name; another's means that ours is gone. */
 static enum engine_state judge(const struct engine_instance *wanted, const json_t *instance)
 {
         const struct lxd_tags clone = {.herd = wanted->herd_uuid, .id = wanted->id, .role = "clone"};
 
-        return instance != NULL && lxd_tags_match(&clone, instance) ? state_of(instance) : ENGINE_MISSING;
+        return instance != NULL && lxd_tags_match(&clone, instance) ? lxd_state_of(instance) : ENGINE_MISSING;
 }
 
 static int ask_each(struct lxd_client *client, const struct engine_instance *instances, size_t count,
@@ -143,4 +123,16 @@ __attribute__((visibility("default"))) const struct engine_driver cowherd_engine
         .runtime = "lxd",
         .probe = lxd_probe,
         .states = lxd_states,
+        .check = lxd_check,
+        .start = lxd_start,
+        .stop = lxd_stop,
+        .pause = lxd_pause,
+        .resume = lxd_resume,
+        .wait = lxd_wait,
+        .execute = lxd_execute,
+        .attach = lxd_attach,
+        .copy_in = lxd_copy_in,
+        .copy_out = lxd_copy_out,
+        .logs = lxd_logs,
+        .tidy = lxd_tidy,
 };

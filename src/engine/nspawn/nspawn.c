@@ -1,28 +1,21 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * systemd-nspawn. Whether a container runs is asked of its tree: nspawn holds an exclusive lock on a file beside it,
- * `.#tree.lck` for `tree`, as long as it lives, and removes it in the end. (It locks /run/systemd/nspawn/locks too, but
- * by device and inode, which a remounted tree changes.)
+ * systemd-nspawn: the driver, and whether it works here. A container is nspawn's to build, and the kernel's to know:
+ * its control group says whether it lives (cgroup.c, names.c), its PID 1 how to enter it (enter.c). Nothing of ours
+ * stays running.
  */
-#include "engine/engine.h"
+#include "engine/nspawn/nspawn.h"
 
-#include "base/mem.h"
-#include "base/str.h"
 #include "engine/drivers.h"
-#include "engine/held.h"
 #include "sys/process.h"
 
-#include <errno.h>
-#include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
-#define PROGRAM "systemd-nspawn"
+#define PROGRAM NSPAWN_PROGRAM
 #define KIND_TREE 2u
 #define VERSION_TIMEOUT_MS 10000
-#define PATH_BYTES 256
 
 /* The first line is "systemd 252 (252.38-1~deb12u1)": "252.38", or "252" where there are no brackets. */
 static int read_version(char *ret, size_t bytes, struct cowherd_error *err)
@@ -79,36 +72,12 @@ static int nspawn_probe(struct engine_probe *ret, struct cowherd_error *err)
         return 0;
 }
 
-/* "clones/5/tree" → "clones/5/.#tree.lck". False where it does not fit. */
-static bool lock_path(const char *path, char ret[PATH_BYTES])
-{
-        const char *slash = strrchr(path, '/');
-        int folder = slash == NULL ? 0 : (int)(slash + 1 - path);
-        int length = snprintf(ret, PATH_BYTES, "%.*s.#%s.lck", folder, path, path + folder);
-
-        return length > 0 && length < PATH_BYTES;
-}
-
-static enum engine_state state_of(const struct engine_instance *instance)
-{
-        char path[PATH_BYTES];
-
-        if (faccessat(instance->folder, instance->path, F_OK, AT_SYMLINK_NOFOLLOW) < 0)
-                return errno == ENOENT || errno == ENOTDIR ? ENGINE_MISSING : ENGINE_UNKNOWN;
-        if (!lock_path(instance->path, path))
-                return ENGINE_UNKNOWN;
-        int held = engine_lock_held(instance->folder, path, 0, 0);
-        if (held < 0)
-                return errno == ENOENT ? ENGINE_STOPPED : ENGINE_UNKNOWN;
-        return held ? ENGINE_RUNNING : ENGINE_STOPPED;
-}
-
 static int nspawn_states(const struct engine_instance *instances, size_t count, enum engine_state *ret,
                          struct cowherd_error *err)
 {
         (void)err; /* what can't be asked is unknown */
         for (size_t i = 0; i < count; i++)
-                ret[i] = state_of(&instances[i]);
+                ret[i] = nspawn_state(&instances[i]);
         return 0;
 }
 
@@ -120,4 +89,18 @@ const struct engine_driver engine_nspawn = {
         .runtime = "systemd-nspawn",
         .probe = nspawn_probe,
         .states = nspawn_states,
+        .id_shift = nspawn_id_shift,
+        .check = nspawn_check,
+        .start = nspawn_start,
+        .stop = nspawn_stop,
+        .pause = nspawn_pause,
+        .resume = nspawn_resume,
+        .wait = nspawn_wait,
+        .execute = nspawn_execute,
+        .attach = nspawn_attach,
+        .copy_in = nspawn_copy_in,
+        .copy_out = nspawn_copy_out,
+        .logs = nspawn_logs,
+        .quiesce = nspawn_quiesce,
+        .tidy = nspawn_tidy,
 };

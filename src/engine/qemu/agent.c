@@ -39,8 +39,9 @@ static int global_address(const char *text)
         }
         if (inet_pton(AF_INET6, text, &six) != 1)
                 return 0;
-        return IN6_IS_ADDR_LOOPBACK(&six) || IN6_IS_ADDR_LINKLOCAL(&six) || IN6_IS_ADDR_MULTICAST(&six) ||
-                               IN6_IS_ADDR_UNSPECIFIED(&six)
+        /* Site-local, long deprecated, is what QEMU's user network hands out: nobody reaches it. */
+        return IN6_IS_ADDR_LOOPBACK(&six) || IN6_IS_ADDR_SITELOCAL(&six) || IN6_IS_ADDR_LINKLOCAL(&six) ||
+                               IN6_IS_ADDR_MULTICAST(&six) || IN6_IS_ADDR_UNSPECIFIED(&six)
                        ? 0
                        : 6;
 }
@@ -51,7 +52,8 @@ static bool find_in(const json_t *interface, char *ret)
         json_t *addresses = json_object_get(interface, "ip-addresses"), *address;
         size_t index;
 
-        json_array_foreach (addresses, index, address) {
+        json_array_foreach(addresses, index, address)
+        {
                 const char *text = json_string_value(json_object_get(address, "ip-address"));
                 int kind = text == NULL || strlen(text) >= ADDRESS_BYTES ? 0 : global_address(text);
                 if (kind == 4 || (kind == 6 && ret[0] == '\0'))
@@ -69,17 +71,17 @@ static int ask_address(struct agent *agent, char *ret, struct cowherd_error *err
         char found[ADDRESS_BYTES] = "";
         size_t index;
 
-        if (agent_ask(agent, "guest-network-get-interfaces", json_object(), JSON_ARRAY, AGENT_REPLY_BYTES, &interfaces, err) < 0)
+        if (agent_ask(agent, "guest-network-get-interfaces", json_object(), JSON_ARRAY, AGENT_REPLY_BYTES, &interfaces,
+                      err) < 0)
                 return -1;
-        json_array_foreach (interfaces, index, interface)
-                if (find_in(interface, found))
-                        break;
+        json_array_foreach(interfaces, index, interface) if (find_in(interface, found)) break;
         json_decref(interfaces);
         (void)snprintf(ret, ADDRESS_BYTES, "%s", found);
         return 0;
 }
 
-int qemu_agent_address(const struct engine_instance *instance, uint64_t timeout_ms, char *ret, struct cowherd_error *err)
+int qemu_agent_address(const struct engine_instance *instance, uint64_t timeout_ms, char *ret,
+                       struct cowherd_error *err)
 {
         double until_ms = clock_ms() + (double)timeout_ms, pause_ms = 10;
         char address[ADDRESS_BYTES] = "";
@@ -87,8 +89,8 @@ int qemu_agent_address(const struct engine_instance *instance, uint64_t timeout_
         for (;;) {
                 double left_ms = until_ms - clock_ms();
                 owned_agent struct agent agent = AGENT_CLOSED;
-                if (agent_open(instance, AGENT_AWAITED, left_ms < AGENT_GRACE_MS ? AGENT_GRACE_MS : (uint64_t)left_ms, &agent,
-                               err) < 0)
+                if (agent_open(instance, AGENT_AWAITED, left_ms < AGENT_GRACE_MS ? AGENT_GRACE_MS : (uint64_t)left_ms,
+                               &agent, err) < 0)
                         return -1;
                 do {
                         if (ask_address(&agent, address, err) < 0)
@@ -108,7 +110,8 @@ int qemu_agent_address(const struct engine_instance *instance, uint64_t timeout_
 /* ---- Freezing, thawing, shutting down ---- */
 
 /* One question that answers with a number. */
-static int ask_number(const struct engine_instance *instance, const char *command, uint64_t *ret, struct cowherd_error *err)
+static int ask_number(const struct engine_instance *instance, const char *command, uint64_t *ret,
+                      struct cowherd_error *err)
 {
         owned_agent struct agent agent = AGENT_CLOSED;
         json_t *answer = NULL;
@@ -128,7 +131,9 @@ int qemu_agent_freeze(const struct engine_instance *instance, uint64_t *ret_coun
 
         if (ask_number(instance, "guest-fsfreeze-freeze", ret_count, err) == 0)
                 return 0;
-        ignore_result(qemu_agent_thaw(instance, &ignored)); /* those that it froze before it failed, or answered too late */
+        if (err->code != COWHERD_UNAVAILABLE)
+                ignore_result(qemu_agent_thaw(
+                        instance, &ignored)); /* those that it froze before it failed, or answered too late */
         return -1;
 }
 

@@ -2,14 +2,15 @@
 /*
  * What is asked of a guest through its agent, qemu-guest-agent or one that speaks like it (qemu-ga-ref(7)). The agent's
  * port is the Unix socket "agent.sock" in the instance's runtime folder, which QEMU listens on: a virtserialport of the
- * name org.qemu.guest_agent.0 over `-chardev socket,server=on,wait=off`. QEMU serves one client and lets others queue, so
- * calls from many processes take turns; "agent.lock" beside it tells each whether others are there.
+ * name org.qemu.guest_agent.0 over `-chardev socket,server=on,wait=off`. QEMU serves one client and lets others queue,
+ * so calls from many processes take turns; "agent.lock" beside it tells each whether others are there.
  *
- * All that a guest says is taken as hostile: replies are bounded and typed, and nothing of them is a path or a length of ours.
+ * All that a guest says is taken as hostile: replies are bounded and typed, and nothing of them is a path or a length
+ * of ours.
  *
- * Errors of all of them: 69 with what to install or change in the guest where nothing inside can do it (nobody has opened
- * the port, the command is disabled); 75 where the agent does not answer in time, or the machine does not run; 71 with the
- * agent's own words where it refuses.
+ * Errors of all of them: 69 with what to install or change in the guest where nothing inside can do it (nobody has
+ * opened the port, the command is disabled); 75 where the agent does not answer in time, or the machine does not run;
+ * 71 with the agent's own words where it refuses.
  */
 #pragma once
 
@@ -20,31 +21,34 @@
 const char *qemu_agent_mount_tag(size_t index, char *buffer);
 
 /*
- * Waits until the agent answers: one question, asked at once, which the agent answers when it starts. 75 after timeout_ms
- * (at least one prompt answer is waited for); its hint tells whether the guest ever opened the port, and what to install.
+ * Waits until the agent answers: one question, asked at once, which the agent answers when it starts. 75 after
+ * timeout_ms (at least one prompt answer is waited for); its hint tells whether the guest ever opened the port, and
+ * what to install.
  */
 int qemu_agent_wait(const struct engine_instance *instance, uint64_t timeout_ms, struct cowherd_error *err) must_check;
 
 /*
- * The guest's first global address, IPv4 before IPv6, into ret[64]. Waits for the agent, then asks again at growing intervals
- * (10 … 50 ms: the agent tells no change of addresses). 75 after timeout_ms.
+ * The guest's first global address, IPv4 before IPv6, into ret[64]. Waits for the agent, then asks again at growing
+ * intervals (10 … 50 ms: the agent tells no change of addresses). 75 after timeout_ms.
  */
 int qemu_agent_address(const struct engine_instance *instance, uint64_t timeout_ms, char *ret,
                        struct cowherd_error *err) must_check;
 
 /*
- * Gives a running Linux guest instance->identity and machine->mounts from inside, and marks it as done in there, so that a
- * second time does nothing. The agent must answer (qemu_agent_wait). What could not be applied, and why, goes into
- * ret_pending[bytes], "" where all is: that is success. -1 only where nothing could be done.
+ * Gives a running Linux guest instance->identity and machine->mounts from inside, and marks it as done in there, so
+ * that a second time does nothing. The agent must answer (qemu_agent_wait). What could not be applied, and why, goes
+ * into ret_pending[bytes], "" where all is: that is success. -1 only where nothing could be done.
  */
 int qemu_agent_personalise(const struct engine_instance *instance, uint64_t timeout_ms, char *ret_pending, size_t bytes,
                            struct cowherd_error *err) must_check;
 
 /*
- * Freezes the guest's filesystems; *ret_count is how many. Who freezes must thaw: until then the agent refuses all else. Thaw is
- * safe to repeat (0 filesystems then). A client killed in between leaves the guest frozen: thaw before it goes on.
+ * Freezes the guest's filesystems; *ret_count is how many. Who freezes must thaw: until then the agent refuses all
+ * else. Thaw is safe to repeat (0 filesystems then). A client killed in between leaves the guest frozen: thaw before it
+ * goes on.
  */
-int qemu_agent_freeze(const struct engine_instance *instance, uint64_t *ret_count, struct cowherd_error *err) must_check;
+int qemu_agent_freeze(const struct engine_instance *instance, uint64_t *ret_count,
+                      struct cowherd_error *err) must_check;
 int qemu_agent_thaw(const struct engine_instance *instance, struct cowherd_error *err) must_check;
 
 /* Asks the guest's init to shut down; returns when it was asked, not when it is down. */
@@ -55,7 +59,8 @@ int qemu_agent_execute(const struct engine_instance *instance, const struct engi
                        struct engine_output *ret, struct cowherd_error *err) must_check;
 int qemu_agent_attach(const struct engine_instance *instance, const struct engine_command *command,
                       const struct engine_streams *streams, int *ret_exit_code, struct cowherd_error *err) must_check;
-/* The serial console: "console.sock" in the runtime folder; what attach does on a terminal without a command. 75 where another has it. */
+/* The serial console: "console.sock" in the runtime folder; what attach does on a terminal without a command. 75 where
+ * another has it. */
 int qemu_agent_console(const struct engine_instance *instance, const struct engine_streams *streams, int *ret_exit_code,
                        struct cowherd_error *err) must_check;
 int qemu_agent_copy_in(const struct engine_instance *instance, const struct engine_copy *copy,

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A command with the caller's own descriptors. The agent knows no streams: so the command's input is written to a file in the guest first, to
- * its end; its outputs are files there as well, read as they grow. On a terminal, and without a command, it is the serial console, which is
- * a terminal from the first line of the boot on.
+ * A command with the caller's own descriptors. The agent knows no streams: so the command's input is written to a file
+ * in the guest first, to its end; its outputs are files there as well, read as they grow. On a terminal, and without a
+ * command, it is the serial console, which is a terminal from the first line of the boot on.
  */
 #include "engine/qemu/agent.h"
 
@@ -44,7 +44,7 @@ struct attached {
         char *folder; /* in the guest */
         int64_t out, errors, pid;
         char token[AGENT_TOKEN_BYTES];
-        bool begun; /* the first bytes of stderr were looked at: the command runs */
+        bool begun;  /* the first bytes of stderr were looked at: the command runs */
         int signals; /* a signalfd, or -1 */
         int signal;  /* that ended it, or 0 */
 };
@@ -104,7 +104,8 @@ static int send_input(struct attached *at, struct cowherd_error *err)
         if (agent_file_open(&at->agent, path, "wb", &handle, err) < 0)
                 return -1;
         while (result == 0) {
-                struct pollfd wanted[] = {{.fd = at->streams->input, .events = POLLIN}, {.fd = at->signals, .events = POLLIN}};
+                struct pollfd wanted[] = {{.fd = at->streams->input, .events = POLLIN},
+                                          {.fd = at->signals, .events = POLLIN}};
                 if (poll(wanted, 2, -1) < 0 && errno != EINTR) {
                         result = fail_errno(err, "cannot wait for the command's input");
                 } else if (wanted[1].revents != 0) {
@@ -145,7 +146,8 @@ static int start(struct attached *at, struct cowherd_error *err)
 
         command.input = NULL;
         command.timeout_ms = 1; /* a session of its own: a signal of ours may have to end it */
-        if (agent_prepare(at->instance, &command, random_hex((AGENT_TOKEN_BYTES - 1) / 2, at->token), &wrapped, err) < 0 ||
+        if (agent_prepare(at->instance, &command, random_hex((AGENT_TOKEN_BYTES - 1) / 2, at->token), &wrapped, err) <
+                    0 ||
             agent_open(at->instance, AGENT_EXPECTED, AGENT_ANSWER_MS, &at->agent, err) < 0 ||
             agent_script(at->instance, &at->agent, begin, words, NULL, 0, &output, err) < 0)
                 return -1;
@@ -201,7 +203,8 @@ static int follow(struct attached *at, int *ret_exit_code, struct cowherd_error 
 
         for (;;) {
                 bool some = false;
-                int running = agent_ended(&at->agent, at->pid, &output, err); /* asked first: all it wrote is there then */
+                int running =
+                        agent_ended(&at->agent, at->pid, &output, err); /* asked first: all it wrote is there then */
                 if (running < 0 || pass_on(at, at->errors, at->streams->errors, &some, err) < 0 ||
                     pass_on(at, at->out, at->streams->output, &some, err) < 0) {
                         engine_output_free(&output);
@@ -215,8 +218,8 @@ static int follow(struct attached *at, int *ret_exit_code, struct cowherd_error 
                 if (at->command->timeout_ms > 0 && clock_ms() - begin_ms > (double)at->command->timeout_ms) {
                         if (agent_kill(&at->agent, at->pid, err) < 0)
                                 return -1;
-                        return fail(err, COWHERD_BUSY, "a command in '%s' took longer than %llu ms; it was ended", at->instance->name,
-                                    (unsigned long long)at->command->timeout_ms);
+                        return fail(err, COWHERD_BUSY, "a command in '%s' took longer than %llu ms; it was ended",
+                                    at->instance->name, (unsigned long long)at->command->timeout_ms);
                 }
                 if (some)
                         pause_ms = AGENT_PAUSE_LEAST_MS;
@@ -273,17 +276,21 @@ int qemu_agent_attach(const struct engine_instance *instance, const struct engin
 {
         static const char *const shell[] = {"/bin/sh", NULL};
         struct engine_command wanted = *command;
-        struct attached at = {.instance = instance, .command = &wanted, .streams = streams, .agent = AGENT_CLOSED, .signals = -1};
+        struct attached at = {
+                .instance = instance, .command = &wanted, .streams = streams, .agent = AGENT_CLOSED, .signals = -1};
 
         if (command->argv == NULL && streams->terminal)
                 return qemu_agent_console(instance, streams, ret_exit_code, err);
         if (command->argv == NULL)
                 wanted.argv = shell; /* of a script that comes by a pipe */
         if (instance->machine != NULL && instance->machine->os == ENGINE_OS_WINDOWS)
-                return fail(err, COWHERD_UNAVAILABLE, "a Windows guest's command can't be followed: execute it without a terminal");
+                return fail(err, COWHERD_UNAVAILABLE,
+                            "a Windows guest's command can't be followed: execute it without a terminal");
         if (streams->terminal) {
-                (void)fail(err, COWHERD_UNAVAILABLE, "the guest agent can't give a command in '%s' a terminal", instance->name);
-                return fail_hint(err, "use cowherd shell for the console, or ssh; or redirect the command's input or output");
+                (void)fail(err, COWHERD_UNAVAILABLE, "the guest agent can't give a command in '%s' a terminal",
+                           instance->name);
+                return fail_hint(
+                        err, "use cowherd shell for the console, or ssh; or redirect the command's input or output");
         }
         return run(&at, ret_exit_code, err);
 }

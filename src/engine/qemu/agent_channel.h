@@ -17,10 +17,12 @@
 #define AGENT_ANSWER_MS 20000
 /* What opens no port for so long, while QEMU could have read what was said, has no agent. */
 #define AGENT_GRACE_MS 1500
+/* The same where others queue as well. */
+#define AGENT_QUEUE_GRACE_MS 6000
 
 struct agent {
         int fd, lock;
-        char *name;        /* the instance's, for sentences */
+        char *name; /* the instance's, for sentences */
         bool windows;
         struct str buffer; /* read and not yet looked at */
 };
@@ -33,17 +35,17 @@ define_owned(struct agent, agent_close)
                 .fd = -1, .lock = -1                                                                                   \
         }
 
-enum agent_patience {
-        AGENT_EXPECTED, /* 69 soon where nobody listens in the guest */
-        AGENT_AWAITED,  /* the guest may still have to start it: until the time is over */
-};
+        enum agent_patience {
+                AGENT_EXPECTED, /* 69 soon where nobody listens in the guest */
+                AGENT_AWAITED,  /* the guest may still have to start it: until the time is over */
+        };
 
 /*
- * Connects to the instance's agent, behind those who speak to it already, and makes sure that the next answer is to our next
- * question. 69, 75.
+ * Connects to the instance's agent, behind those who speak to it already, and makes sure that the next answer is to our
+ * next question. 69, 75.
  */
-int agent_open(const struct engine_instance *instance, enum agent_patience patience, uint64_t timeout_ms, struct agent *ret,
-               struct cowherd_error *err) must_check;
+int agent_open(const struct engine_instance *instance, enum agent_patience patience, uint64_t timeout_ms,
+               struct agent *ret, struct cowherd_error *err) must_check;
 /* The second half of it, on a socket that is connected. */
 int agent_synchronise(struct agent *agent, enum agent_patience patience, uint64_t timeout_ms,
                       struct cowherd_error *err) must_check;
@@ -51,15 +53,15 @@ int agent_synchronise(struct agent *agent, enum agent_patience patience, uint64_
 bool agent_is_wanted(const struct agent *agent);
 
 /*
- * Asks one question; `arguments` is taken (NULL, as json_pack answers to what is not UTF-8, is 64). *ret (may be NULL) is what it
- * returned, the caller's; anything but a `type` is a failure.
+ * Asks one question; `arguments` is taken (NULL, as json_pack answers to what is not UTF-8, is 64). *ret (may be NULL)
+ * is what it returned, the caller's; anything but a `type` is a failure.
  */
-int agent_ask(struct agent *agent, const char *command, json_t *arguments, json_type type, size_t limit_bytes, json_t **ret,
-              struct cowherd_error *err) must_check;
+int agent_ask(struct agent *agent, const char *command, json_t *arguments, json_type type, size_t limit_bytes,
+              json_t **ret, struct cowherd_error *err) must_check;
 
 /*
- * Tells a command that has no answer but a refusal, such as guest-shutdown; `arguments` is taken. Returns when the agent has done it, or has
- * ended over it.
+ * Tells a command that has no answer but a refusal, such as guest-shutdown; `arguments` is taken. Returns when the
+ * agent has done it, or has ended over it.
  */
 int agent_tell(struct agent *agent, const char *command, json_t *arguments, struct cowherd_error *err) must_check;
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The guest's serial console: the socket "console.sock" in the runtime folder, which QEMU listens on. QEMU serves one client and lets
- * others queue without a word, so a lock tells who comes second that it is taken.
+ * The guest's serial console: the socket "console.sock" in the runtime folder, which QEMU listens on. QEMU serves one
+ * client and lets others queue without a word, so a lock tells who comes second that it is taken.
  */
 #include "engine/qemu/agent.h"
 

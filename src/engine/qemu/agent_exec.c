@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * guest-exec and guest-exec-status. The agent has no event for the end of a command, so it is asked again at growing intervals.
- * The conversation is given up for a moment where others wait: a command that takes minutes must not keep them out.
+ * guest-exec and guest-exec-status. The agent has no event for the end of a command, so it is asked again at growing
+ * intervals. The conversation is given up for a moment where others wait: a command that takes minutes must not keep
+ * them out.
  */
 #include "engine/qemu/agent_exec.h"
 
@@ -17,24 +18,24 @@
 /* What was killed may take so long to be gone. */
 #define KILLED_MS 10000
 
-/* $1 is the root of what is to end: it, its session and all their children are stopped, until no more are found, then killed. */
-static const char kill_script[] =
-        "root=$1 all=\" $1 \" more=1\n"
-        "kill -STOP \"$root\" 2>/dev/null\n"
-        "while [ $more = 1 ]; do\n"
-        "  more=0\n"
-        "  for file in /proc/[0-9]*/stat; do\n"
-        "    text=\n"
-        "    { while read -r line; do text=\"$text $line\"; done <\"$file\"; } 2>/dev/null\n"
-        "    id=${file#/proc/}; id=${id%/stat}\n"
-        "    set -f; set -- ${text##*) }; set +f\n"
-        "    case $all in *\" $id \"*) continue ;; esac\n"
-        "    case $all in *\" $2 \"*) ;; *) [ \"$4\" = \"$root\" ] || continue ;; esac\n"
-        "    kill -STOP \"$id\" 2>/dev/null && all=\"$all$id \" more=1\n"
-        "  done\n"
-        "done\n"
-        "kill -KILL $all 2>/dev/null\n"
-        "exit 0\n";
+/* $1 is the root of what is to end: it, its session and all their children are stopped, until no more are found, then
+ * killed. */
+static const char kill_script[] = "root=$1 all=\" $1 \" more=1\n"
+                                  "kill -STOP \"$root\" 2>/dev/null\n"
+                                  "while [ $more = 1 ]; do\n"
+                                  "  more=0\n"
+                                  "  for file in /proc/[0-9]*/stat; do\n"
+                                  "    text=\n"
+                                  "    { while read -r line; do text=\"$text $line\"; done <\"$file\"; } 2>/dev/null\n"
+                                  "    id=${file#/proc/}; id=${id%/stat}\n"
+                                  "    set -f; set -- ${text##*) }; set +f\n"
+                                  "    case $all in *\" $id \"*) continue ;; esac\n"
+                                  "    case $all in *\" $2 \"*) ;; *) [ \"$4\" = \"$root\" ] || continue ;; esac\n"
+                                  "    kill -STOP \"$id\" 2>/dev/null && all=\"$all$id \" more=1\n"
+                                  "  done\n"
+                                  "done\n"
+                                  "kill -KILL $all 2>/dev/null\n"
+                                  "exit 0\n";
 
 void agent_command_free(struct agent_command *command)
 {
@@ -60,7 +61,8 @@ static json_t *json_of(const struct strv *list, size_t first)
 static int explain_start(const struct agent *agent, const struct agent_command *command, struct cowherd_error *err)
 {
         if (err->code == COWHERD_SYSTEM && strstr(err->text, "No such file or directory") != NULL)
-                return fail(err, COWHERD_NOT_FOUND, "command '%s' not found in '%s'", command->argv.items[0], agent->name);
+                return fail(err, COWHERD_NOT_FOUND, "command '%s' not found in '%s'", command->argv.items[0],
+                            agent->name);
         if (err->code == COWHERD_SYSTEM && strstr(err->text, "Permission denied") != NULL)
                 return fail(err, COWHERD_DENIED, "command '%s' can't be run in '%s': permission denied",
                             command->argv.items[0], agent->name);
@@ -69,8 +71,8 @@ static int explain_start(const struct agent *agent, const struct agent_command *
 
 int agent_start(struct agent *agent, const struct agent_command *command, int64_t *ret_pid, struct cowherd_error *err)
 {
-        json_t *arguments = json_pack("{s:s, s:o, s:b}", "path", command->argv.items[0], "arg", json_of(&command->argv, 1),
-                                      "capture-output", !command->unheard);
+        json_t *arguments = json_pack("{s:s, s:o, s:b}", "path", command->argv.items[0], "arg",
+                                      json_of(&command->argv, 1), "capture-output", !command->unheard);
         json_t *answer = NULL;
 
         if (arguments != NULL && command->environment.count > 0 &&
@@ -95,7 +97,8 @@ int agent_start(struct agent *agent, const struct agent_command *command, int64_
 
 /* ---- Its end ---- */
 
-static bool read_output(const json_t *answer, const char *key, const char *key_cut, char **ret, size_t *ret_length, bool *ret_cut)
+static bool read_output(const json_t *answer, const char *key, const char *key_cut, char **ret, size_t *ret_length,
+                        bool *ret_cut)
 {
         const json_t *text = json_object_get(answer, key);
 
@@ -104,7 +107,8 @@ static bool read_output(const json_t *answer, const char *key, const char *key_c
                 *ret_length = 0;
                 return true;
         }
-        if (!json_is_string(text) || !agent_base64_decode(json_string_value(text), json_string_length(text), ret, ret_length))
+        if (!json_is_string(text) ||
+            !agent_base64_decode(json_string_value(text), json_string_length(text), ret, ret_length))
                 return false;
         if (json_is_true(json_object_get(answer, key_cut)))
                 *ret_cut = true;
@@ -136,17 +140,18 @@ int agent_ended(struct agent *agent, int64_t pid, struct engine_output *ret, str
         struct engine_output output = {0};
         json_t *answer = NULL;
 
-        if (agent_ask(agent, "guest-exec-status", json_pack("{s:I}", "pid", (json_int_t)pid), JSON_OBJECT, AGENT_STATUS_BYTES,
-                      &answer, err) < 0)
+        if (agent_ask(agent, "guest-exec-status", json_pack("{s:I}", "pid", (json_int_t)pid), JSON_OBJECT,
+                      AGENT_STATUS_BYTES, &answer, err) < 0)
                 return -1;
         const json_t *exited = json_object_get(answer, "exited");
         if (json_is_false(exited)) {
                 json_decref(answer);
                 return 1;
         }
-        bool sound = json_is_true(exited) && read_exit(answer, &output.exit_code) &&
-                     read_output(answer, "out-data", "out-truncated", &output.out, &output.out_length, &output.cut) &&
-                     read_output(answer, "err-data", "err-truncated", &output.errors, &output.errors_length, &output.cut);
+        bool sound =
+                json_is_true(exited) && read_exit(answer, &output.exit_code) &&
+                read_output(answer, "out-data", "out-truncated", &output.out, &output.out_length, &output.cut) &&
+                read_output(answer, "err-data", "err-truncated", &output.errors, &output.errors_length, &output.cut);
         json_decref(answer);
         if (!sound) {
                 engine_output_free(&output);
@@ -227,7 +232,8 @@ static int end_late(const struct engine_instance *instance, struct agent *agent,
 
         int over = agent_kill(agent, pid, &kept);
         if (over == 0)
-                over = await_end(instance, agent, pid, clock_ms() + KILLED_MS, &output, &kept); /* the agent forgets it then */
+                over = await_end(instance, agent, pid, clock_ms() + KILLED_MS, &output,
+                                 &kept); /* the agent forgets it then */
         engine_output_free(&output);
         if (over < 0)
                 return fail(err, COWHERD_BUSY, "a command in '%s' took longer than %llu ms, and could not be ended: %s",
@@ -253,8 +259,9 @@ int agent_run(const struct engine_instance *instance, struct agent *agent, const
 
 /* ---- Scripts of our own ---- */
 
-int agent_script(const struct engine_instance *instance, struct agent *agent, const char *script, const char *const *words,
-                 const char *input, uint64_t timeout_ms, struct engine_output *ret, struct cowherd_error *err)
+int agent_script(const struct engine_instance *instance, struct agent *agent, const char *script,
+                 const char *const *words, const char *input, uint64_t timeout_ms, struct engine_output *ret,
+                 struct cowherd_error *err)
 {
         owned_agent_command struct agent_command command = {.input = input,
                                                             .input_length = input == NULL ? 0 : strlen(input)};

@@ -8,7 +8,6 @@
 
 #include <string.h>
 
-
 /* NAME=value of a kind that a shell can export. */
 static int check_environment(const struct engine_command *command, struct cowherd_error *err)
 {
@@ -16,7 +15,8 @@ static int check_environment(const struct engine_command *command, struct cowher
                 const char *text = command->environment[i];
                 size_t length = strspn(text, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_");
                 if (length == 0 || text[length] != '=' || (text[0] >= '0' && text[0] <= '9'))
-                        return fail(err, COWHERD_USAGE, "'%s' is no variable of an environment (expected NAME=value)", text);
+                        return fail(err, COWHERD_USAGE, "'%s' is no variable of an environment (expected NAME=value)",
+                                    text);
         }
         return 0;
 }
@@ -25,8 +25,9 @@ static int check_windows(const struct engine_command *command, struct cowherd_er
 {
         if (str_is_empty(command->user) && str_is_empty(command->working_dir))
                 return 0;
-        return fail(err, COWHERD_UNAVAILABLE, "the guest agent of Windows runs commands as itself and in its own folder: "
-                                              "neither user= nor working_dir= can be had there");
+        return fail(err, COWHERD_UNAVAILABLE,
+                    "the guest agent of Windows runs commands as itself and in its own folder: "
+                    "neither user= nor working_dir= can be had there");
 }
 
 int agent_prepare(const struct engine_instance *instance, const struct engine_command *command, const char *token,

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Files of the guest in pieces. A handle belongs to the agent and not to the conversation, so this too lets others have their
- * turn. An agent closes no handle by itself: all of ours are closed on failure as well.
+ * Files of the guest in pieces. A handle belongs to the agent and not to the conversation, so this too lets others have
+ * their turn. An agent closes no handle by itself: all of ours are closed on failure as well.
  */
 #include "engine/qemu/agent_file.h"
 
@@ -24,18 +24,22 @@ static int explain(struct cowherd_error *err)
                 const char *words;
                 enum cowherd_code code;
         } known[] = {
-                {"No such file or directory", COWHERD_NOT_FOUND}, {"Permission denied", COWHERD_DENIED},
-                {"Read-only file system", COWHERD_IO},            {"No space left on device", COWHERD_IO},
-                {"Input/output error", COWHERD_IO},               {"Is a directory", COWHERD_DATA},
+                {"No such file or directory", COWHERD_NOT_FOUND},
+                {"Permission denied", COWHERD_DENIED},
+                {"Read-only file system", COWHERD_IO},
+                {"No space left on device", COWHERD_IO},
+                {"Input/output error", COWHERD_IO},
+                {"Is a directory", COWHERD_DATA},
         };
 
         for (size_t i = 0; err->code == COWHERD_SYSTEM && i < array_length(known); i++)
                 if (strstr(err->text, known[i].words) != NULL)
-                        err->code = known[i].code;
+                        err->code = (int)known[i].code;
         return -1;
 }
 
-int agent_file_open(struct agent *agent, const char *path, const char *mode, int64_t *ret_handle, struct cowherd_error *err)
+int agent_file_open(struct agent *agent, const char *path, const char *mode, int64_t *ret_handle,
+                    struct cowherd_error *err)
 {
         json_t *answer = NULL;
 
@@ -67,7 +71,8 @@ int agent_file_write(struct agent *agent, int64_t handle, const void *bytes, siz
         bool whole = json_integer_value(json_object_get(answer, "count")) == (json_int_t)count;
         json_decref(answer);
         if (!whole)
-                return fail(err, COWHERD_IO, "the guest agent in '%s' wrote only a part of what it was given", agent->name);
+                return fail(err, COWHERD_IO, "the guest agent in '%s' wrote only a part of what it was given",
+                            agent->name);
         return 0;
 }
 
@@ -98,7 +103,8 @@ int agent_file_read(struct agent *agent, int64_t handle, char **ret_bytes, size_
 /* ---- Whole files ---- */
 
 /* Where others wait and this turn was long enough, lets them have theirs. */
-static int give_way(const struct engine_instance *instance, struct agent *agent, double *begin_ms, struct cowherd_error *err)
+static int give_way(const struct engine_instance *instance, struct agent *agent, double *begin_ms,
+                    struct cowherd_error *err)
 {
         if (clock_ms() - *begin_ms < TURN_MS || !agent_is_wanted(agent))
                 return 0;

@@ -15,7 +15,8 @@ struct agent_progress {
 int agent_file_open(struct agent *agent, const char *path, const char *mode, int64_t *ret_handle,
                     struct cowherd_error *err) must_check;
 int agent_file_close(struct agent *agent, int64_t handle, struct cowherd_error *err) must_check;
-int agent_file_write(struct agent *agent, int64_t handle, const void *bytes, size_t count, struct cowherd_error *err) must_check;
+int agent_file_write(struct agent *agent, int64_t handle, const void *bytes, size_t count,
+                     struct cowherd_error *err) must_check;
 /* The next bytes, the caller's; *ret_end where there are no more for now. */
 int agent_file_read(struct agent *agent, int64_t handle, char **ret_bytes, size_t *ret_count, bool *ret_end,
                     struct cowherd_error *err) must_check;

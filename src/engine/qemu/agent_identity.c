@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A guest's identity from inside: one script for the guest's own shell, written for busybox as for bash. The script is always the
- * same; all values are lines of its input, so none is ever looked at as code, and no key is in a list of processes. It relies
- * on nothing that a small system may lack, does what it can, and says the rest; what it has done is marked with the instance's
- * id, as cloud-init does.
+ * A guest's identity from inside: one script for the guest's own shell, written for busybox as for bash. The script is
+ * always the same; all values are lines of its input, so none is ever looked at as code, and no key is in a list of
+ * processes. It relies on nothing that a small system may lack, does what it can, and says the rest; what it has done
+ * is marked with the instance's id, as cloud-init does.
  */
 #include "engine/qemu/agent.h"
 
@@ -32,7 +32,8 @@ static const char script[] =
         "done\n"
         "pending() { printf 'pending %s\\n' \"$1\"; failed=1; }\n"
         "put() {\n"
-        "  (umask 077; printf '%s' \"$3\" >\"$1.cowherd\") 2>/dev/null && chmod \"$2\" \"$1.cowherd\" && mv -f \"$1.cowherd\" \"$1\" 2>/dev/null\n"
+        "  (umask 077; printf '%s' \"$3\" >\"$1.cowherd\") 2>/dev/null && chmod \"$2\" \"$1.cowherd\" && mv -f "
+        "\"$1.cowherd\" \"$1\" 2>/dev/null\n"
         "}\n"
         "has() { # a line in a file\n"
         "  while IFS= read -r line || [ -n \"$line\" ]; do [ \"$line\" != \"$2\" ] || return 0; done <\"$1\"\n"
@@ -56,7 +57,8 @@ static const char script[] =
         "}\n"
         "set_host_key() {\n"
         "  [ -d /etc/ssh ] || command -v sshd >/dev/null 2>&1 || return 0\n"
-        "  mkdir -p /etc/ssh && rm -f /etc/ssh/ssh_host_*key /etc/ssh/ssh_host_*key.pub /etc/dropbear/dropbear_*_host_key\n"
+        "  mkdir -p /etc/ssh && rm -f /etc/ssh/ssh_host_*key /etc/ssh/ssh_host_*key.pub "
+        "/etc/dropbear/dropbear_*_host_key\n"
         "  put /etc/ssh/ssh_host_ed25519_key 600 \"$key\" && put /etc/ssh/ssh_host_ed25519_key.pub 644 \"$public\" ||\n"
         "    pending 'host-key: /etc/ssh cannot be written'\n"
         "  if [ -d /run/systemd/system ]; then systemctl --no-block try-restart ssh.service sshd.service\n"
@@ -67,18 +69,22 @@ static const char script[] =
         "  printf '%s' \"$seed\" >/dev/urandom\n"
         "  for file in /var/lib/systemd/random-seed /var/lib/urandom/random-seed /var/lib/random-seed; do\n"
         "    if [ -d \"${file%/*}\" ] && { [ -f \"$file\" ] || [ $file = /var/lib/systemd/random-seed ]; }; then\n"
-        "      (umask 077; rm -f \"$file\"; { printf '%s' \"$seed\"; dd if=/dev/urandom bs=512 count=1; } >\"$file\") 2>/dev/null\n"
+        "      (umask 077; rm -f \"$file\"; { printf '%s' \"$seed\"; dd if=/dev/urandom bs=512 count=1; } >\"$file\") "
+        "2>/dev/null\n"
         "    fi\n"
         "  done\n"
         "}\n"
         "forget_leases() {\n"
         "  rm -f /var/lib/dhcp/*.lease* /var/lib/dhcpcd/* /var/lib/dhcpcd5/* /etc/dhcpcd.duid /etc/dhcpcd.secret \\\n"
-        "    /var/lib/NetworkManager/*.lease* /var/lib/NetworkManager/secret_key /var/lib/systemd/network/* 2>/dev/null\n"
+        "    /var/lib/NetworkManager/*.lease* /var/lib/NetworkManager/secret_key /var/lib/systemd/network/* "
+        "2>/dev/null\n"
         "}\n"
         "set_login() {\n"
         "  home=/root; [ -d /root ] || home=\n"
-        "  mkdir -p -m 700 \"$home/.ssh\" && touch \"$home/.ssh/authorized_keys\" && chmod 600 \"$home/.ssh/authorized_keys\" &&\n"
-        "    { has \"$home/.ssh/authorized_keys\" \"$login\" || printf '%s\\n' \"$login\" >>\"$home/.ssh/authorized_keys\"; } ||\n"
+        "  mkdir -p -m 700 \"$home/.ssh\" && touch \"$home/.ssh/authorized_keys\" && chmod 600 "
+        "\"$home/.ssh/authorized_keys\" &&\n"
+        "    { has \"$home/.ssh/authorized_keys\" \"$login\" || printf '%s\\n' \"$login\" "
+        ">>\"$home/.ssh/authorized_keys\"; } ||\n"
         "    pending 'ssh-key: root'\\''s authorized_keys cannot be written'\n"
         "} 2>/dev/null\n"
         "mount_all() {\n"
@@ -102,7 +108,8 @@ static const char script[] =
         "  [ -z \"$seed\" ] || set_seed\n"
         "  forget_leases\n"
         "  sync\n"
-        "  [ -n \"$failed\" ] || { mkdir -p ${mark%/*} && put $mark 644 \"$instance$nl\" && sync; } || pending 'the mark in /var/lib/cowherd'\n"
+        "  [ -n \"$failed\" ] || { mkdir -p ${mark%/*} && put $mark 644 \"$instance$nl\" && sync; } || pending 'the "
+        "mark in /var/lib/cowherd'\n"
         "fi\n"
         "[ -z \"$login\" ] || set_login\n"
         "[ -z \"$mounts\" ] || mount_all\n"
@@ -111,7 +118,8 @@ static const char script[] =
 /* A value of several lines: each with the key before it. */
 static void add(struct str *input, const char *key, const char *value)
 {
-        for (const char *line = value; line != NULL && *line != '\0'; line += strcspn(line, "\n"), line += *line == '\n')
+        for (const char *line = value; line != NULL && *line != '\0';
+             line += strcspn(line, "\n"), line += *line == '\n')
                 str_addf(input, "%s %.*s\n", key, (int)strcspn(line, "\n"), line);
 }
 
@@ -135,8 +143,10 @@ static int add_mounts(struct str *input, const struct engine_machine *machine, s
         for (size_t i = 0; i < machine->mount_count; i++) {
                 const struct engine_mount *mount = &machine->mounts[i];
                 if (strchr(mount->guest, '\n') != NULL)
-                        return fail(err, COWHERD_USAGE, "'%s' is no path to mount at (expected one line)", mount->guest);
-                str_addf(input, "mount %s %s %s\n", qemu_agent_mount_tag(i, tag), mount->read_only ? "ro" : "rw", mount->guest);
+                        return fail(err, COWHERD_USAGE, "'%s' is no path to mount at (expected one line)",
+                                    mount->guest);
+                str_addf(input, "mount %s %s %s\n", qemu_agent_mount_tag(i, tag), mount->read_only ? "ro" : "rw",
+                         mount->guest);
         }
         return 0;
 }
@@ -174,7 +184,8 @@ int qemu_agent_personalise(const struct engine_instance *instance, uint64_t time
         if (input.length == 0)
                 return 0;
         if (machine != NULL && machine->os != ENGINE_OS_LINUX) {
-                (void)snprintf(ret_pending, bytes, "hostname, keys and mounts: they can be set from inside a Linux only");
+                (void)snprintf(ret_pending, bytes,
+                               "hostname, keys and mounts: they can be set from inside a Linux only");
                 return 0;
         }
         if (agent_open(instance, AGENT_EXPECTED, AGENT_ANSWER_MS, &agent, err) < 0 ||

@@ -86,8 +86,8 @@ int qemu_process_open(int runtime, int *ret_pidfd, pid_t *ret_pid, struct cowher
         owned_fd int pidfd = pidfd_open(pid, 0);
         if (pidfd < 0)
                 return errno == ESRCH ? 0 : fail_errno(err, "cannot open process %d", pid);
-        if (describe(pid, now, sizeof now, &missing) < 0 || !str_equal(now, written))
-                return 0;
+        if (describe(pid, now, sizeof now, &missing) < 0 || !str_equal(now, written) || qemu_process_wait(pidfd, 0))
+                return 0; /* it ended, even if nobody has reaped it yet */
         *ret_pidfd = take_fd(pidfd);
         if (ret_pid != NULL)
                 *ret_pid = pid;

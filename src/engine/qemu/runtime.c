@@ -120,8 +120,7 @@ int qemu_speak(const struct engine_instance *instance, const char *name, struct 
         int held = qemu_is_running(instance);
         if (held == 0 || (held < 0 && errno == ENOENT))
                 return fail_not_running(instance, err);
-        if (qemu_runtime_open(instance, &runtime, err) < 0 ||
-            qemu_socket_connect(runtime, name, &fd, err) < 0 ||
+        if (qemu_runtime_open(instance, &runtime, err) < 0 || qemu_socket_connect(runtime, name, &fd, err) < 0 ||
             qmp_begin(take_fd(fd), QMP_TIMEOUT_MS, ret, err) < 0)
                 return fail_while(err, "speaking with the machine '%s'", instance->name);
         return 0;

@@ -30,11 +30,10 @@ struct question {
 /* The answer in one line of QMP, if it is that. */
 static bool read_answer(const json_t *line, enum engine_state *ret)
 {
-        const char *status = json_string_value(json_object_get(json_object_get(line, "return"), "status"));
-
         if (json_integer_value(json_object_get(line, "id")) != 1)
                 return false;
-        if (status != NULL && strcmp(status, "paused") == 0)
+        /* Not only when it was told to: a machine whose disk is full stands still as well ("io-error"). */
+        if (json_is_false(json_object_get(json_object_get(line, "return"), "running")))
                 *ret = ENGINE_PAUSED;
         return true;
 }

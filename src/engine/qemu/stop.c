@@ -26,6 +26,7 @@
 #define QUIT_TIMEOUT_MS 5000
 #define KILL_TIMEOUT_MS 10000
 
+/* The process to be ended, which is proved to be the machine; -1 where it ended just now. */
 static int open_process(const struct engine_instance *instance, int *ret_pidfd, struct cowherd_error *err)
 {
         struct cowherd_error ignored;
@@ -34,8 +35,8 @@ static int open_process(const struct engine_instance *instance, int *ret_pidfd, 
         int found = qemu_runtime_open(instance, &runtime, &ignored) < 0
                             ? 0
                             : qemu_process_open(runtime, ret_pidfd, NULL, err);
-        if (found != 0)
-                return found < 0 ? -1 : 0;
+        if (found != 0 || qemu_is_running(instance) == 0)
+                return found < 0 ? -1 : 0; /* it may have ended meanwhile: no process then */
         (void)fail(err, COWHERD_SYSTEM, "the disk of '%s' is in use by a process that was not started from here",
                    instance->name);
         return fail_hint(err, "'fuser -v' on its disk tells which; end that process");
@@ -71,7 +72,7 @@ static void press_power_button(const struct engine_instance *instance)
 
         if (qemu_control(instance, &qmp, &ignored) < 0)
                 return;
-        if (qmp_status(&qmp, status, sizeof status, QMP_TIMEOUT_MS, &ignored) == 0 && str_equal(status, "paused"))
+        if (qmp_status(&qmp, status, sizeof status, QMP_TIMEOUT_MS, &ignored) == 0 && !str_equal(status, "running"))
                 ignore_result(qmp_command(&qmp, "cont", &ignored));
         ignore_result(qmp_command(&qmp, "system_powerdown", &ignored));
 }
@@ -107,7 +108,7 @@ int qemu_stop(const struct engine_instance *instance, uint64_t timeout_ms, bool 
         if (held > 0) {
                 if (open_process(instance, &pidfd, err) < 0)
                         return fail_while(err, "stopping '%s'", instance->name);
-                forced = force || !ask(instance, pidfd, timeout_ms);
+                forced = pidfd >= 0 && (force || !ask(instance, pidfd, timeout_ms));
                 if (forced && quit_or_kill(instance, pidfd, err) < 0)
                         return -1;
         }

@@ -64,8 +64,8 @@ static int wait_stopped(const struct engine_instance *instance, double deadline,
 }
 
 /*
- * The next change of the runtime folder: a machine that is up is written down there, and one that goes on. Who made it go on by
- * other means than ours is seen a little later. False when the time is over.
+ * The next change of the runtime folder: a machine that is up is written down there, and one that goes on. Who made it
+ * go on by other means than ours is seen a little later. False when the time is over.
  */
 static bool await_change(int changes, const struct engine_instance *instance, double deadline)
 {

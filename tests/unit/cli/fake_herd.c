@@ -52,6 +52,12 @@ void cowherd_set_progress(struct cowherd_herd *set, cowherd_progress_fn *progres
         (void)set, (void)progress, (void)context;
 }
 
+void cowherd_set_streams(struct cowherd_herd *set, const struct cowherd_streams *streams)
+{
+        (void)set, (void)streams;
+        note(" streams");
+}
+
 struct cowherd_answer *cowherd_execute_words(struct cowherd_herd *asked, enum cowherd_target target, size_t count,
                                              const char *const *words)
 {

@@ -135,19 +135,6 @@ static void a_farm_links_files_and_makes_folders(void **state)
         assert_true(ground_has(ground, "bases/7/tree/etc/hostname"));
 }
 
-static void links_are_not_made_to_layers(void **state)
-{
-        struct ground *ground = *state;
-        struct store_object layer = ground->base;
-        struct cowherd_error err;
-
-        layer.base = &ground->base;
-        ground->clone.base = &layer;
-        assert_fails(store_hardlink.can_clone(&ground->place, &layer, &err), COWHERD_UNAVAILABLE, "layer");
-        assert_fails(store_hardlink.clone(&ground->place, &ground->clone, &err), COWHERD_UNAVAILABLE, "layer");
-        assert_false(ground_has(ground, "clones"));
-}
-
 static void probes_give_reasons(void **state)
 {
         struct ground *ground = *state;
@@ -175,7 +162,6 @@ int main(void)
                 ground_test(a_layer_is_sealed_and_checked_with_its_chain),
                 ground_test(usage_is_of_what_was_written),
                 ground_test(a_farm_links_files_and_makes_folders),
-                ground_test(links_are_not_made_to_layers),
                 ground_test(probes_give_reasons),
         };
 

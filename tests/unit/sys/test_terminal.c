@@ -401,7 +401,7 @@ static void frames_that_were_read_ahead_are_asked_for(void **state)
 /* ---- terminals ---- */
 
 struct terminals {
-        int person, ours;    /* the caller's terminal: what the person sees, and what we were started on */
+        int person, ours; /* the caller's terminal: what the person sees, and what we were started on */
         struct relay relay;
         pid_t pid;
         int pidfd;

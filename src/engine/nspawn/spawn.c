@@ -1,0 +1,150 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * fork twice: the program becomes a child of init, which takes its end, so that a host of ours which lives long gets
+ * neither a zombie nor a signal that it can't explain. The program waits in a pipe until we have a pidfd of it, and
+ * ends by itself if we end before. Between fork and exec only the kernel is called: this process may have threads.
+ */
+#include "engine/nspawn/spawn.h"
+
+#include "base/mem.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/pidfd.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+struct pipes {
+        int pid[2];   /* the grandchild's pid, to us */
+        int go[2];    /* a byte, to the grandchild */
+        int error[2]; /* errno where it could not begin, to us; closed by a successful exec */
+};
+
+static void pipes_close(const struct pipes *pipes)
+{
+        const int *all[] = {pipes->pid, pipes->go, pipes->error};
+
+        for (size_t i = 0; i < array_length(all); i++)
+                for (int end = 0; end < 2; end++)
+                        if (all[i][end] >= 0)
+                                (void)close(all[i][end]);
+}
+
+static int make_pipes(struct pipes *ret, struct cowherd_error *err)
+{
+        struct pipes pipes = {{-1, -1}, {-1, -1}, {-1, -1}};
+
+        if (pipe2(pipes.pid, O_CLOEXEC) < 0 || pipe2(pipes.go, O_CLOEXEC) < 0 || pipe2(pipes.error, O_CLOEXEC) < 0) {
+                (void)fail_errno(err, "cannot make a pipe");
+                pipes_close(&pipes);
+                return -1;
+        }
+        *ret = pipes;
+        return 0;
+}
+
+void spawn_reset_signals(void)
+{
+        const struct sigaction by_default = {.sa_handler = SIG_DFL};
+        sigset_t none;
+
+        for (int number = 1; number < NSIG; number++)
+                (void)sigaction(number, &by_default, NULL);
+        (void)sigemptyset(&none);
+        (void)sigprocmask(SIG_SETMASK, &none, NULL);
+}
+
+static _Noreturn void give_up(const struct pipes *pipes)
+{
+        int os_errno = errno;
+
+        (void)!write(pipes->error[1], &os_errno, sizeof os_errno);
+        _exit(127);
+}
+
+/* The grandchild. */
+static _Noreturn void become(const struct spawn *spawn, const struct pipes *pipes)
+{
+        char go;
+
+        (void)close(pipes->go[1]);
+        if (read(pipes->go[0], &go, 1) != 1)
+                _exit(127); /* whoever started it is gone */
+        for (size_t i = 0; i < spawn->entry->count; i++)
+                if (write(spawn->entry->fds[i], "0", 1) != 1)
+                        give_up(pipes);
+        int nothing = open("/dev/null", O_RDONLY | O_CLOEXEC), status = fcntl(pipes->error[1], F_DUPFD_CLOEXEC, 10);
+        if (nothing < 0 || status < 0 || dup2(nothing, 0) < 0 || dup2(spawn->output, 1) < 0 ||
+            dup2(spawn->errors, 2) < 0)
+                give_up(pipes);
+        (void)close_range(3, ~0u, CLOSE_RANGE_CLOEXEC);
+        spawn_reset_signals();
+        (void)execve(spawn->argv[0], spawn->argv, spawn->environment);
+        give_up(pipes);
+}
+
+/* Reads what is there to the last byte; false at the end of the pipe. */
+static bool read_whole(int fd, void *buffer, size_t bytes)
+{
+        ssize_t got;
+
+        do {
+                got = read(fd, buffer, bytes);
+        } while (got < 0 && errno == EINTR);
+        return got == (ssize_t)bytes;
+}
+
+static int begin(struct pipes *pipes, pid_t *ret_pid, int *ret_pidfd, struct cowherd_error *err)
+{
+        int os_errno = 0;
+        pid_t pid;
+
+        if (!read_whole(pipes->pid[0], &pid, sizeof pid))
+                return fail(err, COWHERD_SYSTEM, "cannot start a process");
+        owned_fd int pidfd = pidfd_open(pid, 0); /* it waits for its byte, so the number is its own */
+        if (pidfd < 0)
+                return fail_errno(err, "cannot watch a process");
+        if (write(pipes->go[1], "", 1) != 1)
+                return fail_errno(err, "cannot let a process begin");
+        (void)close(pipes->error[1]);
+        pipes->error[1] = -1;
+        if (read_whole(pipes->error[0], &os_errno, sizeof os_errno)) {
+                errno = os_errno;
+                return fail_errno(err, "cannot begin it");
+        }
+        *ret_pid = pid;
+        *ret_pidfd = take_fd(pidfd);
+        return 0;
+}
+
+int spawn_detached(const struct spawn *spawn, pid_t *ret_pid, int *ret_pidfd, struct cowherd_error *err)
+{
+        struct pipes pipes;
+
+        if (make_pipes(&pipes, err) < 0)
+                return -1;
+        pid_t between = fork();
+        if (between == 0) {
+                (void)setsid();
+                pid_t pid = fork();
+                if (pid == 0)
+                        become(spawn, &pipes);
+                _exit(pid < 0 || write(pipes.pid[1], &pid, sizeof pid) != (ssize_t)sizeof pid);
+        }
+        if (between < 0) {
+                (void)fail_errno(err, "cannot fork");
+                pipes_close(&pipes);
+                return -1;
+        }
+        (void)close(pipes.pid[1]);
+        pipes.pid[1] = -1;
+        while (waitpid(between, NULL, 0) < 0 && errno == EINTR)
+                continue;
+        int result = begin(&pipes, ret_pid, ret_pidfd, err);
+        pipes_close(&pipes);
+        if (result < 0)
+                return fail_while(err, "starting '%s'", spawn->argv[0]);
+        return 0;
+}

@@ -1,0 +1,121 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * promote and register_base from=: a base is made of a clone. With promote the clone goes on as a clone of the new base; with from= it
+ * stays where it is, unless its store stacks: then its bytes are the base's now, and it goes on upon them as with promote.
+ *
+ * A new base is made neutral where it is a tree. Where the clone reads the same bytes (overlay) it loses its identity with
+ * them, and gets it again, the same values, at its next start. A disk can't be looked into: who clones it gets a fresh
+ * identity from outside, as with any image.
+ */
+#include "herd/machine.h"
+#include "herd/point.h"
+
+#include "base/number.h"
+#include "sys/clock.h"
+
+static int refuse_live(const struct request *request, struct cowherd_error *err)
+{
+        if (!request_flag(request, KEY_LIVE))
+                return 0;
+        (void)fail(err, COWHERD_UNAVAILABLE, "live=true is not available in this version");
+        return fail_hint(err, "leave live= out: the disk is promoted, also of a running clone, and its memory is not kept");
+}
+
+static void fill_base(struct point *point, const struct request *request, const char *name)
+{
+        struct catalogue_row *row = &point->made.row;
+        const struct catalogue_row *clone = &point->clone.row;
+
+        point_fill_row(point, CATALOGUE_BASE);
+        row->name = x_strdup(name);
+        row->image = x_strdup(clone->name);
+        row->source = thing_path(&point->clone.place, clone);
+        row->extra = machine_handed_on(clone->extra);
+        if (request_has(request, KEY_MEMORY))
+                row->memory_bytes = request_number(request, KEY_MEMORY);
+        if (request_has(request, KEY_CPUS))
+                row->cpus = request_number(request, KEY_CPUS);
+}
+
+static const char *note_of(const struct point *point)
+{
+        const struct catalogue_row *clone = &point->clone.row;
+
+        if (clone->kind == STORE_DISK)
+                return "machine-id, host keys and the like stay in the base's disk, which can't be looked into: its clones get theirs at their first start";
+        if (point->stacks)
+                return "the clone's identity went out of the bytes that it shares with the base now: the same values are put in again at its next start";
+        return NULL;
+}
+
+static int answer_base(struct call *call, const struct point *point)
+{
+        struct cowherd_answer *answer = call->answer;
+        const struct catalogue_row *row = &point->made.row, *clone = &point->clone.row;
+        struct str removed owned_by(str_free) = {0};
+        char ms[NUMBER_TEXT_BYTES];
+        bool moved = clone->base_id == row->id;
+
+        fields_of_base(answer, row);
+        answer_text(answer, "clone", clone->name);
+        answer_text(answer, "state", engine_state_name(point->state));
+        answer_flag(answer, "clone_stands_on_it", moved);
+        answer_number(answer, "clones", moved);
+        for (size_t i = 0; i < point->neutralised.count; i++)
+                str_addf(&removed, "%s%s", i > 0 ? " " : "", point->neutralised.items[i]);
+        if (removed.length > 0)
+                answer_text(answer, "neutralised", str_text(&removed));
+        answer_text(answer, "note", note_of(point));
+        answer_flag(answer, "frozen", point->frozen);
+        answer_ms(answer, "promote_ms", point->taken_ms);
+        answer_ms(answer, "duration_ms", clock_ms() - call->started_ms);
+        answer_done(answer, "base '%s' made of clone '%s' in %s ms; the clone goes on %s", row->name, clone->name, number_format_ms(point->taken_ms, ms),
+                    moved ? "as a clone of it" : "as it was");
+        return 0;
+}
+
+/* `from` is the clone's name, `name` the base's. */
+static int make_base(struct call *call, const char *from, const char *name, bool follows, struct cowherd_error *err)
+{
+        struct point point owned_by(point_free) = POINT_OF(call->herd);
+        struct outcome outcome = {0};
+        struct plan plan;
+        bool dry = request_flag(call->request, KEY_DRY_RUN);
+
+        point.durable = request_flag(call->request, KEY_DURABLE);
+        point.follows = follows;
+        if (point_find_clone(call, from, &point.clone.row, err) < 0 || name_check(point.clone.row.target, name, err) < 0)
+                return -1;
+        if ((!dry && herd_recover(call->herd, NULL, err) < 0) || point_look(&point, STORE_BASE, err) < 0)
+                return -1;
+        fill_base(&point, call->request, name);
+        point_plan(&point, &plan, name);
+        if (dry) {
+                plan_print(&plan, call->answer);
+                answer_done(call->answer, "nothing done: this is the plan to make base '%s' of clone '%s'", name, from);
+                return 0;
+        }
+        if (plan_apply(&plan, &outcome, err) < 0)
+                return fail_while(err, "making a base of '%s'", from);
+        return answer_base(call, &point);
+}
+
+int verb_promote(struct call *call, struct cowherd_error *err)
+{
+        const struct request *request = call->request;
+
+        if (refuse_live(request, err) < 0)
+                return -1;
+        return make_base(call, request_text(request, KEY_NAME), request_text(request, KEY_AS), true, err);
+}
+
+int point_register(struct call *call, struct cowherd_error *err)
+{
+        const struct request *request = call->request;
+
+        if (request_has(request, KEY_STORE)) {
+                (void)fail(err, COWHERD_USAGE, "parameters 'from' and 'store' exclude each other");
+                return fail_hint(err, "a base that is made of a clone lies in the clone's store");
+        }
+        return make_base(call, request_text(request, KEY_FROM), request_text(request, KEY_NAME), false, err);
+}

@@ -1,0 +1,87 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Flattening what is layered: the merged tree, as a mount of it shows it, is copied beside, and then takes the place of the mount point.
+ * The upper goes last: as long as it is there and the mount point is empty, nothing has happened.
+ */
+#include "store/layers.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <unistd.h>
+
+#define FLAT "flat"
+
+/* Whether a folder has nothing in it. */
+static int is_empty(int folder, const char *name, bool *ret, struct cowherd_error *err)
+{
+        int fd = openat(folder, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+        DIR *entries = fd < 0 ? NULL : fdopendir(fd);
+        unsigned count = 0;
+
+        if (entries == NULL) {
+                int failed = fail_errno(err, "cannot list '%s'", name);
+                close_at(&fd);
+                return failed;
+        }
+        while (count < 3 && readdir(entries) != NULL)
+                count++;
+        (void)closedir(entries);
+        *ret = count < 3; /* "." and ".." */
+        return 0;
+}
+
+static int copy_merged(int folder, const char *path, const struct file_progress *progress, struct cowherd_error *err)
+{
+        owned_fd int tree = -1, flat = -1;
+
+        if (file_remove_tree(folder, FLAT, err) < 0 || folder_add(folder, FLAT, 0700, err) < 0)
+                return -1;
+        if (file_open_folder(AT_FDCWD, path, &tree, err) < 0 || file_open_folder(folder, FLAT, &flat, err) < 0)
+                return -1;
+        if (file_copy_tree(tree, flat, FILE_TREE_COPY, progress, err) < 0)
+                return -1;
+        return folder_match_root(tree, flat, err);
+}
+
+static int make_flat(const struct store_place *place, const struct store_object *clone, int folder, layers_activate_fn *activate,
+                     const struct file_progress *progress, struct cowherd_error *err)
+{
+        owned_str char *path = NULL;
+
+        if (activate(place, clone, &path, err) < 0)
+                return -1;
+        int copied = copy_merged(folder, path, progress, err);
+        struct cowherd_error second;
+        if (layers_unmount(place, clone, &second) < 0 && copied == 0) {
+                *err = second;
+                copied = -1;
+        }
+        if (copied == 0 && place->durable && syncfs(folder) < 0)
+                copied = fail_errno(err, "cannot sync '%s'", place->folder);
+        if (copied < 0)
+                (void)!file_remove_tree(folder, FLAT, &second);
+        return copied;
+}
+
+int layers_flatten(const struct store_place *place, const struct store_object *clone, layers_activate_fn *activate,
+                   const struct file_progress *progress, struct cowherd_error *err)
+{
+        static const char *const parts[] = {"upper", "work", "farm", FLAT};
+        owned_fd int folder = -1;
+        bool is_layered = false;
+
+        if (layers_unmount(place, clone, err) < 0 || folder_open(place, clone, &folder, err) < 0)
+                return -1;
+        if (folder_has(folder, "upper") && is_empty(folder, "tree", &is_layered, err) < 0)
+                return -1;
+        if (is_layered && clone->base == NULL)
+                return folder_fail(clone, COWHERD_INTERNAL, "has layers and stands on nothing", err);
+        if (is_layered &&
+            (make_flat(place, clone, folder, activate, progress, err) < 0 || folder_put(folder, FLAT, "tree", err) < 0))
+                return -1;
+        for (size_t i = 0; i < array_length(parts); i++)
+                if (file_remove_tree(folder, parts[i], err) < 0)
+                        return -1;
+        return folder_settle(place, clone, err);
+}

@@ -1,0 +1,236 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "fake_engine.h"
+
+#include "base/mem.h"
+#include "base/str.h"
+
+#include <stdio.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <time.h>
+#include <unistd.h>
+
+struct fake_engine *fake_engine;
+
+void fake_engine_begin(void)
+{
+        pthread_mutexattr_t shared;
+
+        fake_engine = mmap(NULL, sizeof *fake_engine, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+        (void)pthread_mutexattr_init(&shared);
+        (void)pthread_mutexattr_setpshared(&shared, PTHREAD_PROCESS_SHARED);
+        (void)pthread_mutex_init(&fake_engine->mutex, &shared);
+}
+
+void fake_engine_reset(void)
+{
+        pthread_mutex_t mutex = fake_engine->mutex;
+
+        memset(fake_engine, 0, sizeof *fake_engine);
+        fake_engine->mutex = mutex;
+}
+
+void fake_engine_fail(const char *callback, const char *name, int code)
+{
+        (void)snprintf(fake_engine->fail, sizeof fake_engine->fail, "%s", callback);
+        (void)snprintf(fake_engine->fail_name, sizeof fake_engine->fail_name, "%s", name);
+        fake_engine->fail_code = code;
+}
+
+static struct fake_instance *of(const struct engine_instance *instance)
+{
+        return &fake_engine->instances[instance->id % FAKE_IDS];
+}
+
+static void die_in(const char *callback)
+{
+        if (str_equal(fake_engine->kill, callback))
+                _exit(9);
+}
+
+/* Dies or fails where it is to. */
+static int enter(const struct engine_instance *instance, const char *callback, struct cowherd_error *err)
+{
+        die_in(callback);
+        if (str_equal(fake_engine->fail, callback) && (fake_engine->fail_name[0] == '\0' || str_equal(instance->name, fake_engine->fail_name)))
+                return fail(err, (enum cowherd_code)fake_engine->fail_code, "the fake engine can't %s '%s'", callback, instance->name);
+        return 0;
+}
+
+static enum engine_state state_of(const struct engine_instance *instance)
+{
+        return of(instance)->state == ENGINE_UNKNOWN ? ENGINE_STOPPED : of(instance)->state;
+}
+
+static int fake_probe(struct engine_probe *ret, struct cowherd_error *err)
+{
+        (void)err;
+        *ret = (struct engine_probe){.available = false, .reason = "a fake"};
+        return 0;
+}
+
+static int fake_states(const struct engine_instance *instances, size_t count, enum engine_state *ret, struct cowherd_error *err)
+{
+        for (size_t i = 0; i < count; i++) {
+                if (enter(&instances[i], "states", err) < 0)
+                        return -1;
+                ret[i] = state_of(&instances[i]);
+        }
+        return 0;
+}
+
+static int fake_check(const struct engine_instance *instance, struct cowherd_error *err)
+{
+        return enter(instance, "check", err);
+}
+
+static void note_machine(const struct engine_instance *instance)
+{
+        const struct engine_machine *machine = instance->machine;
+        struct fake_instance *fake = of(instance);
+
+        (void)snprintf(fake->memory, sizeof fake->memory, "%llu", (unsigned long long)machine->memory_bytes);
+        (void)snprintf(fake->words, sizeof fake->words, "network=%d ports=%zu mounts=%zu layers=%zu", (int)machine->network, machine->port_count,
+                       machine->mount_count, machine->layer_count);
+        (void)snprintf(fake->identity, sizeof fake->identity, "%s", instance->identity->machine_id == NULL ? "" : instance->identity->machine_id);
+        (void)snprintf(fake->host_key, sizeof fake->host_key, "%.60s", instance->identity->host_key_public == NULL ? "" : instance->identity->host_key_public);
+        fake->applied_before = instance->identity->applied;
+}
+
+static int fake_start(const struct engine_instance *instance, struct engine_started *ret, struct cowherd_error *err)
+{
+        (void)pthread_mutex_lock(&fake_engine->mutex);
+        if (++fake_engine->at_once > fake_engine->at_once_max)
+                fake_engine->at_once_max = fake_engine->at_once;
+        of(instance)->starts++;
+        of(instance)->runtime_left = true;
+        (void)pthread_mutex_unlock(&fake_engine->mutex);
+        (void)nanosleep(&(struct timespec){.tv_nsec = 2000000}, NULL);
+        (void)pthread_mutex_lock(&fake_engine->mutex);
+        fake_engine->at_once--;
+        (void)pthread_mutex_unlock(&fake_engine->mutex);
+        if (enter(instance, "start", err) < 0) {
+                of(instance)->runtime_left = false;
+                return -1;
+        }
+        note_machine(instance);
+        of(instance)->state = ENGINE_RUNNING;
+        *ret = (struct engine_started){.identity_applied = !fake_engine->keeps_pending, .note = "a fake"};
+        if (fake_engine->keeps_pending)
+                (void)snprintf(ret->pending, sizeof ret->pending, "machine-id: the guest is not there yet");
+        engine_phase(&ret->phases, "spawn", 1.5);
+        die_in("started");
+        return 0;
+}
+
+static int fake_stop(const struct engine_instance *instance, uint64_t timeout_ms, bool force, bool *ret_forced, struct cowherd_error *err)
+{
+        if (enter(instance, "stop", err) < 0)
+                return -1;
+        of(instance)->stops++;
+        of(instance)->ends += force || timeout_ms == 0;
+        of(instance)->state = ENGINE_STOPPED;
+        of(instance)->runtime_left = false;
+        *ret_forced = force;
+        die_in("stopped");
+        return 0;
+}
+
+static int fake_pause(const struct engine_instance *instance, struct cowherd_error *err)
+{
+        if (enter(instance, "pause", err) < 0)
+                return -1;
+        of(instance)->pauses++;
+        of(instance)->state = ENGINE_PAUSED;
+        return 0;
+}
+
+static int fake_resume(const struct engine_instance *instance, struct cowherd_error *err)
+{
+        if (enter(instance, "resume", err) < 0)
+                return -1;
+        of(instance)->resumes++;
+        of(instance)->state = ENGINE_RUNNING;
+        return 0;
+}
+
+static int fake_wait(const struct engine_instance *instance, enum engine_event what, uint64_t timeout_ms, struct engine_waited *ret,
+                     struct cowherd_error *err)
+{
+        enum engine_state state = state_of(instance);
+        bool is_so = what == ENGINE_EVENT_STOPPED ? state == ENGINE_STOPPED : state == ENGINE_RUNNING;
+
+        if (enter(instance, "wait", err) < 0)
+                return -1;
+        if (!is_so)
+                return fail(err, COWHERD_BUSY, "it is not so after %llu ms", (unsigned long long)timeout_ms);
+        if (what == ENGINE_EVENT_READY && instance->identity->host_key_public != NULL &&
+            strncmp(of(instance)->host_key, instance->identity->host_key_public, 60) != 0)
+                return fail(err, COWHERD_INTERNAL, "the wait tells another host key than the start");
+        *ret = (struct engine_waited){.identity_applied = fake_engine->keeps_pending && what == ENGINE_EVENT_READY};
+        if (what == ENGINE_EVENT_ADDRESS)
+                (void)snprintf(ret->address, sizeof ret->address, "10.0.0.%llu", (unsigned long long)instance->id);
+        engine_phase(&ret->phases, "agent", 2.5);
+        return 0;
+}
+
+static int fake_execute(const struct engine_instance *instance, const struct engine_command *command, struct engine_output *ret,
+                        struct cowherd_error *err)
+{
+        struct str said owned_by(str_free) = {0};
+
+        if (enter(instance, "execute", err) < 0)
+                return -1;
+        for (const char *const *word = command->argv; *word != NULL; word++)
+                str_addf(&said, "[%s]", *word);
+        for (const char *const *word = command->environment; word != NULL && *word != NULL; word++)
+                str_addf(&said, " {%s}", *word);
+        str_addf(&said, " user=%s dir=%s timeout=%llu input=%.*s", command->user == NULL ? "-" : command->user,
+                 command->working_dir == NULL ? "-" : command->working_dir, (unsigned long long)command->timeout_ms,
+                 (int)command->input_length, command->input == NULL ? "" : command->input);
+        (void)snprintf(fake_engine->executed, sizeof fake_engine->executed, "%s", str_text(&said));
+        of(instance)->executes++;
+        *ret = (struct engine_output){.exit_code = fake_engine->exit_code, .out = x_malloc(sizeof fake_engine->output + 1),
+                                      .errors = x_strdup("warned"), .errors_length = 6, .out_length = fake_engine->output_length, .ms = 3};
+        memcpy(ret->out, fake_engine->output, fake_engine->output_length);
+        ret->out[ret->out_length] = '\0';
+        return 0;
+}
+
+static int fake_logs(const struct engine_instance *instance, uint64_t lines, char **ret, struct cowherd_error *err)
+{
+        if (enter(instance, "logs", err) < 0)
+                return -1;
+        *ret = x_asprintf("line of %s\nlast of %llu\n", instance->name, (unsigned long long)lines);
+        return 0;
+}
+
+static int fake_tidy(const struct engine_instance *instance, struct cowherd_error *err)
+{
+        if (enter(instance, "tidy", err) < 0)
+                return -1;
+        of(instance)->tidies++;
+        of(instance)->runtime_left = false;
+        return 0;
+}
+
+static const struct engine_driver whole = {
+        .name = "fake", .kinds = 1, .default_stores = "qcow2", .runtime = "fake", .probe = fake_probe, .states = fake_states,
+        .check = fake_check, .start = fake_start, .stop = fake_stop, .pause = fake_pause, .resume = fake_resume, .wait = fake_wait,
+        .execute = fake_execute, .logs = fake_logs, .tidy = fake_tidy,
+};
+static const struct engine_driver bare = {.name = "fake", .kinds = 1, .default_stores = "qcow2", .runtime = "fake", .probe = fake_probe, .states = fake_states};
+
+int engine_find(enum cowherd_target target, const struct engine_driver **ret, struct cowherd_error *err)
+{
+        (void)target, (void)err;
+        *ret = fake_engine->absent ? &bare : &whole;
+        return 0;
+}
+
+const char *engine_state_name(enum engine_state state)
+{
+        static const char *const names[] = {"unknown", "stopped", "running", "paused", "missing"};
+
+        return names[state];
+}
