@@ -111,7 +111,7 @@ static int hold(uint64_t ms, struct cowherd_error *err)
 {
         owned_guest struct guest guest = GUEST_CLOSED;
 
-        int none = guest_open(&instance, false, 5000, &guest, err);
+        int none = guest_begin(&instance, false, 5000, &guest, err);
         if (none != 0)
                 return none < 0 ? -1 : fail(err, COWHERD_UNAVAILABLE, "there is no cowherd-guest");
         (void)printf("nonce=");

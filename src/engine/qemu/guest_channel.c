@@ -370,7 +370,7 @@ int guest_agent_is_there(const struct engine_instance *instance)
         return is_there(instance, "agent");
 }
 
-int guest_open(const struct engine_instance *instance, bool lasting, uint64_t timeout_ms, struct guest *ret, struct cowherd_error *err)
+int guest_begin(const struct engine_instance *instance, bool lasting, uint64_t timeout_ms, struct guest *ret, struct cowherd_error *err)
 {
         double begin_ms = clock_ms(), until_ms = begin_ms + (double)timeout_ms;
         owned_guest struct guest guest = GUEST_CLOSED;

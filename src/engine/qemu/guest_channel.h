@@ -36,7 +36,7 @@ define_owned(struct guest, guest_close)
  * in the guest, which costs a question to QEMU, or where all its ports are in use and the agent is there; -1 with 75 where it does not
  * answer, or all ports stay in use.
  */
-int guest_open(const struct engine_instance *instance, bool lasting, uint64_t timeout_ms, struct guest *ret,
+int guest_begin(const struct engine_instance *instance, bool lasting, uint64_t timeout_ms, struct guest *ret,
                struct cowherd_error *err) must_check;
 /*
  * The parts of it, for who waits for more than this: says HELLO on a port, 1 where all are in use until then; takes the answer, 1 when

@@ -24,7 +24,7 @@ static int choose(const struct engine_instance *instance, bool lasting, struct g
 {
         bool linux_ = instance->machine == NULL || instance->machine->os == ENGINE_OS_LINUX;
 
-        return linux_ ? guest_open(instance, lasting, GUEST_ANSWER_MS, ret, err) : 1;
+        return linux_ ? guest_begin(instance, lasting, GUEST_ANSWER_MS, ret, err) : 1;
 }
 
 /* ---- Waiting for the first ---- */
