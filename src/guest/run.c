@@ -7,12 +7,15 @@
  */
 #include "guest/program.h"
 
+#include "guest/libc.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/ioctl.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -324,10 +327,21 @@ static void adopt(struct source *source, int fd, void (*ready)(struct source *, 
                 (void)fcntl(fd, F_SETFL, fcntl(fd, F_GETFL) | O_NONBLOCK);
 }
 
+/* A guest whose init never thought of terminals has no devpts yet. */
+static int open_master(void)
+{
+        int fd = open("/dev/ptmx", O_RDWR | O_NOCTTY | O_CLOEXEC);
+
+        if (fd >= 0 || program.files_only || (mkdir("/dev/pts", 0755) < 0 && errno != EEXIST) ||
+            mount("devpts", "/dev/pts", "devpts", MS_NOSUID | MS_NOEXEC, "mode=620,ptmxmode=666") < 0)
+                return fd;
+        return open("/dev/ptmx", O_RDWR | O_NOCTTY | O_CLOEXEC);
+}
+
 static bool open_terminal(const struct guest_run *wanted, struct launch *launch, int *ret_master)
 {
         const struct winsize size = {.ws_row = (unsigned short)wanted->rows, .ws_col = (unsigned short)wanted->columns};
-        int unlocked = 0, master = open("/dev/ptmx", O_RDWR | O_NOCTTY | O_CLOEXEC);
+        int unlocked = 0, master = open_master();
 
         if (master < 0)
                 return false;

@@ -21,6 +21,7 @@ setup_file() {
 
 teardown_file() {
         local id
+        COWHERD_ROOT=$FIXTURE_DIR/herd-14 "$PROGRAM" qemu delete 'name=*' force=true >/dev/null 2>&1
         for id in 5 6; do
                 [ ! -f "$FIXTURE_DIR/run/$id/process" ] || engine "$id" stop force=1 >/dev/null
         done
@@ -248,6 +249,32 @@ for said in b"\x41\x06\x00\x01", os.urandom(300000), bytes(200000), b"\x05" * 20
         is "$output" agent
         is "$("$BUILT/qemu-inside" "$PLACE" clones/6/disk.qcow2 "$FIXTURE_DIR/run/6" wait 5000)" agent
         engine 6 stop force=1
+}
+
+@test "the program: a disk gets the helper by its own agent, a terminal, copies both ways" {
+        herd_begin
+        expect 0 qemu register_base name=b "image=$IMAGES/tiny.qcow2" guest=inject memory=192M
+        is "$(find "$COWHERD_ROOT/bases" -type f -printf '%f ')" 'disk.qcow2 '
+        expect 0 qemu clone_from_base base=b name=vm-1 start=true wait=true
+        expect 4 exec vm-1 -- sh -c 'hostname; pidof cowherd-guest >/dev/null && exit 4'
+        is "$output" vm-1
+        on_terminal "'$PROGRAM' exec vm-1 -- sh -c 'tty; stty size; exit 6' </dev/tty"
+        is "$status" 6
+        says "33 99"
+        mkdir -p folder/deep && head -c 200000 /dev/urandom >folder/deep/bytes && ln -s deep folder/link && chmod 640 folder/deep/bytes
+        expect 0 qemu copy_to name=vm-1 local=folder remote=/srv
+        expect 0 qemu copy_to name=vm-1 local=folder/deep/bytes remote=/root/
+        expect 0 qemu copy_from name=vm-1 remote=/srv local=back
+        cmp folder/deep/bytes back/deep/bytes
+        is "$(stat -c %a back/deep/bytes) $(readlink back/link)" '640 deep'
+        expect 0 qemu copy_from name=vm-1 remote=/root/bytes local=bytes
+        cmp folder/deep/bytes bytes
+        refuses 66 'not found' qemu copy_from name=vm-1 remote=/nope local=nope
+        refuses 66 'not found' qemu copy_to name=vm-1 local=bytes remote=/nope/there
+        expect 0 qemu delete name=vm-1 force=true
+        expect 0 qemu remove_base name=b
+        refuses 69 'no use for guest=inject' nspawn register_base name=b rootfs=/tmp guest=inject
+        refuses 64 'exclude each other' qemu register_base name=b "image=$IMAGES/tiny.qcow2" guest=inject adopt=true
 }
 
 @test "it shuts down when it is asked to" {

@@ -15,11 +15,13 @@ struct guest_wish {
 /* As qemu_agent_personalise. */
 int guest_personalise(struct guest *guest, const struct guest_wish *wish, uint64_t timeout_ms, char *ret_pending, size_t bytes,
                       struct cowherd_error *err) must_check;
-/* As engine.h tells of execute and attach. */
+/* As engine.h tells of execute, attach and the copies. */
 int guest_execute(struct guest *guest, const struct engine_command *command, struct engine_output *ret,
                   struct cowherd_error *err) must_check;
 int guest_attach(struct guest *guest, const struct engine_command *command, const struct engine_streams *streams,
                  int *ret_exit_code, struct cowherd_error *err) must_check;
+int guest_copy_in(struct guest *guest, const struct engine_copy *copy, struct cowherd_error *err) must_check;
+int guest_copy_out(struct guest *guest, const struct engine_copy *copy, struct cowherd_error *err) must_check;
 /* Runs one of our own programs in the guest: its status, and what it said, at most 64 KiB. */
 int guest_tool(struct guest *guest, const char *const *argv, uint64_t timeout_ms, int *ret_status, struct cowherd_error *err) must_check;
 /* How many filesystems were frozen, for limit_ms at most; thawed. */

@@ -111,7 +111,7 @@ int inside_execute(const struct engine_instance *instance, const struct engine_c
 {
         owned_guest struct guest guest = GUEST_CLOSED;
 
-        int who = choose(instance, false, &guest, err);
+        int who = choose(instance, true, &guest, err);
         if (who != 0)
                 return who < 0 ? -1 : qemu_agent_execute(instance, command, ret, err);
         return guest_execute(&guest, command, ret, err);
@@ -126,6 +126,26 @@ int inside_attach(const struct engine_instance *instance, const struct engine_co
         if (who != 0)
                 return who < 0 ? -1 : qemu_agent_attach(instance, command, streams, ret_exit_code, err);
         return guest_attach(&guest, command, streams, ret_exit_code, err);
+}
+
+int inside_copy_in(const struct engine_instance *instance, const struct engine_copy *copy, struct cowherd_error *err)
+{
+        owned_guest struct guest guest = GUEST_CLOSED;
+
+        int who = choose(instance, true, &guest, err);
+        if (who != 0)
+                return who < 0 ? -1 : qemu_agent_copy_in(instance, copy, err);
+        return guest_copy_in(&guest, copy, err);
+}
+
+int inside_copy_out(const struct engine_instance *instance, const struct engine_copy *copy, struct cowherd_error *err)
+{
+        owned_guest struct guest guest = GUEST_CLOSED;
+
+        int who = choose(instance, true, &guest, err);
+        if (who != 0)
+                return who < 0 ? -1 : qemu_agent_copy_out(instance, copy, err);
+        return guest_copy_out(&guest, copy, err);
 }
 
 int inside_freeze(const struct engine_instance *instance, uint64_t *ret_count, struct cowherd_error *err)

@@ -23,6 +23,8 @@ int inside_execute(const struct engine_instance *instance, const struct engine_c
                    struct cowherd_error *err) must_check;
 int inside_attach(const struct engine_instance *instance, const struct engine_command *command,
                   const struct engine_streams *streams, int *ret_exit_code, struct cowherd_error *err) must_check;
+int inside_copy_in(const struct engine_instance *instance, const struct engine_copy *copy, struct cowherd_error *err) must_check;
+int inside_copy_out(const struct engine_instance *instance, const struct engine_copy *copy, struct cowherd_error *err) must_check;
 
 /* Freezes all filesystems; they are thawed by themselves after INSIDE_FREEZE_MS of the machine's time, if nobody does. */
 #define INSIDE_FREEZE_MS 30000
