@@ -18,6 +18,8 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#pragma GCC diagnostic ignored "-Wcast-align" /* the kernel's own macros; its messages lie aligned */
+
 #define ROUTES 32
 #define ROUTE_BYTES 512
 #define MAC_BYTES 6

@@ -81,6 +81,10 @@ struct launch {
 struct launch_report {
         uint32_t pid, failure, os_errno; /* enum guest_failure; 0: only the process id is told */
 };
+/* Fill in the command's ends, and ours: of a terminal, or of its input, output and errors. False with errno. */
+bool launch_open_terminal(const struct guest_run *wanted, struct launch *launch, int *ret_master);
+bool launch_open_pipes(const struct guest_run *wanted, struct launch *launch, int ours[3]);
+void launch_close(struct launch *launch);
 /* In a child of ours: starts the command and looks after it and all that it starts; ends as it does. */
 void supervise(const struct launch *launch) __attribute__((noreturn));
 /* What the supervisor is told: TERM ends the whole tree, SUPERVISOR_PASS has it pass on a signal, its value. */

@@ -7,15 +7,12 @@
  */
 #include "guest/program.h"
 
-#include "guest/libc.h"
-
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/ioctl.h>
-#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -327,65 +324,6 @@ static void adopt(struct source *source, int fd, void (*ready)(struct source *, 
                 (void)fcntl(fd, F_SETFL, fcntl(fd, F_GETFL) | O_NONBLOCK);
 }
 
-/* A guest whose init never thought of terminals has no devpts yet. */
-static int open_master(void)
-{
-        int fd = open("/dev/ptmx", O_RDWR | O_NOCTTY | O_CLOEXEC);
-
-        if (fd >= 0 || program.files_only || (mkdir("/dev/pts", 0755) < 0 && errno != EEXIST) ||
-            mount("devpts", "/dev/pts", "devpts", MS_NOSUID | MS_NOEXEC, "mode=620,ptmxmode=666") < 0)
-                return fd;
-        return open("/dev/ptmx", O_RDWR | O_NOCTTY | O_CLOEXEC);
-}
-
-static bool open_terminal(const struct guest_run *wanted, struct launch *launch, int *ret_master)
-{
-        const struct winsize size = {.ws_row = (unsigned short)wanted->rows, .ws_col = (unsigned short)wanted->columns};
-        int unlocked = 0, master = open_master();
-
-        if (master < 0)
-                return false;
-        (void)ioctl(master, TIOCSWINSZ, &size);
-        int slave = ioctl(master, TIOCSPTLCK, &unlocked) < 0 ? -1 : ioctl(master, TIOCGPTPEER, O_RDWR | O_NOCTTY | O_CLOEXEC);
-        if (slave < 0) {
-                (void)close(master);
-                return false;
-        }
-        launch->input = launch->output = launch->errors = slave;
-        launch->terminal = true;
-        *ret_master = master;
-        return true;
-}
-
-/* Pipes, ours first. */
-static bool open_pipes(const struct guest_run *wanted, struct launch *launch, int ours[3])
-{
-        int in[2] = {-1, -1}, out[2] = {-1, -1}, errors[2] = {-1, -1};
-        bool no_input = (wanted->flags & GUEST_RUN_NO_INPUT) != 0;
-
-        if (no_input)
-                in[0] = open("/dev/null", O_RDONLY | O_CLOEXEC);
-        bool opened = (no_input ? in[0] >= 0 : pipe2(in, O_CLOEXEC) == 0) && pipe2(out, O_CLOEXEC) == 0 &&
-                      pipe2(errors, O_CLOEXEC) == 0;
-        ours[0] = in[1];
-        ours[1] = out[0];
-        ours[2] = errors[0];
-        launch->input = in[0];
-        launch->output = out[1];
-        launch->errors = errors[1];
-        return opened;
-}
-
-static void close_launch(struct launch *launch)
-{
-        close_at(&launch->input);
-        if (!launch->terminal) {
-                close_at(&launch->output);
-                close_at(&launch->errors);
-        }
-        close_at(&launch->status);
-}
-
 static struct run *keep(struct port *port, unsigned channel, const struct guest_run *wanted)
 {
         struct run *run = x_calloc(1, sizeof *run);
@@ -410,7 +348,7 @@ void run_start(struct port *port, unsigned channel, struct guest_run *wanted)
                 port_say_failed(port, channel, GUEST_FAILED_BUSY, 0, "");
                 return;
         }
-        bool opened = terminal ? open_terminal(wanted, &launch, &ours[1]) : open_pipes(wanted, &launch, ours);
+        bool opened = terminal ? launch_open_terminal(wanted, &launch, &ours[1]) : launch_open_pipes(wanted, &launch, ours);
         int problem = errno;
         if (opened && pipe2(status, O_CLOEXEC) < 0) {
                 problem = errno;
@@ -422,7 +360,7 @@ void run_start(struct port *port, unsigned channel, struct guest_run *wanted)
                 supervise(&launch);
         if (opened && child < 0)
                 problem = errno;
-        close_launch(&launch);
+        launch_close(&launch);
         if (child < 0) {
                 for (size_t i = 0; i < 3; i++)
                         close_at(&ours[i]);

@@ -73,6 +73,7 @@ int guest_ask(struct guest *guest, enum guest_type type, const struct str *reque
 int guest_failed(const struct guest *guest, const struct guest_frame *frame, const struct engine_command *command,
                  struct cowherd_error *err) must_check;
 int guest_fail_lost(const struct guest *guest, struct cowherd_error *err) must_check;
+int guest_fail_silent(const struct guest *guest, struct cowherd_error *err) must_check;
 int guest_fail_nonsense(const struct guest *guest, struct cowherd_error *err) must_check;
 
 /* The request that runs a command, without a terminal's size; 64 where it can't be one. */
