@@ -199,6 +199,7 @@ int guest_address(struct guest *guest, uint64_t timeout_ms, char *ret, struct co
         }
         struct guest_reader reader = {.at = frame.payload, .left = frame.length};
         owned_str char *link = guest_get_text(&reader, TOLD_BYTES), *address = guest_get_text(&reader, TOLD_BYTES);
+        (void)link;
         if (frame.length == 0)
                 return fail(err, COWHERD_BUSY, "'%s' has no address after %llu ms", guest->instance->name,
                             (unsigned long long)timeout_ms);
