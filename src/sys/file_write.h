@@ -11,6 +11,9 @@
 /*
  * Makes a new file with this text under a name of its own in a folder, for the caller to rename into place or to
  * remove. The name goes into beside[FILE_BESIDE_BYTES]; *ret_fd is the caller's. Nothing is left on failure.
+ *
+ * Where nobody else writes the same file at the same time, `of` is its name: then what a killed command has left beside
+ * it is replaced by the next one's. Else NULL.
  */
-int file_write_beside(int folder, const char *text, mode_t mode, char *beside, int *ret_fd,
+int file_write_beside(int folder, const char *of, const char *text, mode_t mode, char *beside, int *ret_fd,
                       struct cowherd_error *err) must_check;

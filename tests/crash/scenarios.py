@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """What is killed: for each verb that changes something, on each store, the command and the state around it."""
 import dataclasses
+import os
 import shutil
 
-from herd import Broken
+from herd import Broken, run
 from objects import mark, marked
 
 QEMU, NSPAWN, LXD = ("qemu",), ("nspawn",), ("lxd",)
@@ -26,6 +27,7 @@ class Scenario:
     takes: tuple = ()
     again: int = 73
     running: bool = False    # the clone runs before, and has to run afterwards
+    lives: bool = False      # it may run or not; "c runs" is among the names where it does
     points: int = 0          # of `quick`; 0: as many as usual
     set_up: object = None    # called with the fixture before each kill
     look: object = None      # called with the fixture and what is listed after each kill, once cleanup is done
@@ -121,6 +123,57 @@ def running_points(fixture, label, target, source):
     ]
 
 
+def life(fixture, label, target, source):
+    """What begins and ends a life, and what is done in one. Whatever is killed, the clone runs or it does not."""
+    common = dict(fixture=fixture, points=6, lives=True, prepare=(register(target, source),))
+    end, made, begun = (point(target, "stop", "force=true"), delete(target)), clone(target), point(target, "start")
+    twice = (made, point(target, "snapshot", "snapshot=s"), begun)
+    return [
+        Scenario(name=f"{label}: start", command=begun, before=(made,), after=end, makes=("c runs",), again=75, **common),
+        Scenario(name=f"{label}: stop", command=point(target, "stop", "force=true"), before=(made, begun), after=end, takes=("c runs",), again=75, **common),
+        Scenario(name=f"{label}: clone start=true", command=clone(target, "c", "start=true"), after=end, makes=("c",), **common),
+        Scenario(name=f"{label}: pause", command=point(target, "pause"), before=(made, begun), after=end, again=75, **common),
+        Scenario(name=f"{label}: restore", command=point(target, "restore", "snapshot=s"), before=twice, after=end, **common),
+        Scenario(name=f"{label}: delete force=true", command=(*delete(target), "force=true"), before=(made, begun), takes=("c",), again=66, **common),
+    ]
+
+
+def remove_copy(fixture):
+    (fixture.place / "copied").unlink(missing_ok=True)
+
+
+def expect_whole_copy(fixture, _items):
+    """A file that was copied out is whole, or is not there; and nothing lies beside it."""
+    copy, wanted = fixture.place / "copied", (fixture.folder / "disk.qcow2").read_bytes()
+    if copy.exists() and copy.read_bytes() != wanted:
+        raise Broken("the copy is not what was copied")
+    beside = set(os.listdir(fixture.place)) - {"copied", "herd", "work", "lost+found", "own.qcow2"}
+    if beside:
+        raise Broken(f"beside the copy lies {sorted(beside)}")
+
+
+def expect_whole_inside(fixture, _items):
+    """The same in the guest."""
+    said = fixture.herd.do("execute", "c", "--", "cd /srv && for name in .* *; do [ ! -f $name ] || busybox md5sum $name; done")["stdout"]
+    wanted = run("md5sum", fixture.folder / "disk.qcow2").split()[0]
+    if said.split() not in ([], [wanted, "copied"]):
+        raise Broken(f"in the guest lies {said!r}")
+
+
+def guest(fixture, label, target, source):
+    """What is done in a guest: it goes on."""
+    common = dict(fixture=fixture, points=6, lives=True, prepare=(register(target, source),), before=(clone(target), point(target, "start")),
+                  after=(point(target, "stop", "force=true"), delete(target)), again=0)
+    inside = (*target, "execute", "c", "--", "busybox mkdir -p /srv")
+    into = (*target, "copy_to", "c", "{f}/disk.qcow2", "/srv/copied")
+    return [
+        Scenario(name=f"{label}: execute", command=inside, **common),
+        Scenario(name=f"{label}: copy_to", command=into, look=expect_whole_inside, **{**common, "before": (*common["before"], inside)}),
+        Scenario(name=f"{label}: copy_from", command=(*target, "copy_from", "c", "/srv/copied", "{p}/copied"), set_up=remove_copy, look=expect_whole_copy,
+                 **{**common, "before": (*common["before"], inside, into)}),
+    ]
+
+
 # ---- what needs more than commands ----
 
 def put_image(fixture):
@@ -181,6 +234,9 @@ SCENARIOS = [
     Scenario("ext4", "qemu: flatten of the last clone of a removed base", point(QEMU, "flatten"), after=(delete(QEMU),),
              before=(register(QEMU, DISK), clone(QEMU), remove(QEMU))),
     *running_points("ext4", "qemu, running", QEMU, DISK),
+    *life("ext4", "qemu, its life", QEMU, DISK),
+    *life("ext4", "nspawn, its life", NSPAWN, TREE),
+    *guest("ext4", "nspawn, inside", NSPAWN, TREE),
     *of_store("ext4", "nspawn, overlay", NSPAWN, TREE, more=("store=overlay",)),
     *points_of_store("ext4", "nspawn, overlay", NSPAWN, TREE, more=("store=overlay",)),
     Scenario("ext4", "nspawn: register_base of a tarball", register(NSPAWN, "tarball={f}/tree.tar"), after=(remove(NSPAWN),), makes=("b",)),
