@@ -57,25 +57,15 @@ static int write_all(int fd, const char *text, struct cowherd_error *err)
         return 0;
 }
 
-static int make_beside(int folder, const char *of, char *beside)
+int file_write_beside(int folder, const char *text, mode_t mode, char *beside, int *ret_fd, struct cowherd_error *err)
 {
-        const int flags = O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC;
         char hex[17];
 
-        if (of != NULL) {
-                (void)snprintf(beside, FILE_BESIDE_BYTES, ".cowherd-%.*s", FILE_BESIDE_BYTES - 10, of);
+        if (beside[0] == '\0')
+                (void)snprintf(beside, FILE_BESIDE_BYTES, ".cowherd-%s", random_hex(8, hex));
+        else
                 (void)unlinkat(folder, beside, 0);
-                int fd = openat(folder, beside, flags, 0600);
-                if (fd >= 0 || errno != EEXIST)
-                        return fd;
-        }
-        (void)snprintf(beside, FILE_BESIDE_BYTES, ".cowherd-%s", random_hex(8, hex));
-        return openat(folder, beside, flags, 0600);
-}
-
-int file_write_beside(int folder, const char *of, const char *text, mode_t mode, char *beside, int *ret_fd, struct cowherd_error *err)
-{
-        owned_fd int fd = make_beside(folder, of, beside);
+        owned_fd int fd = openat(folder, beside, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
         if (fd < 0)
                 return fail_errno(err, "cannot make a file");
         if (write_all(fd, text, err) < 0) {
@@ -112,12 +102,12 @@ int file_replace(int at, const char *path, const char *text, mode_t mode, bool d
 {
         const char *slash = strrchr(path, '/'), *name = slash == NULL ? path : slash + 1;
         owned_str char *above = slash == NULL ? x_strdup(".") : x_strndup(path, (size_t)(slash - path) + 1);
-        char beside[FILE_BESIDE_BYTES];
+        char beside[FILE_BESIDE_BYTES] = "";
         owned_fd int folder = -1, fd = -1;
 
         if (file_open_folder(at, above, &folder, err) < 0)
                 return -1;
-        if (file_write_beside(folder, NULL, text, mode, beside, &fd, err) < 0)
+        if (file_write_beside(folder, text, mode, beside, &fd, err) < 0)
                 return fail_while(err, "writing '%s'", path);
         if (put_in_place(folder, beside, fd, name, durable, err) < 0) {
                 (void)unlinkat(folder, beside, 0);

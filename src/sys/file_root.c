@@ -137,7 +137,7 @@ int file_write_in_root(int root, const char *path, const char *text, mode_t mode
 {
         const char *name = file_name_of(path);
         owned_fd int parent = -1, folder = -1, fd = -1;
-        char beside[FILE_BESIDE_BYTES];
+        char beside[FILE_BESIDE_BYTES] = FILE_BESIDE_ALONE;
 
         if (name == NULL)
                 return fail(err, COWHERD_INTERNAL, "'%s' does not name a file in the tree", path);
@@ -145,7 +145,7 @@ int file_write_in_root(int root, const char *path, const char *text, mode_t mode
                 return -1;
         if (reopen(parent, path, O_RDONLY | O_DIRECTORY, &folder, err) < 0)
                 return -1;
-        if (file_write_beside(folder, name, text, mode, beside, &fd, err) < 0)
+        if (file_write_beside(folder, text, mode, beside, &fd, err) < 0)
                 return fail_while(err, "writing '%s' in the tree", path);
         if (give_to_owner_of(folder, fd, err) < 0 || fchmod(fd, mode) < 0) {
                 int os_errno = errno;

@@ -47,6 +47,13 @@ static const char *module_folder(void)
         return built ? COWHERD_BUILD_DIR : COWHERD_MODULE_DIR;
 }
 
+char *module_program(const char *name)
+{
+        bool built = str_equal(module_folder(), COWHERD_BUILD_DIR);
+
+        return x_asprintf("%s/%s", built ? COWHERD_BUILD_DIR "/src/guest" : COWHERD_PROGRAM_DIR, name);
+}
+
 /* Whether nobody but root and ourselves can have changed it. */
 static bool is_ours(const struct stat *found)
 {
