@@ -10,33 +10,32 @@
 
 #include <string.h>
 
-static int command(const struct engine_instance *instance, const char *name, struct cowherd_error *err)
-{
-        owned_qmp struct qmp qmp = {.fd = -1};
-
-        if (qemu_control(instance, &qmp, err) < 0)
-                return -1;
-        return qmp_command(&qmp, name, err);
-}
-
 /* Lets it go on, and whoever waits for that know. */
-static int resume(const struct engine_instance *instance, struct cowherd_error *err)
+static int go_on(struct qmp *qmp, const struct engine_instance *instance, struct cowherd_error *err)
 {
         owned_fd int runtime = -1;
 
-        if (command(instance, "cont", err) < 0 || qemu_runtime_open(instance, &runtime, err) < 0)
+        if (qmp_command(qmp, "cont", err) < 0 || qemu_runtime_open(instance, &runtime, err) < 0)
                 return -1;
         return file_replace(runtime, QEMU_RESUMED, "", 0600, false, err);
 }
 
 int qemu_pause(const struct engine_instance *instance, struct cowherd_error *err)
 {
-        return command(instance, "stop", err);
+        owned_qmp struct qmp qmp = {.fd = -1};
+
+        if (qemu_control(instance, &qmp, err) < 0)
+                return -1;
+        return qmp_command(&qmp, "stop", err);
 }
 
 int qemu_resume(const struct engine_instance *instance, struct cowherd_error *err)
 {
-        return resume(instance, err);
+        owned_qmp struct qmp qmp = {.fd = -1};
+
+        if (qemu_control(instance, &qmp, err) < 0)
+                return -1;
+        return go_on(&qmp, instance, err);
 }
 
 static bool stands_still(struct qmp *qmp)
@@ -104,7 +103,7 @@ static int let_go_on(const struct engine_instance *instance, bool *ret_frozen, s
         struct cowherd_error ignored;
         bool listens = *ret_frozen || agent_may_listen(instance);
 
-        if (resume(instance, err) < 0)
+        if (qemu_resume(instance, err) < 0)
                 return -1;
         if (*ret_frozen)
                 if (qemu_agent_thaw(instance, err) < 0)
