@@ -127,6 +127,7 @@ class Fixture:
 
     def reset(self):
         """Takes the herd away without cowherd's help, so that one broken kill point does not spoil the next."""
+        self.herd.end_machines()
         points = [line.split()[4] for line in open("/proc/self/mountinfo")]
         for point in sorted((point for point in points if point.startswith(f"{self.herd.root}/")), reverse=True):
             run("umount", point, check=False)

@@ -25,6 +25,7 @@ class Scenario:
     makes: tuple = ()
     takes: tuple = ()
     again: int = 73
+    running: bool = False    # the clone runs before, and has to run afterwards
     points: int = 0          # of `quick`; 0: as many as usual
     set_up: object = None    # called with the fixture before each kill
     look: object = None      # called with the fixture and what is listed after each kill, once cleanup is done
@@ -106,6 +107,20 @@ def points_of_store(fixture, label, target, source, before=(), more=()):
     ]
 
 
+def running_points(fixture, label, target, source):
+    """The same of a machine that runs: it goes on, whatever its command was killed at."""
+    common = dict(fixture=fixture, points=8, running=True, prepare=(register(target, source),), before=(clone(target), point(target, "start")))
+    end = point(target, "stop", "force=true")
+    return [
+        Scenario(name=f"{label}: snapshot", command=point(target, "snapshot", "snapshot=s"), after=(end, delete(target)), makes=("c@s",), **common),
+        Scenario(name=f"{label}: promote", command=point(target, "promote", "as=p"), after=(end, delete(target), remove(target, "p")), makes=("p",),
+                 **common),
+        Scenario(name=f"{label}: clone of a clone", command=(*target, "clone_from_base", "source=c", "name=d"),
+                 after=(end, delete(target, "d"), delete(target)), makes=("d",), **common),
+        Scenario(name=f"{label}: flatten", command=point(target, "flatten"), after=(end, delete(target)), **common),
+    ]
+
+
 # ---- what needs more than commands ----
 
 def put_image(fixture):
@@ -165,6 +180,7 @@ SCENARIOS = [
              look=expect_mark, after=(delete(QEMU), remove(QEMU, "p")), makes=("p",)),
     Scenario("ext4", "qemu: flatten of the last clone of a removed base", point(QEMU, "flatten"), after=(delete(QEMU),),
              before=(register(QEMU, DISK), clone(QEMU), remove(QEMU))),
+    *running_points("ext4", "qemu, running", QEMU, DISK),
     *of_store("ext4", "nspawn, overlay", NSPAWN, TREE, more=("store=overlay",)),
     *points_of_store("ext4", "nspawn, overlay", NSPAWN, TREE, more=("store=overlay",)),
     Scenario("ext4", "nspawn: register_base of a tarball", register(NSPAWN, "tarball={f}/tree.tar"), after=(remove(NSPAWN),), makes=("b",)),

@@ -41,15 +41,14 @@ hidden() {
 
 mark() {
         shown "$1"
-        mkdir -p "$TREE/tree/etc" 2>/dev/null
-        if [ -d "$TREE/tree/usr" ]; then echo "$2" >"$TREE/tree/etc/mark"; else echo "$2" >"$TREE/etc/mark"; fi
+        echo "$2" >"$TREE/etc/mark"
         hidden
 }
 
 marked() {
         shown "$1"
         local found
-        found=$(cat "$TREE/tree/etc/mark" "$TREE/etc/mark" 2>/dev/null)
+        found=$(cat "$TREE/etc/mark" 2>/dev/null || true)
         hidden
         is "$found" "$2"
 }
