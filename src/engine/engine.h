@@ -144,7 +144,7 @@ struct engine_capture {
         const char *ram, *state; /* relative to instance->folder, in a folder that is there; both are made (0400), neither may be there */
         const char *runtime;     /* as engine_live.runtime, for the first clone to find the memory in use already; or NULL */
         const char *next;        /* as switch_disk, done while the machine stands still; or NULL */
-        int (*take)(void *context, struct cowherd_error *err); /* the store's part, done after that; may be NULL */
+        int (*disk)(void *context, struct cowherd_error *err); /* the store's part, done after that; may be NULL */
         void *context;
 };
 struct engine_captured {
