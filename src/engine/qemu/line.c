@@ -73,7 +73,7 @@ static void add_machine(struct qemu_line *line, const struct engine_machine *mac
         qemu_line_add(line, "-machine", "%s,usb=off,vmport=off,dump-guest-core=off,memory-backend=ram%s%s",
                       types[machine->os],
                       machine->firmware == ENGINE_FIRMWARE_UEFI ? ",pflash0=firmware,pflash1=variables" : "",
-                      facts->wake != NULL && facts->wake->devices_only ? ",suppress-vmdesc=on" : "");
+                      facts->wake != NULL ? ",suppress-vmdesc=on" : "");
         qemu_line_add(line, "-accel", "%s", facts->acceleration);
         qemu_line_add(line, "-cpu", "%s%s", kvm ? "host" : "max", for_windows);
         qemu_line_add(line, "-smp", "cpus=%" PRIu64 ",sockets=1", facts->cpus);
@@ -145,9 +145,8 @@ static void add_rest(struct qemu_line *line, const struct engine_machine *machin
         if (facts->wake != NULL) {
                 strv_add(&line->argv, "-S");
                 qemu_line_add(line, "-incoming", "defer");
-        }
-        if (facts->wake != NULL && facts->wake->devices_only)
                 qemu_line_add(line, "-global", "migration.send-configuration=off");
+        }
         if (facts->sandboxed)
                 qemu_line_add(line, "-sandbox",
                               "on,obsolete=deny,elevateprivileges=deny,spawn=deny,resourcecontrol=deny");

@@ -34,7 +34,6 @@ struct qemu_slot {
 /* A machine that wakes from a live base's memory has the devices that the base's source had, whatever it asks for itself. */
 struct qemu_wake {
         bool generation, card; /* there is a generation id, a network card */
-        bool devices_only;     /* the state has no RAM blocks and no header: live_state.c */
         int memory;            /* the base's memory file, sealed; borrowed */
 };
 

@@ -65,13 +65,10 @@ void live_memory_measure(pid_t pid, uint64_t *ret_private, uint64_t *ret_shared)
 
 /* ---- live_state.c: the devices ---- */
 
-/*
- * Writes the state of the standing machine into the empty file `path` of `folder`: by a migration that leaves shared RAM out, or,
- * where RAM is private and would be streamed, of the devices alone.
- */
-int live_state_save(struct qmp *qmp, int folder, const char *path, bool devices_only, struct cowherd_error *err) must_check;
+/* Writes the state of the standing machine into the empty file `path` of `folder`. */
+int live_state_save(struct qmp *qmp, int folder, const char *path, struct cowherd_error *err) must_check;
 /* Has the machine that waits take it. */
-int live_state_load(struct qmp *qmp, int state, bool devices_only, struct cowherd_error *err) must_check;
+int live_state_load(struct qmp *qmp, int state, struct cowherd_error *err) must_check;
 
 /* ---- live_keeper.c ---- */
 

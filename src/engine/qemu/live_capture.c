@@ -193,7 +193,7 @@ static int tell_facts(struct capture *capture, struct cowherd_error *err)
         json_t *facts = json_pack("{s:s, s:s, s:s, s:s, s:s, s:s, s:I, s:I, s:b, s:b, s:b, s:b, s:o}", "qemu", version, "machine", type, "accel",
                                   acceleration, "processor", processor, "network",
                                   network == NULL ? "none" : str_starts(network, "tap,") ? "bridge" : "user", "state",
-                                  capture->shared ? "migration" : "devices", "memory_bytes", (json_int_t)capture->bytes, "cpus",
+                                  "devices", "memory_bytes", (json_int_t)capture->bytes, "cpus",
                                   (json_int_t)processors(capture), "generation_id", generation, "seed",
                                   find_option(capture, "-blockdev", "{\"driver\":\"raw\",\"node-name\":\"seed\"") != NULL, "agent",
                                   capture->agent, "fresh_random", capture->ret->fresh_random, "devices", live_shape(&capture->argv));
@@ -248,7 +248,7 @@ static int stand_still(struct capture *capture, struct cowherd_error *err)
         double began = clock_ms();
         int done = qmp_command(&capture->qmp, "stop", err);
         if (done == 0)
-                done = live_state_save(&capture->qmp, capture->instance->folder, how->state, !capture->shared, err);
+                done = live_state_save(&capture->qmp, capture->instance->folder, how->state, err);
         phase_ends(capture, "state");
         if (done == 0)
                 done = copy_memory(capture, true, err);

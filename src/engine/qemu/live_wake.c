@@ -64,7 +64,7 @@ static int restore(struct waking *waking, int runtime, struct cowherd_error *err
                 return -1;
         phase_ends(waking, "spawn");
         if (live_facts_compare_version(waking->facts, live, &waking->qmp, err) < 0 ||
-            live_state_load(&waking->qmp, state, waking->facts->wake.devices_only, err) < 0 || set_link(waking, false, err) < 0 ||
+            live_state_load(&waking->qmp, state, err) < 0 || set_link(waking, false, err) < 0 ||
             qmp_command(&waking->qmp, "cont", err) < 0)
                 return -1;
         phase_ends(waking, "restore");
