@@ -315,7 +315,7 @@ static int capture_machine(struct capture *capture, struct cowherd_error *err)
         phase_ends(capture, "facts");
         if (live_memory_make(capture->bytes, &capture->copy, err) < 0 || copy_memory(capture, false, err) < 0)
                 return -1;
-        phase_ends(capture, "first copy");
+        phase_ends(capture, "first_copy");
         return stand_still(capture, err) < 0 || write_memory(capture, err) < 0 ? -1 : 0;
 }
 
