@@ -80,6 +80,12 @@ void live_memory_measure(pid_t pid, uint64_t *ret_private, uint64_t *ret_shared)
 
 /* Writes the state of the standing machine into the empty file `path` of `folder`. */
 int live_state_save(struct qmp *qmp, int folder, const char *path, struct cowherd_error *err) must_check;
+/*
+ * Opens a kept state for a machine that wakes. QEMU's user network remembers in it whose lease its first address is: that becomes the new
+ * card's, so that the woken guest, asking by its new address (both "52:54:…", or NULL), keeps the one that ports lead to. The
+ * descriptor is the caller's; -1.
+ */
+int live_state_open(int folder, const char *path, const char *old_mac, const char *new_mac, struct cowherd_error *err) must_check;
 /* Has the machine that waits take it. */
 int live_state_load(struct qmp *qmp, int state, struct cowherd_error *err) must_check;
 

@@ -26,7 +26,7 @@
 #include <unistd.h>
 
 #define LINE_BYTES (1u << 20)
-#define SYNC_TIMEOUT_MS 20000
+#define SYNC_TIMEOUT_MS 60000
 #define MEMORY_OPTION "memory-backend-file,id=ram,"
 
 struct capture {
@@ -134,17 +134,24 @@ static int find_machine(struct capture *capture, struct cowherd_error *err)
 /* ---- Its facts ---- */
 
 /* What it has written is on its disk, and whether its kernel makes its random pool anew by the generation id. Nobody inside: so be it. */
-static void ask_inside(struct capture *capture)
+static int ask_inside(struct capture *capture, struct cowherd_error *err)
 {
-        const char *const script[] = {"/bin/sh", "-c", "sync; [ -d /sys/bus/acpi/drivers/vmgenid ] && for id in /sys/bus/acpi/drivers/vmgenid/*:*; do "
-                                      "[ -e \"$id\" ] && echo vmgenid; done; exit 0", NULL};
+        const char *const script[] = {"/bin/sh", "-c",
+                                      "sync; for id in /sys/bus/acpi/drivers/vmgenid/*:*; do [ ! -e \"$id\" ] || echo vmgenid; done", NULL};
         const struct engine_command command = {.argv = script, .timeout_ms = SYNC_TIMEOUT_MS};
         struct engine_output output = {0};
-        struct cowherd_error ignored;
+        struct cowherd_error why;
 
-        capture->agent = qemu_agent_execute(capture->instance, &command, &output, &ignored) == 0;
-        capture->ret->fresh_random = capture->agent && output.out != NULL && str_starts(output.out, "vmgenid");
-        engine_output_free(&output);
+        if (qemu_agent_execute(capture->instance, &command, &output, &why) == 0) {
+                capture->agent = true;
+                capture->ret->fresh_random = str_starts(output.out, "vmgenid");
+                engine_output_free(&output);
+                return 0;
+        }
+        if (why.code == COWHERD_UNAVAILABLE)
+                return 0;
+        *err = why;
+        return -1;
 }
 
 /* The address of its card, as the guest has it now. */
@@ -311,9 +318,7 @@ static int capture_machine(struct capture *capture, struct cowherd_error *err)
 {
         int folder = capture->instance->folder;
 
-        ask_inside(capture);
-        /* Asked inside first: the control socket serves one at a time, and is ours from here on. */
-        if (find_machine(capture, err) < 0 || tell_facts(capture, err) < 0 || make_file(folder, capture->how->state, err) < 0)
+        if (ask_inside(capture, err) < 0 || find_machine(capture, err) < 0 || tell_facts(capture, err) < 0 || make_file(folder, capture->how->state, err) < 0)
                 return -1;
         phase_ends(capture, "facts");
         if (live_memory_make(capture->bytes, &capture->copy, err) < 0 || 
