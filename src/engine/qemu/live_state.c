@@ -12,14 +12,17 @@
 
 #include "base/mem.h"
 #include "sys/clock.h"
+#include "sys/file.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <unistd.h>
 
 #define STATE_TIMEOUT_MS 60000
+#define STATE_BYTES (64u << 20) /* more than the devices of any machine here have */
 #define DESCRIPTOR "live-state"
 
 /* 1 where the event is the end; -1 where that is a failure. */
@@ -74,6 +77,52 @@ int live_state_save(struct qmp *qmp, int folder, const char *path, struct cowher
         owned_fd int state = openat(folder, path, O_WRONLY | O_NOFOLLOW | O_CLOEXEC); /* an fdset wants it for writing alone */
 
         return state < 0 ? fail_errno(err, "cannot open '%s'", path) : save(qmp, state, err);
+}
+
+/* ---- Into one ---- */
+
+#define MAC_BYTES 6
+/* An entry of libslirp's table of leases, as it is kept (vmstate_bootp_client): a true one of two bytes, and the card. */
+struct lease {
+        unsigned char bytes[2 + MAC_BYTES];
+};
+
+static bool read_lease(const char *mac, struct lease *ret)
+{
+        unsigned char *to = ret->bytes + 2;
+
+        ret->bytes[0] = 0;
+        ret->bytes[1] = 1;
+        return mac != NULL && sscanf(mac, "%2hhx:%2hhx:%2hhx:%2hhx:%2hhx:%2hhx", &to[0], &to[1], &to[2], &to[3], &to[4], &to[5]) == MAC_BYTES;
+}
+
+static void hand_on_lease(char *state, size_t length, const struct lease *from, const struct lease *to)
+{
+        char *at = state;
+
+        while ((at = memmem(at, length - (size_t)(at - state), from->bytes, sizeof from->bytes)) != NULL) {
+                memcpy(at, to->bytes, sizeof to->bytes);
+                at += sizeof to->bytes;
+        }
+}
+
+int live_state_open(int folder, const char *path, const char *old_mac, const char *new_mac, struct cowherd_error *err)
+{
+        struct lease from, to;
+        owned_str char *state = NULL;
+        size_t length = 0;
+
+        if (!read_lease(old_mac, &from) || !read_lease(new_mac, &to)) {
+                int fd = openat(folder, path, O_RDONLY | O_NOFOLLOW | O_NOCTTY | O_NONBLOCK | O_CLOEXEC);
+                return fd < 0 ? fail_errno(err, "cannot open '%s'", path) : fd;
+        }
+        if (file_read(folder, path, STATE_BYTES, &state, &length, err) < 0)
+                return -1;
+        hand_on_lease(state, length, &from, &to);
+        owned_fd int fd = memfd_create("cowherd-state", MFD_CLOEXEC);
+        if (fd < 0 || write(fd, state, length) != (ssize_t)length || lseek(fd, 0, SEEK_SET) < 0)
+                return fail_errno(err, "cannot prepare the state of a machine");
+        return take_fd(fd);
 }
 
 int live_state_load(struct qmp *qmp, int state, struct cowherd_error *err)

@@ -29,12 +29,12 @@ void qemu_files_free(struct qemu_files *files)
         *files = (struct qemu_files){0};
 }
 
-/* QEMU opens it again by /proc/self/fd, so the file must be its user's. */
+/* QEMU opens it again by /proc/self/fd, so the file must be its user's; of fixed length, as we may map it too (live_mirror.c). */
 static int make_memory(uint64_t bytes, uid_t user, int *ret_fd, struct cowherd_error *err)
 {
         owned_fd int fd = memfd_create("cowherd-ram", MFD_CLOEXEC | MFD_ALLOW_SEALING);
 
-        if (fd < 0 || ftruncate(fd, (off_t)bytes) < 0 || fchmod(fd, 0600) < 0 ||
+        if (fd < 0 || ftruncate(fd, (off_t)bytes) < 0 || fcntl(fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW) < 0 || fchmod(fd, 0600) < 0 ||
             (geteuid() == 0 && fchown(fd, user, user) < 0))
                 return fail_errno(err, "cannot make a memory file of %" PRIu64 " bytes", bytes);
         *ret_fd = take_fd(fd);
