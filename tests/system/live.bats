@@ -14,7 +14,7 @@ setup_file() {
         {
                 "$PROGRAM" qemu register_base name=tiny image="$IMAGES/tiny.qcow2" memory=256M &&
                         "$PROGRAM" qemu clone_from_base base=tiny name=source start=true wait=true &&
-                        in_guest source "mkdir -p /run/ram; cat /proc/sys/kernel/random/uuid >/run/ram/nonce; nohup sh -c '$TELLER' >/dev/null 2>&1 &"
+                        in_guest source "mkdir -p /run/ram; cat /proc/sys/kernel/random/uuid >/run/ram/nonce; start-stop-daemon -S -b -x /bin/sh -- -c '$TELLER'"
         } >&2
         NONCE=$(in_guest source 'cat /run/ram/nonce') BOOT=$(in_guest source 'cat /proc/sys/kernel/random/boot_id') || return 1
         MACHINE=$(in_guest source 'cat /etc/machine-id; hostname; cat /sys/class/net/eth0/address') || return 1
@@ -23,7 +23,7 @@ setup_file() {
 
 # A shell whose secret is in a variable of it and nowhere else.
 # shellcheck disable=SC2016 # the guest's variables
-TELLER='secret=$(cat /run/ram/nonce)-in-a-variable; while :; do [ ! -e /run/ram/asked ] || { rm /run/ram/asked; echo $secret >/run/ram/told; }; sleep 0.1; done'
+TELLER='secret=$(cat /run/ram/nonce)-in-a-variable; mkfifo /run/ram/ask; while read -r asked </run/ram/ask; do echo $secret-$asked >/run/ram/told; done'
 
 teardown_file() {
         "$PROGRAM" delete name='*' force=true >&2 || true
@@ -61,19 +61,22 @@ machines() {
 
 # woke NAME: it goes on where the source stood, and is somebody else.
 woke() {
-        is "$(in_guest "$1" 'cat /run/ram/nonce /proc/sys/kernel/random/boot_id')" "$NONCE"$'\n'"$BOOT"
-        is "$(in_guest "$1" hostname)/$(in_guest "$1" 'cat /etc/machine-id')" "$1/$(info_of "$1" machine_id)"
-        is "$(in_guest "$1" 'cat /sys/class/net/eth0/address')" "$(info_of "$1" mac)"
+        is "$(in_guest "$1" 'cat /run/ram/nonce /proc/sys/kernel/random/boot_id; hostname; cat /etc/machine-id /sys/class/net/eth0/address')" \
+                "$(printf '%s\n' "$NONCE" "$BOOT" "$1"; "$PROGRAM" --json info "$1" | jq -r '.machine_id, .mac')"
 }
 
 # write_pattern NAME, read_pattern NAME: on its disk and in its memory, its own name.
+pattern_of() {
+        echo "for i in \$(seq 500); do echo $1-\$i; done >/run/ram/own; cp /run/ram/own /root/own; sync"
+}
+
 write_pattern() {
-        in_guest "$1" "for i in \$(seq 2000); do echo $1-\$i; done >/run/ram/own; cp /run/ram/own /root/own; sync"
+        in_guest "$1" "$(pattern_of "$1")"
 }
 
 read_pattern() {
         local sum
-        sum=$(for i in $(seq 2000); do echo "$1-$i"; done | sha256sum | cut -d ' ' -f 1)
+        sum=$(for i in $(seq 500); do echo "$1-$i"; done | sha256sum | cut -d ' ' -f 1)
         is "$(in_guest "$1" 'echo 3 >/proc/sys/vm/drop_caches; sha256sum /run/ram/own /root/own | cut -d " " -f 1')" "$sum"$'\n'"$sum"
 }
 
@@ -88,7 +91,7 @@ read_pattern() {
         answer 0 list_bases
         is "$(field '[.items[] | .name + (.live // 0 | tostring)] | sort | join(" ")')" "hot1 tiny0"
         answer 0 info hot
-        is "$(field '.live_qemu != null and .live_accel == "tcg" and .live_memory_bytes == 268435456 and .live_cpus == 1 and .in_memory == 1')" true
+        is "$(field '.live_qemu != null and .live_accel == "tcg" and .live_memory_bytes == 268435456 and .live_cpus > 0 and .in_memory == 1')" true
         answer 0 qemu status
         is "$(field .live_bases)" 1
         local id
@@ -108,8 +111,7 @@ read_pattern() {
         is "$(field '.private_bytes > 0 and .private_bytes < 209715200')" true
         woke first
         [ "$(in_guest first 'cat /etc/machine-id')" != "$(sed -n 1p <<<"$MACHINE")" ]
-        in_guest first 'touch /run/ram/asked; while [ ! -e /run/ram/told ]; do sleep 0.1; done'
-        is "$(in_guest first 'cat /run/ram/told')" "$NONCE-in-a-variable"
+        is "$(in_guest first 'echo first >/run/ram/ask; while [ ! -s /run/ram/told ]; do sleep 0.1; done; cat /run/ram/told')" "$NONCE-in-a-variable-first"
         expect 0 wait name=first for=ready
         not in_guest first 'ls /root/after'
         not in_guest source 'ls /run/ram/told'
@@ -124,8 +126,7 @@ read_pattern() {
         is "$(field '[.items[] | select(.state == "running" and .live == 1)] | length')" $count
         for name in $(seq -f w-%g $count); do
                 woke "$name"
-                write_pattern "$name"
-                all+="$(in_guest "$name" 'cat /etc/machine-id; hostname; cat /sys/class/net/eth0/address; head -c 32 /dev/urandom | sha256sum; cat /proc/sys/kernel/random/uuid')"$'\n'
+                all+="$(in_guest "$name" "$(pattern_of "$name"); cat /etc/machine-id; hostname; cat /sys/class/net/eth0/address; head -c 32 /dev/urandom | sha256sum; cat /proc/sys/kernel/random/uuid")"$'\n'
         done
         is "$(sort <<<"$all" | grep -v '^$' | uniq -d)" ""
         is "$(grep -c . <<<"$all")" $((5 * count))
@@ -133,11 +134,11 @@ read_pattern() {
                 read_pattern "$name"
         done
         is "$(hashes hot)" "$before"
-        expect 0 delete name='w-[!12]' force=true || expect 0 delete name='w-*' force=true
+        expect 0 delete name='w-*' force=true
 }
 
 @test "a live clone is promoted again, with the memory that is its own" {
-        "$PROGRAM" info again >/dev/null 2>&1 || expect 0 clone base=hot name=again
+        expect 0 clone base=hot name=again
         write_pattern again
         answer 0 promote name=again as=hotter live=true
         is "$(field '[.live, .clone_stands_on_it] | join(" ")')" "1 1"
@@ -171,7 +172,7 @@ read_pattern() {
         expect 0 wait name=point for=ready
         not in_guest point 'cat /run/ram/nonce'
         [ "$(in_guest point 'cat /proc/sys/kernel/random/boot_id')" != "$BOOT" ]
-        is "$(in_guest point 'tail -n 1 /root/own')" point-2000
+        is "$(in_guest point 'tail -n 1 /root/own')" point-500
         is "$(in_guest point hostname)" point
         expect 0 delete name=point force=true
 }
@@ -186,11 +187,11 @@ read_pattern() {
         refuses 69 "network='none'" clone base=hot name=x network=none
         refuses 69 "mount=" clone base=hot name=x mount=/srv:/srv
         refuses 69 "user_data=" clone base=hot name=x user_data=/etc/hosts
-        refuses 75 "start it first" promote name="$(expect 0 clone base=tiny name=off && echo off)" as=x live=true
         expect 0 clone base=tiny name=off
         refuses 75 "start it first" promote name=off as=x live=true
         expect 0 delete off
-        refuses 75 "resume it first" promote name="$("$PROGRAM" pause first >/dev/null && echo first)" as=x live=true
+        expect 0 pause first
+        refuses 75 "resume it first" promote name=first as=x live=true
         expect 0 resume first
         refuses 64 "from=" qemu register_base name=x image="$IMAGES/tiny.qcow2" live=true
         image_tree "$BATS_TEST_TMPDIR/tree"
@@ -236,7 +237,7 @@ killed_after() {
 
 @test "kill -9 of promote, whenever: a whole live base or none, and the source answers" {
         local seconds
-        for seconds in 0.02 0.15 0.3 0.4 0.5 0.7; do
+        for seconds in 0.05 0.25 0.5 0.8; do
                 killed_after $seconds promote name=first as=killed live=true
                 expect 0 cleanup
                 is "$(info_of first state)" running
@@ -257,12 +258,12 @@ killed_after() {
 
 @test "kill -9 of clone_from_base, whenever: no half clone, no machine of nobody" {
         local seconds
-        for seconds in 0.02 0.1 0.2 0.4 0.8; do
+        for seconds in 0.03 0.2 0.6; do
                 killed_after $seconds clone base=hot name=k count=4
                 expect 0 cleanup
                 answer 0 list name='k-*'
                 is "$(field '[.items[] | select(.state != "running")] | length')" 0
-                expect 0 delete name='k-*' force=true || true
+                [ "$(field .count)" = 0 ] || expect 0 delete name='k-*' force=true
                 is "$(machines | xargs -r -n 1 sh -c 'test -d /proc/$0 && echo there')" there # the source's
         done
         woke_source
