@@ -113,7 +113,8 @@ static int find_machine(struct capture *capture, struct cowherd_error *err)
         owned_fd int runtime = -1, pidfd = -1;
         char status[64] = "";
 
-        if (qemu_control(instance, &capture->qmp, err) < 0 || qemu_runtime_open(instance, &runtime, err) < 0 ||
+        /* Not the socket for commands: that is switch_disk's, and this one is kept until the machine goes on, come what may. */
+        if (qemu_speak(instance, QEMU_JOBS, &capture->qmp, err) < 0 || qemu_runtime_open(instance, &runtime, err) < 0 ||
             qmp_status(&capture->qmp, status, sizeof status, QMP_TIMEOUT_MS, err) < 0)
                 return -1;
         if (!str_equal(status, "running")) {
@@ -233,20 +234,11 @@ static int take_disk(struct capture *capture, struct cowherd_error *err)
         const struct engine_capture *how = capture->how;
 
         if (how->next != NULL) {
-                /* Who speaks with the machine takes turns, and switching is a client of its own. */
-                qmp_free(&capture->qmp);
                 if (qemu_switch_disk(capture->instance, how->next, err) < 0)
                         return -1;
                 capture->ret->switched = true;
         }
         return how->disk == NULL ? 0 : how->disk(how->context, err);
-}
-
-static int go_on(struct capture *capture, struct cowherd_error *err)
-{
-        if (capture->qmp.fd < 0 && qemu_control(capture->instance, &capture->qmp, err) < 0)
-                return -1;
-        return qmp_command(&capture->qmp, "cont", err);
 }
 
 static int stand_still(struct capture *capture, struct cowherd_error *err)
@@ -265,7 +257,7 @@ static int stand_still(struct capture *capture, struct cowherd_error *err)
         if (done == 0)
                 done = take_disk(capture, err);
         phase_ends(capture, "disk");
-        if (go_on(capture, done < 0 ? &second : err) < 0)
+        if (qmp_command(&capture->qmp, "cont", done < 0 ? &second : err) < 0)
                 done = -1;
         capture->ret->pause_ms = clock_ms() - began;
         return done;
@@ -318,7 +310,7 @@ static int capture_machine(struct capture *capture, struct cowherd_error *err)
 {
         int folder = capture->instance->folder;
 
-        if (ask_inside(capture, err) < 0 || find_machine(capture, err) < 0 || tell_facts(capture, err) < 0 || make_file(folder, capture->how->state, err) < 0)
+        if (find_machine(capture, err) < 0 || ask_inside(capture, err) < 0 || tell_facts(capture, err) < 0 || make_file(folder, capture->how->state, err) < 0)
                 return -1;
         phase_ends(capture, "facts");
         if (live_memory_make(capture->bytes, &capture->copy, err) < 0 || 
