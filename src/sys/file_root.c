@@ -137,7 +137,7 @@ int file_write_in_root(int root, const char *path, const char *text, mode_t mode
 {
         const char *name = file_name_of(path);
         owned_fd int parent = -1, folder = -1, fd = -1;
-        char beside[FILE_BESIDE_BYTES];
+        char beside[FILE_BESIDE_BYTES] = FILE_BESIDE_ALONE;
 
         if (name == NULL)
                 return fail(err, COWHERD_INTERNAL, "'%s' does not name a file in the tree", path);

@@ -140,6 +140,9 @@ class Fixture:
         if self.kind == "btrfs":
             for name in sorted(self.engine_objects(), reverse=True):
                 run("btrfs", "subvolume", "delete", self.place / name, check=False)
+        if (self.herd.root / "catalogue.db").exists():
+            uuid = self.herd.setting("herd.uuid")
+            run("rmdir", f"/run/cowherd/{uuid[:8]}", check=False)
         shutil.rmtree(self.herd.root, ignore_errors=True)
 
     def reset_lxd(self):

@@ -52,7 +52,7 @@ static void starting_free(struct starting *starting)
 }
 define_owned(struct starting, starting_free)
 
-        static void phase(struct starting *s, const char *name)
+static void phase(struct starting *s, const char *name)
 {
         double now = clock_ms();
 

@@ -103,7 +103,7 @@ static int start_keeper(int runtime, int folder, const char *ram, int memory, st
         if (nothing < 0)
                 return fail_errno(err, "cannot open /dev/null");
         /* One that is still there does not answer, or it would have been asked. */
-        if (module_program("keeper", &program, err) < 0 || end_keeper(runtime, err) < 0 || watch(folder, ram, &changes, err) < 0 ||
+        if (module_helper("keeper", &program, err) < 0 || end_keeper(runtime, err) < 0 || watch(folder, ram, &changes, err) < 0 ||
             qemu_socket_listen(runtime, KEEPER_SOCKET, &listener, err) < 0)
                 return -1;
         const int descriptors[] = {memory, listener, changes};
