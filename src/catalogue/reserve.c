@@ -126,8 +126,7 @@ static int write_row(struct catalogue *catalogue, const struct catalogue_row *ro
         return 0;
 }
 
-/* The base that a row stands on by the catalogue, 0 for none: 1 where there is no such row. */
-static int read_base(struct catalogue *catalogue, uint64_t id, uint64_t *ret_base, struct cowherd_error *err)
+int read_base(struct catalogue *catalogue, uint64_t id, uint64_t *ret_base, struct cowherd_error *err)
 {
         sqlite3_stmt *statement owned_statement = statement_get(catalogue, ROW_BASE, err);
 

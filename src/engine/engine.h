@@ -290,6 +290,8 @@ struct engine_driver {
          * engine_live.runtime; what is not in use is success. For cleanup, teardown and before the base is removed.
          */
         int (*release_live)(const char *runtime, struct cowherd_error *err) must_check;
+        /* Whether that memory is in use now, so that a clone need not wait for it to be read. May be NULL. */
+        bool (*live_in_use)(const char *runtime);
 
         /*
          * Removes what a stopped instance has left of itself (its runtime folder, cgroups, mounts of the engine's own, a

@@ -3,9 +3,11 @@
  * How a base, a clone, its identity and its bytes are told: one place, so that every verb tells them alike. The second
  * spellings are RexxJS's, so that scripts written for it read on.
  */
-#include "herd/herd.h"
+#include "herd/memory.h"
 
 #include "sys/clock.h"
+
+#include <jansson.h>
 
 static void field_of_time(struct cowherd_answer *answer, const char *name, uint64_t wall_ms)
 {
@@ -33,6 +35,7 @@ void fields_of_base(struct cowherd_answer *answer, const struct catalogue_row *r
         answer_number(answer, "clones", row->clones);
         field_of_time(answer, "created", row->created_ms);
         answer_text(answer, "store", row->store);
+        fields_of_memory(answer, row);
         answer_also(answer, "baseName", "name");
 }
 
@@ -66,6 +69,21 @@ void fields_of_clone(struct cowherd_answer *answer, const struct catalogue_row *
         answer_also(answer, "source", "base");
 }
 
+/* What was asked for at the clone, or comes from the base; of keys and user-data only that they were. */
+static void fields_of_machine(struct cowherd_answer *answer, const struct catalogue_row *row)
+{
+        static const char *const told[] = {"network", "ports", "mount", "os", "firmware", "accel"};
+        static const char *const given[] = {"ssh_key", "user_data"};
+        json_t *extra = row->extra == NULL ? NULL : json_loads(row->extra, 0, NULL);
+
+        for (size_t i = 0; i < array_length(told); i++)
+                answer_text(answer, told[i], json_string_value(json_object_get(extra, told[i])));
+        for (size_t i = 0; i < array_length(given); i++)
+                if (json_object_get(extra, given[i]) != NULL)
+                        answer_text(answer, given[i], "given");
+        json_decref(extra);
+}
+
 void fields_of_identity(struct cowherd_answer *answer, const struct catalogue_row *row)
 {
         field_of_time(answer, "created", row->created_ms);
@@ -83,6 +101,11 @@ void fields_of_identity(struct cowherd_answer *answer, const struct catalogue_ro
                 answer_number(answer, "cpus", row->cpus);
         if (row->disk_bytes != 0)
                 answer_number(answer, "disk_size_bytes", row->disk_bytes);
+        if (row->expires_ms != 0) {
+                uint64_t now = clock_wall_ms();
+                answer_number(answer, "ttl_left_ms", row->expires_ms > now ? row->expires_ms - now : 0);
+        }
+        fields_of_machine(answer, row);
 }
 
 void fields_of_usage(struct cowherd_answer *answer, const struct store_usage *usage)

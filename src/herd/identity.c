@@ -54,7 +54,7 @@ void identity_choose(struct catalogue_row *row, const char *herd_uuid)
         x_replace(&row->generation_id, random_uuid(uuid));
         x_replace(&row->random_seed, random_hex(SEED_BYTES, seed));
         x_replace(&row->instance_id, NULL);
-        row->instance_id = x_asprintf("iid-%s", random_uuid(uuid));
+        row->instance_id = x_asprintf("%s%s", row->target == COWHERD_LXD ? "" : "iid-", random_uuid(uuid)); /* LXD takes a UUID only */
 }
 
 const char *identity_pending(const struct catalogue_row *row)

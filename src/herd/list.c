@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* list, list_bases and info: what the catalogue knows, with the state that the engines tell now. */
-#include "herd/herd.h"
+#include "herd/live.h"
+#include "herd/memory.h"
 
 /* 0 where the herd exists; 1 where there is none yet: every list of it is empty. */
 static int open_to_read(struct call *call, struct cowherd_error *err)
@@ -112,6 +113,18 @@ static int fields_of_points(struct call *call, const struct catalogue_row *row, 
         return 0;
 }
 
+/* The address that a running instance has now; what can't be known at once is left out. */
+static void add_address(struct call *call, const struct catalogue_row *row)
+{
+        struct live live owned_by(live_free) = {.thing.place.fd = -1};
+        struct cowherd_error ignored;
+
+        if (catalogue_get(call->herd->catalogue, row->id, &live.thing.row, &ignored) != 0 || live_open(call->herd, false, &live, &ignored) < 0)
+                return;
+        if (live.machine.engine->wait != NULL && live_wait(&live, ENGINE_EVENT_ADDRESS, 0, &ignored) == 0)
+                answer_text(call->answer, "address", live.wait.address);
+}
+
 static int info_of_clone(struct call *call, const struct catalogue_row *row, struct cowherd_error *err)
 {
         struct folders folders = {.place.fd = -1};
@@ -124,6 +137,8 @@ static int info_of_clone(struct call *call, const struct catalogue_row *row, str
         answer_text(call->answer, "role", "clone");
         fields_of_clone(call->answer, row, path, engine_state_name(state));
         fields_of_identity(call->answer, row);
+        if (state == ENGINE_RUNNING)
+                add_address(call, row);
         if (fields_of_points(call, row, err) < 0)
                 return -1;
         const char *base = base_text(row);
@@ -143,6 +158,7 @@ static int info_of_base(struct call *call, const struct catalogue_row *row)
         answer_text(call->answer, "role", "base");
         fields_of_base(call->answer, row);
         answer_text(call->answer, "path", row->kind == STORE_INSTANCE ? NULL : path);
+        fields_of_memory_facts(call->answer, call->herd, row);
         answer_done(call->answer, "base '%s' has %llu clone%s", row->name, (unsigned long long)row->clones, row->clones == 1 ? "" : "s");
         return 0;
 }

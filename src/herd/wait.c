@@ -113,7 +113,8 @@ static int wait_for_all(struct group *group, struct cowherd_error *err)
         group_ask(group, false);
         group_open(group);
         group_wait(group, what, deadline_ms, NULL);
-        group->done = what == ENGINE_EVENT_ADDRESS ? "has an address" : what == ENGINE_EVENT_READY ? "is ready"
+        owned_str char *address = x_asprintf("has the address %s", group->lives[0].wait.address);
+        group->done = what == ENGINE_EVENT_ADDRESS ? group->several ? "have an address" : address : what == ENGINE_EVENT_READY ? "is ready"
                       : what == ENGINE_EVENT_RUNNING                                           ? "runs"
                                                                                                : "has stopped";
         return group_answer(group, fields, err);

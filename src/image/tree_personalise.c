@@ -7,6 +7,7 @@
 #include "image/tree_personalise.h"
 
 #include "base/mem.h"
+#include "sys/act_as.h"
 #include "sys/file.h"
 
 #include <errno.h>
@@ -271,17 +272,47 @@ static int write_ssh_key(struct writing *w, struct cowherd_error *err)
         return made ? close_folder(w, "/root/.ssh", err) : 0;
 }
 
+static int write_all(struct writing *w, struct cowherd_error *err)
+{
+        int (*const steps[])(struct writing *, struct cowherd_error *) = {
+                write_hostname, write_machine_id, write_host_key, write_seed, write_cloud_seed, write_ssh_key,
+        };
+
+        for (size_t i = 0; i < array_length(steps); i++)
+                if (steps[i](w, err) < 0)
+                        return -1;
+        return 0;
+}
+
+/* Where owners are shown shifted, root of this host has no id and could make nothing: who owns the tree's root does it.
+ */
+static int write_as_owner(struct writing *w, struct cowherd_error *err)
+{
+        struct cowherd_error second;
+        struct stat owner;
+
+        if (fstat(w->tree, &owner) < 0)
+                return fail_errno(err, "cannot look at the root of the tree");
+        if (geteuid() != 0 || owner.st_uid == 0)
+                return write_all(w, err);
+        int result = act_as(owner.st_uid, owner.st_gid, err);
+        if (result == 0)
+                result = write_all(w, err);
+        if (act_as(0, 0, &second) < 0 && result == 0) {
+                *err = second;
+                return -1;
+        }
+        return result;
+}
+
 int tree_personalise(int tree, const struct tree_identity *identity, struct strv *ret_written,
                      struct cowherd_error *err)
 {
-        int (*const steps[])(struct writing *, struct cowherd_error *) = {
-                write_hostname, write_machine_id, write_host_key, write_seed, write_cloud_seed, write_ssh_key};
         owned_strv struct strv written = {0};
         struct writing w = {.tree = tree, .identity = identity, .written = &written};
 
-        for (size_t i = 0; i < array_length(steps); i++)
-                if (steps[i](&w, err) < 0)
-                        return fail_while(err, "giving a tree its identity");
+        if (write_as_owner(&w, err) < 0)
+                return fail_while(err, "giving a tree its identity");
         for (size_t i = 0; i < written.count && ret_written != NULL; i++)
                 strv_add(ret_written, written.items[i]);
         return 0;

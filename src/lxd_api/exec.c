@@ -1,48 +1,29 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * One poll(2) carries all the streams of a command. LXD ends each with an empty text message, and takes such a one for the
- * end of the input; the exit code is in the operation, which is asked for when all output has ended.
+ * A command's beginning and its end. LXD opens a stream for each of stdin, stdout and stderr, which exec_carry.c serves; the
+ * exit code is in the operation, which is asked for when all output has ended.
  *
  * A command that takes too long is ended with its children. LXD can signal the process that it started, and nobody else;
  * but children inherit their environment, so the command gets a variable of its own, by which a second command finds all
  * that bear it, in whatever session or process group they are by then.
  */
-#include "lxd_api/exec.h"
+#include "lxd_api/exec_session.h"
 
 #include "base/mem.h"
 #include "base/str.h"
-#include "lxd_api/websocket.h"
 #include "sys/clock.h"
 
-#include <errno.h>
-#include <limits.h>
-#include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
 
 #define OPEN_MS 10000u
-#define END_MS 10000u  /* for what is left to read, after a kill */
+#define END_MS 10000u /* for LXD to see that it has ended, after a kill */
 #define WAIT_S 3600u
-#define CHUNK_BYTES 65536u
-#define STREAMS 4
-#define CONTROL 3
+#define STREAMS LXD_SESSION_STREAMS
+#define CONTROL LXD_SESSION_CONTROL
 #define MARK "COWHERD_COMMAND"
-
-struct lxd_session {
-        struct lxd_client *client;
-        const struct lxd_exec *exec;
-        const char *instance;
-        char *operation;
-        char mark[33];
-        struct websocket *streams[STREAMS]; /* 0: input (and a terminal's output), 1, 2: output, CONTROL */
-        bool ended[STREAMS];
-        bool input_ended;
-        size_t sent; /* of the input */
-        double deadline; /* 0: none */
-        bool killed;
-};
 
 static void session_free(struct lxd_session *it)
 {
@@ -183,7 +164,7 @@ int lxd_session_resize(struct lxd_session *it, unsigned columns, unsigned rows, 
 }
 
 /* Twice: what was forked while the first look went on is found by the second. Without a shell inside, only the first. */
-static int kill_all(struct lxd_session *it, struct cowherd_error *err)
+int lxd_session_kill(struct lxd_session *it, struct cowherd_error *err)
 {
         static const char script[] = "for again in 1 2; do for each in /proc/[0-9]*; do "
                                      "if grep -q \"" MARK "=$1\" \"$each/environ\" 2>/dev/null; then "
@@ -195,124 +176,6 @@ static int kill_all(struct lxd_session *it, struct cowherd_error *err)
 
         ignore_result(lxd_exec_run(it->client, it->instance, &killer, &result, &ignored));
         return lxd_session_signal(it, SIGKILL, err);
-}
-
-/* ---- carrying ---- */
-
-/* Sends on what there is of the input; its end is an empty text message. A terminal's is never said. */
-static int feed(struct lxd_session *it, struct cowherd_error *err)
-{
-        const struct lxd_exec *exec = it->exec;
-        char chunk[CHUNK_BYTES / 2];
-        size_t length = exec->input >= 0 ? 0 : exec->length - it->sent;
-
-        length = length < sizeof chunk ? length : sizeof chunk;
-        if (exec->input >= 0) {
-                ssize_t count = read(exec->input, chunk, sizeof chunk);
-                if (count < 0 && (errno == EINTR || errno == EAGAIN))
-                        return 0;
-                length = count > 0 ? (size_t)count : 0; /* EIO of a terminal that hung up is an end too */
-        } else if (length > 0) {
-                memcpy(chunk, exec->bytes + it->sent, length);
-        }
-        it->sent += length;
-        if (exec->fed != NULL && length > 0)
-                exec->fed(exec->context, it->sent);
-        if (length > 0)
-                return websocket_send(it->streams[0], WEBSOCKET_BINARY, chunk, length, err);
-        it->input_ended = true;
-        return exec->terminal ? 0 : websocket_send(it->streams[0], WEBSOCKET_TEXT, "", 0, err);
-}
-
-/* Hands out all that has come on a stream. */
-static int drain(struct lxd_session *it, size_t stream, struct cowherd_error *err)
-{
-        struct websocket_message message;
-        int rc;
-
-        while ((rc = websocket_receive(it->streams[stream], &message, err)) == 0) {
-                bool is_end = message.kind == WEBSOCKET_CLOSE || (message.kind == WEBSOCKET_TEXT && message.length == 0);
-                if (is_end) {
-                        it->ended[stream] = true;
-                        return 0;
-                }
-                if (stream != CONTROL && it->exec->wrote != NULL &&
-                    it->exec->wrote(it->exec->context, stream == 2 ? 2 : 1, message.bytes, message.length, err) < 0)
-                        return -1;
-        }
-        return rc < 0 ? -1 : 0;
-}
-
-static bool output_ended(const struct lxd_session *it)
-{
-        return it->exec->terminal ? it->ended[0] : it->ended[1] && it->ended[2];
-}
-
-static int time_left(const struct lxd_session *it)
-{
-        double left = it->deadline - clock_ms();
-
-        return it->deadline <= 0 ? -1 : left <= 0 ? 0 : left > INT_MAX - 1 ? INT_MAX : (int)left + 1;
-}
-
-#define INPUT_SLOT STREAMS
-#define WAKE_SLOT (STREAMS + 1)
-#define SLOTS (STREAMS + 2)
-
-static void choose_waits(const struct lxd_session *it, struct pollfd *waits)
-{
-        bool hungry = !it->input_ended && !it->ended[0] && websocket_queued(it->streams[0]) < CHUNK_BYTES;
-
-        for (size_t i = 0; i < STREAMS; i++)
-                waits[i] = it->ended[i] ? (struct pollfd){.fd = -1}
-                                        : (struct pollfd){.fd = websocket_fd(it->streams[i]),
-                                                          .events = websocket_events(it->streams[i])};
-        waits[INPUT_SLOT] = (struct pollfd){.fd = hungry ? it->exec->input : -1, .events = POLLIN};
-        waits[WAKE_SLOT] = (struct pollfd){.fd = it->exec->wake, .events = POLLIN};
-        if (hungry && it->exec->input < 0) /* bytes are always there: when the socket takes them */
-                waits[0].events |= POLLOUT;
-}
-
-static int serve(struct lxd_session *it, const struct pollfd *waits, struct cowherd_error *err)
-{
-        for (size_t i = 0; i < STREAMS; i++) {
-                if (waits[i].fd < 0 || waits[i].revents == 0)
-                        continue;
-                if (websocket_flush(it->streams[i], err) < 0 || drain(it, i, err) < 0)
-                        return -1;
-        }
-        bool can_feed = it->exec->input >= 0 ? waits[INPUT_SLOT].revents != 0 : (waits[0].revents & POLLOUT) != 0;
-        if (can_feed && !it->input_ended && !it->ended[0] && feed(it, err) < 0)
-                return -1;
-        if (waits[WAKE_SLOT].revents != 0)
-                return it->exec->woken(it->exec->context, it, err);
-        return 0;
-}
-
-/* Until all output has ended; 1 where it did not in time, kill or no kill. */
-static int carry(struct lxd_session *it, struct cowherd_error *err)
-{
-        struct pollfd waits[SLOTS];
-
-        while (!output_ended(it)) {
-                choose_waits(it, waits);
-                if (poll(waits, SLOTS, time_left(it)) < 0) {
-                        if (errno == EINTR)
-                                continue;
-                        return fail_errno(err, "cannot wait for the command in '%s'", it->instance);
-                }
-                if (serve(it, waits, err) < 0)
-                        return -1;
-                if (time_left(it) != 0)
-                        continue;
-                if (it->killed)
-                        return 1;
-                it->killed = true;
-                it->deadline = clock_ms() + END_MS;
-                if (kill_all(it, err) < 0)
-                        return -1;
-        }
-        return 0;
 }
 
 /* ---- its end ---- */
@@ -362,7 +225,7 @@ int lxd_exec_run(struct lxd_client *client, const char *instance, const struct l
         (void)random_hex((sizeof it.mark - 1) / 2, it.mark);
         if (exec->timeout_ms != 0)
                 it.deadline = clock_ms() + (double)exec->timeout_ms;
-        if (begin(&it, err) < 0 || carry(&it, err) < 0 || finish(&it, &result, err) < 0)
+        if (begin(&it, err) < 0 || lxd_session_carry(&it, err) < 0 || finish(&it, &result, err) < 0)
                 return -1;
         *ret = result;
         return 0;

@@ -98,6 +98,6 @@ int lxd_pool_check(const struct store_place *place, const struct store_object *o
                 return fail(err, COWHERD_DATA, "%s '%s' was removed behind our back: LXD has it no more", what, name);
         owned_str char *fingerprint = fingerprint_of(snapshot);
         if (object->fingerprint != NULL && !str_equal(object->fingerprint, fingerprint))
-                return fail(err, COWHERD_DATA, "%s '%s' was changed: what LXD has in its place is another one", what, name);
+                return fail(err, COWHERD_DATA, "%s '%s' was changed: what LXD has in its place is another one now", what, name);
         return 0;
 }

@@ -35,7 +35,7 @@ static void plain_free(struct plain *plain)
 }
 define_owned(struct plain, plain_free)
 
-        static mode_t mode_of(const struct file_plain *how, const struct stat *found)
+static mode_t mode_of(const struct file_plain *how, const struct stat *found)
 {
         return found->st_mode & (how->keep_setuid ? 07777u : 01777u);
 }

@@ -125,8 +125,16 @@ class Fixture:
 
     # ---- by force ----
 
+    def end_lives(self):
+        """A container goes on without its folder, and a machine with its disk deleted: they are ended while the herd still knows them."""
+        for engine in ("qemu", "nspawn") if self.herd.processes() else ():
+            subprocess.run(self.herd.words((engine, "delete", "name=*", "force=true")), env=self.herd.environment, capture_output=True,
+                           stdin=subprocess.DEVNULL, check=False)
+
     def reset(self):
         """Takes the herd away without cowherd's help, so that one broken kill point does not spoil the next."""
+        self.herd.end_machines()
+        self.end_lives()
         points = [line.split()[4] for line in open("/proc/self/mountinfo")]
         for point in sorted((point for point in points if point.startswith(f"{self.herd.root}/")), reverse=True):
             run("umount", point, check=False)
@@ -139,6 +147,9 @@ class Fixture:
         if self.kind == "btrfs":
             for name in sorted(self.engine_objects(), reverse=True):
                 run("btrfs", "subvolume", "delete", self.place / name, check=False)
+        if (self.herd.root / "catalogue.db").exists():
+            uuid = self.herd.setting("herd.uuid")
+            run("rmdir", f"/run/cowherd/{uuid[:8]}", check=False)
         shutil.rmtree(self.herd.root, ignore_errors=True)
 
     def reset_lxd(self):

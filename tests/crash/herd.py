@@ -8,6 +8,7 @@ import json
 import os
 import pathlib
 import re
+import signal
 import sqlite3
 import subprocess
 import time
@@ -177,7 +178,19 @@ class Herd:
         if answer["removed"] != 0 or answer["busy"] != 0:
             raise Broken(f"a second cleanup found something: {answer}")
 
-    def check_leftovers(self):
+    def end_lives(self, engine):
+        """All instances are what they are said to be; stopped by force, nothing is left of what ran."""
+        for item in self.do(engine, "list")["items"]:
+            if item["state"] not in ("running", "paused", "stopped"):
+                raise Broken(f"clone '{item['name']}' is listed as {item['state']}")
+        self.do(engine, "stop_if_running", "name=*", "force=true", codes=(0, 66))
+        self.clean_up()
+        runtime = pathlib.Path("/run/cowherd") / self.setting("herd.uuid")[:8]
+        left = os.listdir(runtime) if runtime.is_dir() else []
+        if left:
+            raise Broken(f"left in '{runtime}': {left}")
+
+    def check_leftovers(self, machines=0):
         """What lies there is what the catalogue knows, no more and no less."""
         rows = self.rows()
         if any(row["phase"] != 1 for row in rows):
@@ -194,7 +207,7 @@ class Herd:
                 if found != wanted:
                     raise Broken(f"'{folder / below}' holds {sorted(found)}, and the catalogue knows {sorted(wanted)}")
         self.check_mounts()
-        self.check_processes()
+        self.check_processes(machines)
 
     @staticmethod
     def check_counts(rows):
@@ -269,7 +282,16 @@ class Herd:
                 found.append(f"{folder.name}: {words[:100]!r}")
         return found
 
-    def check_processes(self):
+    def end_machines(self):
+        """By force, those of this herd."""
+        for line in self.processes():
+            if "qemu-system" in line:
+                os.kill(int(line.split(":")[0]), signal.SIGKILL)
+
+    def check_processes(self, machines=0):
         found = self.processes()
+        if len([line for line in found if "qemu-system" in line]) != machines:
+            raise Broken(f"{machines} machines should run: {found}")
+        found = [line for line in found if "qemu-system" not in line]
         if found:
             raise Broken(f"processes go on: {found}")

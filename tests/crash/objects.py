@@ -20,7 +20,7 @@ def path_of(herd, row, kind):
 def check_disk(item):
     form = "qcow2" if item["path"].endswith(".qcow2") else "raw"
     if form == "qcow2":
-        run("qemu-img", "check", "-q", item["path"])
+        run("qemu-img", "check", "-q", "-U", item["path"])
     if "Pattern verification failed" in run("qemu-io", "-r", "-U", "-f", form, "-c", PATTERN[0], item["path"], check=False):
         raise Broken(f"'{item['name']}' does not hold what its base does")
 
@@ -29,7 +29,7 @@ def compare_trees(tree, wanted, name):
     """File for file; `wanted` is the source, out of which the identity was taken."""
     out = run("diff", "-rq", "--no-dereference", wanted, tree, check=False)
     neutral = ("machine-id", "ssh_host", "dhclient", "random-seed", "hostname", "Only in " + str(wanted) + "/etc/ssh",
-               os.path.basename(MARK_FILE))
+               os.path.basename(MARK_FILE), ".cowherd-new", "etc: hosts", "etc: localtime", "etc: resolv.conf", "tmp: x", ".updated")
     wrong = [line for line in out.splitlines() if not any(word in line for word in neutral)]
     if wrong:
         raise Broken(f"'{name}' differs from what it was made of: {wrong[:3]}")
@@ -65,19 +65,23 @@ def shown(herd, rows, row, item):
             run("umount", point)
 
 
-def check_all(herd, source_tree):
-    """Every listed object of disks and trees; those of zfs and LXD are checked where they are tested."""
+def check_all(herd, source_tree, state="stopped", wakes=()):
+    """Every listed object of disks and trees; those of zfs and LXD are checked where they are tested. `state` is clone c's, or None;
+    those of `wakes` run."""
     rows = {row["id"]: row for row in herd.rows()}
     items = herd.listed()
     for item in items:
         row = rows[item["id"]]
-        if item["role"] == "clone" and item["state"] != "stopped":
+        wanted = state if item["name"] == "c" else "running" if item["name"] in wakes else "stopped"
+        if item["role"] == "clone" and wanted and item["state"] != wanted:
             raise Broken(f"clone '{item['name']}' is listed as {item['state']}")
         if item["store"] in ("zfs", "lxd_pool"):
             continue
         item.setdefault("path", str(path_of(herd, row, item["engine"])))
         if not os.path.exists(item["path"]):
             raise Broken(f"'{item['name']}' is listed, and '{item['path']}' is not there")
+        if item.get("state") == "running":
+            continue  # what its machine has not written down yet nobody else can read
         if item["engine"] == "qemu":
             check_disk(item)
         else:

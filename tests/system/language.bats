@@ -36,8 +36,11 @@ unchanged() {
 # Every verb that works in this version and names something, with the place for the name. (Not rename's and list's, whose
 # name may be a pattern.)
 NAMING=('qemu register_base image=IMAGE name=' 'qemu info name=' 'qemu remove_base name=' 'qemu clone_from_base base='
-        'qemu clone_from_base base=b name=' 'qemu usage name=' 'qemu rename as=x name=' 'qemu rename name=c as=' 'qemu delete name='
-        'nspawn clone_from_base base=b name=' 'lxd delete name=' 'info name=' 'delete name=')
+        'qemu clone_from_base base=b name=' 'qemu usage name=' 'qemu snapshot name=' 'qemu snapshot name=c snapshot=' 'qemu restore name=' 'qemu promote as=x name=' 'qemu promote name=c as='
+        'qemu flatten name=' 'qemu register_base name=x from=' 'qemu rename as=x name=' 'qemu rename name=c as=' 'qemu delete name='
+        'nspawn clone_from_base base=b name=' 'lxd delete name=' 'info name=' 'delete name=' 'qemu start name=' 'nspawn stop name='
+        'qemu wait name=' 'qemu copy_to local=/etc/hosts remote=/x name=' 'qemu logs name=' 'qemu extend ttl=1h name='
+        'qemu create image=IMAGE name=' 'start name=')
 
 @test "names that are none, for every verb" {
         local -a names=('../x' '-x' '' "$(printf 'n%.0s' $(seq 300))" $'a\nb' 'a,b' 'a"b' "a'b" 'käse' $'a\tb' 'a/b' '.' '..' 'a-' '1a' 'a b'
@@ -142,7 +145,6 @@ NAMING=('qemu register_base image=IMAGE name=' 'qemu info name=' 'qemu remove_ba
         refuses 66 "not found" nspawn register_base x tarball=nowhere
         refuses 66 "did you mean" qemu clone base=bb name=x
         # A clone is no base, a base no clone.
-        refuses 69 "is a clone" qemu clone base=c name=x
         answer 64 qemu delete b || answer 66 qemu delete b
         answer 64 qemu remove_base c || answer 66 qemu remove_base c
         unchanged
@@ -160,22 +162,136 @@ NAMING=('qemu register_base image=IMAGE name=' 'qemu info name=' 'qemu remove_ba
         unchanged
 }
 
+@test "what has no point in time, or no such name, is told, and nothing is done" {
+        refuses 66 "clone 'nix' not found" qemu snapshot nix
+        refuses 66 "it is the name of a base" qemu snapshot b
+        refuses 66 "it is the name of a base" qemu promote b as=x
+        refuses 66 "it is the name of a base" qemu flatten b
+        refuses 66 "it has none" qemu restore c
+        refuses 66 "snapshot 'x' of 'c' not found / 'c' has no snapshots" qemu restore c snapshot=x
+        refuses 66 "snapshot 'x' of 'c' not found" qemu delete_snapshot c snapshot=x
+        refuses 64 "Missing required parameter 'snapshot'" qemu delete_snapshot c
+        refuses 64 "Missing required parameter 'as'" qemu promote c
+        refuses 64 "Missing required parameter 'name'" qemu flatten
+        refuses 64 "" qemu snapshot c snapshot=../x
+        refuses 64 "" qemu snapshot c snapshot=-x
+        refuses 64 "" qemu snapshot 'c*'
+        refuses 64 "" qemu promote c as=../x
+        refuses 64 "" qemu snapshot c colour=red
+        refuses 73 "clone 'd' already exists" qemu promote c as=d
+        refuses 73 "base 'b' already exists" qemu promote c as=B
+        refuses 73 "clone 'd' already exists" qemu clone source=c name=d
+        refuses 66 "no clone matches 'nix*'" qemu list_snapshots 'nix*'
+        refuses 66 "clone 'nix' not found" qemu register_base x from=nix
+        refuses 64 "exclude each other" qemu register_base x from=c image=y
+        refuses 64 "exclude each other" qemu register_base x from=c store=qcow2
+        unchanged
+}
+
 @test "verbs of later versions say so, whatever is asked of them; help marks them" {
         local verb
-        for verb in 'snapshot c' \
-                'restore c snapshot=s' 'list_snapshots c' 'delete_snapshot c snapshot=s' 'promote c as=p' 'flatten c'; do
-                # shellcheck disable=SC2086 # words
-                refuses 69 "not available in this version" qemu $verb || { echo "$verb"; return 1; }
-                expect 0 help "${verb%% *}"
-                says "not in this version"
-        done
         for verb in tree compare advise metrics 'completion shell=bash'; do
                 # shellcheck disable=SC2086
                 refuses 69 "not available in this version" $verb || { echo "$verb"; return 1; }
+                expect 0 help "${verb%% *}"
+                says "not in this version"
         done
-        refuses 69 "not available in this version" qemu register_base x from=c
         refuses 69 "not available in this version" qemu setup warm=3
         refuses 69 "no LXD and no Incus" lxd register_base x image=x || refuses 69 "lxd can't be used here" lxd register_base x image=x
+        unchanged
+}
+
+# in_guest CODE TEXT WORDS…: refuses, of execute and shell, whose exit status of an error of our own is 125.
+in_guest() {
+        local code=$1 text=$2
+        shift 2
+        expect 125 --json "$@" || return 1
+        jq -e ".success == 0 and .code == $code and (has(\"exit_code\") | not)" <<<"$output" >/dev/null || show "$*" || return 1
+        [[ $(field '.error + " / " + (.hint // "")') == *"$text"* ]] || show "cowherd --json $*: the error is without: $text"
+}
+
+@test "bad words of the verbs of a life" {
+        local said
+        while IFS='|' read -r code part said; do
+                # shellcheck disable=SC2086 # words
+                if [[ $said == *" execute "* || $said == *" shell "* ]]; then said="in_guest $code \"\$part\" $said"; else said="refuses $code \"\$part\" $said"; fi
+                eval "$said" || { echo "$said"; return 1; }
+        done <<'END'
+64|Missing required parameter 'name'|qemu start
+64|Missing required parameter 'name'|qemu wait
+64|timeout|qemu start c timeout=0
+64|timeout|qemu start c timeout=soon
+64|wait|qemu start c wait=maybe
+64|force|qemu stop c force=2
+64|for|qemu wait c for=ever
+64|did you mean 'timeout'|qemu stop c tiemout=3s
+64|one word too many|qemu pause c d
+64|goes with start=true|qemu clone base=b name=x wait=true
+64|Missing required parameter 'command'|qemu execute c
+64|'command' is empty|qemu execute c command=
+64|which is no variable|qemu execute c command=true env=A
+64|which is no variable|qemu execute c command=true env=1A=2
+64|timeout|qemu execute c command=true timeout=-1
+64|needs somebody's terminal|qemu shell c
+64|Missing required parameter 'remote'|qemu copy_to c /etc/hosts
+64|is not absolute|qemu copy_to c /etc/hosts tmp/x
+64|is not absolute|qemu copy_from c tmp/x /tmp
+66|'/no/such' not found|qemu copy_to c /no/such /tmp
+66|No such file|qemu copy_from c /etc/hosts /no/such/folder/x
+65|neither a file nor a folder|qemu copy_to c /dev/null /tmp
+64|has no name|qemu copy_from c / /tmp
+64|lines|qemu logs c lines=0
+64|Missing required parameter 'ttl'|qemu extend c
+64|ttl|qemu extend c ttl=0
+64|Missing required parameter 'image'|qemu create
+66|not found|qemu create image=nowhere.qcow2 name=x
+73|already exists|qemu create "image=$MADE/disk.qcow2" name=c
+64|expected none, user, host or bridge|qemu clone base=b name=x network=wifi
+64|which is no port|qemu clone base=b name=x ports=80
+64|leads nowhere|qemu clone base=b name=x network=none ports=80:80
+64|names no folders|qemu clone base=b name=x mount=srv:mnt
+65|is not one public key|qemu clone base=b name=x ssh_key=/etc/hosts
+66|ssh_key|qemu clone base=b name=x ssh_key=/no/such.pub
+66|user_data|qemu clone base=b name=x user_data=/no/such
+69|for virtual machines|nspawn clone base=b name=x os=linux
+64|did you mean 'linux'|qemu clone base=b name=x os=linx
+64|firmware|qemu clone base=b name=x firmware=coreboot
+END
+        unchanged
+}
+
+@test "what is not there, does not run, or is no clone" {
+        local verb
+        for verb in start stop restart pause resume start_if_stopped stop_if_running wait logs 'extend ttl=1h' \
+                'copy_to local=/etc/hosts remote=/x' 'copy_from remote=/x local=x'; do
+                # shellcheck disable=SC2086 # words
+                refuses 66 "not found" qemu $verb name=nowhere || { echo "$verb"; return 1; }
+                # shellcheck disable=SC2086
+                refuses 66 "name of a base" qemu $verb name=b || { echo "$verb"; return 1; }
+        done
+        for verb in start stop restart pause resume start_if_stopped stop_if_running wait 'extend ttl=1h'; do
+                # shellcheck disable=SC2086
+                refuses 66 "no clone matches" qemu $verb 'name=zz-*' || { echo "$verb"; return 1; }
+        done
+        in_guest 66 "not found" qemu execute command=true name=nowhere
+        in_guest 66 "name of a base" qemu execute command=true name=b
+        in_guest 64 "does not begin with a letter" qemu execute command=true name=../x
+        in_guest 75 "stopped" qemu execute command=true name=c
+        for verb in stop pause resume 'copy_to local=/etc/hosts remote=/x' 'copy_from remote=/x local=x'; do
+                # shellcheck disable=SC2086
+                refuses 75 "stopped" qemu $verb name=c || { echo "$verb"; return 1; }
+        done
+        refuses 66 "" qemu logs c
+        answer 0 qemu stop_if_running c
+        is "$(field .skipped)" 1
+        answer 0 qemu wait c for=stopped
+        refuses 75 "" qemu wait c for=running timeout=100ms
+        is "$(field .state)" stopped
+        unchanged
+        expect 125 exec c -- true
+        expect 125 shell d
+        answer 75 qemu stop 'name=*'
+        is "$(field '.matched, .failed, (.items | length), .items[0].code')" $'2\n2\n2\n75'
         unchanged
 }
 
@@ -242,7 +358,7 @@ NAMING=('qemu register_base image=IMAGE name=' 'qemu info name=' 'qemu remove_ba
         done
         refuses 64 "" qemu register_base ../x "image=$MADE/disk.qcow2"
         refuses 65 "" qemu register_base x image=/dev/null
-        refuses 69 "not available" qemu start x
+        refuses 66 "not found" qemu start x
         [ ! -e none ]
 }
 
@@ -393,7 +509,9 @@ narrow() {
         cd /
         # The build may lie where only root may look.
         local own=$FIXTURE_DIR/nobody/program
-        mkdir "$own" && cp "$PROGRAM" "$own/cowherd" && cp "$(ldd "$PROGRAM" | awk '/libcowherd/ { print $3 }')" "$own/"
+        mkdir "$own"
+        cp "$PROGRAM" "$own/cowherd"
+        ldd "$PROGRAM" | awk '/libcowherd/ { print $3 }' | xargs -r cp -t "$own"
         PROGRAM="$own/cowherd"
         nobody() {
                 run --separate-stderr setpriv --reuid=nobody --regid=nogroup --clear-groups env LD_LIBRARY_PATH="$own" "$PROGRAM" "$@"

@@ -65,7 +65,18 @@ nothing_is_left() {
                 is "$(ls "/run/cowherd-test/${HERD:0:8}/$ID" 2>/dev/null)" "" &&
                 is "$(ls -A "$PLACE/clones/$ID" | grep lck)" "" &&
                 is "$(grep -c "$PLACE/clones/$ID/" /proc/mounts)" 0 &&
-                is "$(pgrep -cf "machine=cowherd-${HERD:0:8}-$ID ")" 0
+                is "$(pgrep -af "machine=cowherd-${HERD:0:8}-$ID ")" ""
+}
+
+# Ends a container that a test has started by hand, in a control group of its own.
+end_group() {
+        local tree
+        echo 1 >"$1/cgroup.kill"
+        wait "$2" || true
+        timeout 20 bash -c 'until grep -qx "populated 0" "$1/cgroup.events"; do sleep 0.05; done' - "$1"
+        for tree in "$1" /sys/fs/cgroup/systemd/"${1##*/}"; do
+                [ ! -d "$tree" ] || find "$tree" -depth -type d -exec rmdir {} \;
+        done
 }
 
 supervisor() {
@@ -126,6 +137,30 @@ supervisor() {
         n 75 pause
 }
 
+@test "stopped as soon as it is born, it shuts itself down all the same" {
+        n 0 clone
+        local i
+        for i in 1 2 3; do
+                n 0 start
+                n 0 stop 30000
+                is "$output" forced=0
+        done
+        n 0 start
+        n 0 wait ready 60000 # it is not ready before its init is
+        n 0 execute systemctl is-system-running
+        n 0 stop
+}
+
+@test "one that reboots itself is stopped then: nspawn leaves that to who started it" {
+        up
+        n 0 execute systemctl reboot --no-block
+        n 0 wait stopped 30000
+        state_is stopped
+        n 0 start
+        n 0 stop 0 force
+        nothing_is_left
+}
+
 @test "nspawn killed: the container still runs, is entered, and is stopped" {
         up
         local pid
@@ -175,8 +210,8 @@ supervisor() {
         complains "nowhere"
         NETWORK=user n 69 start
         complains 'network=user'
-        NETWORK=bridge BRIDGE=nobridge0 n 69 check
-        complains 'no bridge of that name'
+        NETWORK=bridge BRIDGE=nobridge0 n 66 check
+        complains "bridge 'nobridge0' not found"
         state_is stopped
 }
 
@@ -248,7 +283,7 @@ supervisor() {
         run unshare --pid --fork --mount-proc "$CHECK" "$PLACE" overlay execute "$ID" true
         [ "$status" -eq 69 ] || show 'execute from elsewhere'
         says "can't be seen from here"
-        unshare --pid --fork --mount-proc "$CHECK" "$PLACE" overlay stop "$ID" 1000
+        unshare --pid --fork "$CHECK" "$PLACE" overlay stop "$ID" 1000
         state_is stopped
         nothing_is_left
 }
@@ -444,10 +479,7 @@ supervisor() {
         n 75 stop
         complains 'did not start'
         n 75 start
-        echo 1 >"$group/cgroup.kill"
-        wait "$pid" || true
-        timeout 10 bash -c 'until rmdir "$1"/payload "$1"/supervisor "$1" 2>/dev/null || [ ! -e "$1" ]; do rmdir "$1"/* 2>/dev/null; sleep 0.05; done' - "$group"
-        rmdir /sys/fs/cgroup/systemd/test-"${HERD:0:8}"/* /sys/fs/cgroup/systemd/test-"${HERD:0:8}" 2>/dev/null || true
+        end_group "$group" "$pid"
         state_is stopped
         n 0 tidy
         nothing_is_left
@@ -499,6 +531,61 @@ supervisor() {
         n 0 copy_out . passwd /etc/passwd
         n 0 stop
         nothing_is_left
+}
+
+# Where systemd is PID 1: a Debian of its own, started by hand without a filter, with this engine inside.
+@test "a host with systemd: a container is a scope of it, with its limits, entered, paused, stopped" {
+        local host=$PWD/host group pid leader
+        n 0 clone
+        mkdir -p "$host/lib"
+        cp -L "$CHECK" /usr/bin/systemd-nspawn "$host/"
+        ldd "$CHECK" /usr/bin/systemd-nspawn | awk '/=> \// {print $3}' | sort -u | xargs cp -Lnt "$host/lib"
+        cp -a "$MADE/bare" "$host/bare"
+        cat >"$host/go" <<'GO'
+set -eu
+cp /opt/systemd-nspawn /usr/bin/
+export LD_LIBRARY_PATH=/opt/lib HERD=4f1c2a9e-0000 HOST=inner
+mount -t tmpfs none /mnt
+mkdir -p /mnt/bases /mnt/clones
+c() { verb=$1; shift; /opt/nspawn-engine-check /mnt overlay "$verb" "$@" 2>/tmp/err || { echo "$verb failed: $(cat /tmp/err)"; exit 1; }; }
+scope=cowherd-4f1c2a9e-7.scope
+c base 1 /opt/bare
+c clone 7
+CPUS=1 MEMORY=67108864 c start 7
+c state 7
+systemctl show -p ActiveState -p MemoryMax -p CPUQuotaPerSecUSec -p Delegate $scope
+c execute 7 /bin/sh -c 'echo inside $(busybox id -u)'
+c pause 7
+c state 7
+c resume 7
+c stop 7
+c state 7
+systemctl is-active $scope || true
+GO
+        mount -t overlay overlay -o "lowerdir=$PLACE/bases/1/tree,upperdir=$PLACE/clones/$ID/upper,workdir=$PLACE/clones/$ID/work" "$PLACE/clones/$ID/tree"
+        group=$(ls -d /sys/fs/cgroup/unified 2>/dev/null || echo /sys/fs/cgroup)/test-${HERD:0:8}
+        mkdir "$group"
+        bash -c 'echo $$ >"$1/cgroup.procs"; SYSTEMD_SECCOMP=0 exec systemd-nspawn -q --register=no --keep-unit -D "$2" --bind="$3:/opt" --capability=all --console=read-only -b' \
+                - "$group" "$PLACE/clones/$ID/tree" "$host" >said 2>&1 3>&- </dev/null &
+        pid=$!
+        timeout 60 bash -c 'until grep -q "Reached target.*multi-user" said; do sleep 0.1; done'
+        leader=$(pgrep -P "$pid")
+        run nsenter -t "$leader" -a /bin/bash /opt/go
+        end_group "$group" "$pid"
+        umount "$PLACE/clones/$ID/tree"
+        rm -rf /run/systemd/nspawn/propagate/tree
+        [ "$status" -eq 0 ] || show 'in the host'
+        is "$output" "note=its tree has no init, so '/bin/busybox' runs in it
+running
+Delegate=yes
+CPUQuotaPerSecUSec=1s
+MemoryMax=67108864
+ActiveState=active
+inside 0
+paused
+forced=0
+stopped
+inactive"
 }
 
 @test "ten lives leave nothing" {

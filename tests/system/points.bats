@@ -27,6 +27,7 @@ teardown() {
         "$PROGRAM" nspawn delete name='*' >/dev/null 2>&1 || true
         "$PROGRAM" nspawn remove_base b >/dev/null 2>&1 || true
         "$PROGRAM" nspawn teardown >/dev/null 2>&1 || true
+        rmdir "/run/cowherd/$(sqlite3 "$COWHERD_ROOT/catalogue.db" "SELECT substr(value, 1, 8) FROM setting WHERE key = 'herd.uuid'")" 2>/dev/null || true
 }
 
 info_of() {

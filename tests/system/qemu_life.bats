@@ -10,6 +10,8 @@ setup_file() {
         herds_begin
         export ENGINE=${COWHERD_BUILD:-$BATS_TEST_DIRNAME/../../build}/tests/unit/engine/engine-qemu
         export PLACE=$FIXTURE_DIR/place
+        export HERD=0${RANDOM}0ff-2222-4333-8444-555555555555 # a user id that no machine of others has
+        export UID_OF_5=$((0x70000000 + (0x${HERD%%-*} + 5) % 0x0fffffff))
         mkdir -p "$PLACE/bases/1"
         # sti; hlt; jmp
         sector loops fbf4ebfd
@@ -38,7 +40,7 @@ teardown_file() {
 
 setup() {
         mkdir -p "$PLACE/clones/5"
-        export RUNTIME=$FIXTURE_DIR/run/5 UID_OF_5=$((0x70000005))
+        export RUNTIME=$FIXTURE_DIR/run/5
         clone loops
 }
 
@@ -58,7 +60,7 @@ clone() {
 engine() {
         local verb=$1
         shift
-        "$ENGINE" "$verb" "$@" root="$PLACE" runtime="$RUNTIME" layers="$LAYERS" memory=32 cpus=1 accel=tcg # the first of a key counts
+        "$ENGINE" "$verb" "$@" root="$PLACE" runtime="$RUNTIME" layers="$LAYERS" memory=32 cpus=1 accel=tcg herd="$HERD" # the first of a key counts
 }
 
 state() {
@@ -184,7 +186,7 @@ END
 
 @test "another id is another user" {
         engine start id=6
-        is "$(process Uid | cut -f1)" $((0x70000006))
+        is "$(process Uid | cut -f1)" $((UID_OF_5 + 1))
         engine stop id=6 force=1
         engine start id=6 herd=00000010-2222-4333-8444-555555555555
         is "$(process Uid | cut -f1)" $((0x70000016))
@@ -385,7 +387,7 @@ s = socket.socket(); s.bind(("127.0.0.1", 0)); s.listen(); print(s.getsockname()
                 "exec '$FIXTURE_DIR/usr/bin/qemu-system-x86_64' \"\$@\"" >"$FIXTURE_DIR/without"
         chmod 755 "$FIXTURE_DIR/without"
         run unshare -m sh -c 'mount --bind "$0" "$(command -v qemu-system-x86_64)" && exec "$@"' "$FIXTURE_DIR/without" \
-                "$ENGINE" start root="$PLACE" layers="$LAYERS" runtime="$RUNTIME" memory=32 accel=tcg
+                "$ENGINE" start root="$PLACE" layers="$LAYERS" runtime="$RUNTIME" memory=32 accel=tcg herd="$HERD"
         chmod 700 "$FIXTURE_DIR"
         rm -r "$FIXTURE_DIR/usr"
         is "$status" 0 || show without

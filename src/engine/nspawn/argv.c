@@ -67,7 +67,7 @@ void nspawn_arguments(const struct engine_instance *instance, const struct nspaw
         add_network(instance->machine, argv);
         add_mounts(instance, plan, argv);
         strv_add(argv, "--console=read-only"); /* a terminal for what boots; all it prints goes to our log */
-        if (plan->boots) {
+        if (plan->init != NULL) {
                 strv_add(argv, "--boot");
                 return;
         }

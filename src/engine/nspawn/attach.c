@@ -14,6 +14,7 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <sys/epoll.h>
+#include <sys/ioctl.h>
 #include <sys/timerfd.h>
 #include <unistd.h>
 
@@ -40,13 +41,16 @@ static void attaching_free(struct attaching *a)
 }
 define_owned(struct attaching, attaching_free)
 
-        static int open_terminal(struct attaching *a, const struct engine_instance *instance, const char *user,
-                                 struct cowherd_error *err)
+static int open_terminal(struct attaching *a, const struct engine_instance *instance, const char *user,
+                         struct cowherd_error *err)
 {
         int master = -1, slave = -1;
+        struct winsize size;
 
         if (enter_terminal(instance, user, &master, &slave, err) < 0)
                 return -1;
+        if (ioctl(a->relay.output, TIOCGWINSZ, &size) == 0)
+                (void)ioctl(master, TIOCSWINSZ, &size); /* before the command can look */
         a->relay.to.fd = a->relay.from.fd = master;
         a->guest[0] = slave;
         a->guest[1] = fcntl(slave, F_DUPFD_CLOEXEC, 3);

@@ -49,7 +49,7 @@ static void preparing_free(struct preparing *p)
 }
 define_owned(struct preparing, preparing_free)
 
-        static void find_namespaces(pid_t leader, struct way_in *way)
+static void find_namespaces(pid_t leader, struct way_in *way)
 {
         static const struct {
                 const char *name;

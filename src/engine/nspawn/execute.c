@@ -38,7 +38,7 @@ static void executing_free(struct executing *e)
 }
 define_owned(struct executing, executing_free)
 
-        static void close_now(int *fd)
+static void close_now(int *fd)
 {
         close_at(fd);
         *fd = -1;

@@ -59,7 +59,7 @@ enum nspawn_owners {
 struct nspawn_plan {
         enum nspawn_owners owners;
         uint32_t shift;
-        bool boots;                /* its own init */
+        const char *init;          /* its own, which boots: "systemd", "busybox" or "other"; NULL: there is none */
         const char *idle[4];       /* else: what it runs, NULL-terminated */
         const bool *mounts_mapped; /* of each mount: its owners can be shown shifted; NULL: none can */
 };
@@ -76,6 +76,20 @@ int nspawn_make_plan(const struct engine_instance *instance, struct nspawn_plan 
                      struct cowherd_error *err) must_check;
 /* What people should know of a plan, a sentence or "". */
 void nspawn_note(const struct nspawn_plan *plan, char *buffer, size_t bytes);
+
+/* ---- prepare_tree.c ---- */
+
+/* Makes what nspawn would make in the tree, and can't where owners are shown shifted. */
+int nspawn_prepare_tree(const struct engine_instance *instance, struct cowherd_error *err) must_check;
+
+/* ---- wait.c ---- */
+
+/*
+ * Waits until the systemd of a container listens, and takes signals, which it does some milliseconds after it is born.
+ * 1 where it does not by the deadline (clock_ms).
+ */
+int nspawn_wait_listening(const struct engine_instance *instance, int ended, double deadline,
+                          struct cowherd_error *err) must_check;
 
 /* ---- check.c, start.c, stop.c, wait.c, execute.c, attach.c, copy.c, logs.c: callbacks ---- */
 

@@ -10,6 +10,7 @@
 #include "sys/mount_idmap.h"
 
 #include <fcntl.h>
+#include <limits.h>
 #include <stdio.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -25,11 +26,29 @@ static bool has_program(int tree, const char *path)
                S_ISREG(found.st_mode) && (found.st_mode & S_IXUSR) != 0;
 }
 
-/* Those that nspawn looks for with --boot. */
-static bool has_init(int tree)
+/* What a tree's /sbin/init is in the end, links followed inside the tree. */
+static const char *init_kind(int tree)
 {
-        return has_program(tree, "usr/lib/systemd/systemd") || has_program(tree, "lib/systemd/systemd") ||
-               has_program(tree, "sbin/init");
+        struct cowherd_error ignored;
+        char link[32], program[PATH_MAX];
+        owned_fd int fd = -1;
+
+        if (file_open_in_root(tree, "sbin/init", O_PATH, 0, &fd, &ignored) < 0)
+                return "other";
+        (void)snprintf(link, sizeof link, "/proc/self/fd/%d", fd);
+        ssize_t length = readlink(link, program, sizeof program - 1);
+        if (length < 0)
+                return "other";
+        program[length] = '\0';
+        return str_ends(program, "/systemd") ? "systemd" : str_ends(program, "/busybox") ? "busybox" : "other";
+}
+
+/* Those that nspawn looks for with --boot, in its order. */
+static const char *find_init(int tree)
+{
+        if (has_program(tree, "usr/lib/systemd/systemd") || has_program(tree, "lib/systemd/systemd"))
+                return "systemd";
+        return has_program(tree, "sbin/init") ? init_kind(tree) : NULL;
 }
 
 /* What can wait for ever without doing anything, in a tree without an init. False where it has nothing of the kind. */
@@ -103,8 +122,8 @@ int nspawn_make_plan(const struct engine_instance *instance, struct nspawn_plan 
                 return fail(err, COWHERD_INTERNAL, "the tree of '%s' was not activated", instance->name);
         if (file_open_folder(AT_FDCWD, instance->root, &tree, err) < 0)
                 return -1;
-        plan.boots = has_init(tree);
-        if (!plan.boots && !find_idle(tree, &plan)) {
+        plan.init = find_init(tree);
+        if (plan.init == NULL && !find_idle(tree, &plan)) {
                 (void)fail(err, COWHERD_DATA,
                            "the tree of '%s' has nothing to run: neither an init nor 'sleep', 'busybox' or 'sh'",
                            instance->name);
@@ -125,7 +144,7 @@ void nspawn_note(const struct nspawn_plan *plan, char *buffer, size_t bytes)
                                      : "";
 
         buffer[0] = '\0';
-        if (!plan->boots)
+        if (plan->init == NULL)
                 (void)snprintf(buffer, bytes, "its tree has no init, so '%s' runs in it%s%s", plan->idle[0],
                                owners[0] == '\0' ? "" : "; ", owners);
         else

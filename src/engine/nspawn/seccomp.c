@@ -78,7 +78,12 @@ static int capture_in_child(pid_t leader, int to, struct cowherd_error *err)
         if (status == 0)
                 return 0;
         errno = WIFEXITED(status) ? WEXITSTATUS(status) : EINTR;
-        return fail_errno(err, "cannot learn which system calls the container may make");
+        if (errno != EACCES)
+                return fail_errno(err, "cannot learn which system calls the container may make");
+        (void)fail(err, COWHERD_UNAVAILABLE,
+                   "cannot learn which system calls the container may make: the kernel tells "
+                   "nobody who is under a seccomp filter himself");
+        return fail_hint(err, "run cowherd outside of the container that it is in, or that one without seccomp");
 }
 
 static int capture(pid_t leader, const char *path, struct cowherd_error *err)

@@ -7,40 +7,60 @@
 #include "engine/nspawn/nspawn.h"
 
 #include "engine/held.h"
+#include "sys/clock.h"
 #include "sys/file.h"
 
 #include <errno.h>
 #include <fcntl.h>
-#include <limits.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/pidfd.h>
 #include <unistd.h>
 
+#define TRIES 16
 #define NSPAWN_RUNTIME "/run/systemd/nspawn"
 
 /* What an init takes for "power off". */
-static int signal_for(const struct engine_instance *instance, pid_t leader)
+static int signal_for(const char *init)
 {
-        char path[32], program[PATH_MAX];
-        owned_str char *boots = nspawn_recall(instance, "boots");
-
-        (void)snprintf(path, sizeof path, "/proc/%d/exe", leader);
-        ssize_t length = readlink(path, program, sizeof program - 1);
-        if (str_equal(boots, "0") || length < 0)
-                return SIGRTMIN + 3; /* nspawn's own PID 1, which ends what it runs */
-        program[length] = '\0';
-        return str_ends(program, "/systemd") ? SIGRTMIN + 3 : str_ends(program, "/busybox") ? SIGUSR2 : SIGPWR;
+        if (str_equal(init, "busybox"))
+                return SIGUSR2;
+        /* nspawn's own PID 1, where the tree has none, takes systemd's too. */
+        return str_equal(init, "other") ? SIGPWR : SIGRTMIN + 3;
 }
 
-/* Asks. Whether there was somebody to ask. */
-static bool ask(const struct engine_instance *instance)
+/* Asks. 0 where somebody was there to ask, 1 where nobody was. */
+static int ask(const struct engine_instance *instance, double deadline, struct cowherd_error *err)
 {
         owned_leader struct nspawn_leader leader = {.pidfd = -1};
+        owned_str char *init = nspawn_recall(instance, "init");
 
-        return nspawn_find_leader(instance, &leader) &&
-               pidfd_send_signal(leader.pidfd, signal_for(instance, leader.pid), NULL, 0) == 0;
+        if (!nspawn_find_leader(instance, &leader))
+                return 1;
+        /* The kernel keeps from a PID 1 what it does not handle yet: sent too early, it would be lost. */
+        int late = str_equal(init, "systemd") ? nspawn_wait_listening(instance, leader.pidfd, deadline, err) : 0;
+        if (late != 0)
+                return late;
+        return pidfd_send_signal(leader.pidfd, signal_for(init), NULL, 0) == 0 ? 0 : 1;
+}
+
+/* Asks and waits. 1 where it still runs then. */
+static int shut_down(const struct engine_instance *instance, const char *cgroup, uint64_t timeout_ms,
+                     struct cowherd_error *err)
+{
+        double deadline = clock_ms() + (double)timeout_ms;
+        struct cowherd_error why = {0};
+
+        int late = ask(instance, deadline, &why);
+        if (late > 0)
+                return 1;
+        if (late < 0 && why.code != COWHERD_BUSY) { /* busy: it ended as it was to be asked */
+                *err = why;
+                return -1;
+        }
+        double left = deadline - clock_ms();
+        return cgroup_wait_empty(cgroup, left > 0 ? (uint64_t)left + 1 : 0, err);
 }
 
 int nspawn_stop(const struct engine_instance *instance, uint64_t timeout_ms, bool force, bool *ret_forced,
@@ -56,11 +76,9 @@ int nspawn_stop(const struct engine_instance *instance, uint64_t timeout_ms, boo
                 return fail_hint(err, "end it where it was started, or by 'machinectl terminate'");
         }
         if (cgroup_is_populated(cgroup)) {
-                int late = 1;
                 if (cgroup_is_frozen(cgroup) && !force && cgroup_freeze(cgroup, false, err) < 0)
                         return -1;
-                if (!force && ask(instance))
-                        late = cgroup_wait_empty(cgroup, timeout_ms, err);
+                int late = force ? 1 : shut_down(instance, cgroup, timeout_ms, err);
                 if (late < 0)
                         return -1;
                 forced = late > 0;
@@ -99,15 +117,30 @@ static int remove_traces(const struct engine_instance *instance, struct cowherd_
         return unlink(lock) < 0 && errno != ENOENT ? fail_errno(err, "cannot remove the lock '%s'", lock) : 0;
 }
 
+/*
+ * Ends all that lives in the container's groups and removes them. What a killed start had just let begin may enter them
+ * between the two; it does so once.
+ */
+static int end_group(const char *cgroup, struct cowherd_error *err)
+{
+        int result = -1;
+
+        for (int tries = 0; tries < TRIES && result < 0; tries++) {
+                if (cgroup_is_populated(cgroup) && cgroup_kill(cgroup, err) < 0)
+                        return -1;
+                /* What systemd manages it takes away itself, as soon as nothing lives in it. */
+                result = nspawn_under_systemd() ? 0 : cgroup_remove(cgroup, err);
+                if (result < 0 && err->code != COWHERD_BUSY)
+                        return -1;
+        }
+        return result;
+}
+
 int nspawn_tidy(const struct engine_instance *instance, struct cowherd_error *err)
 {
         char cgroup[CGROUP_PATH_BYTES];
 
-        (void)nspawn_cgroup(instance, cgroup);
-        if (cgroup_is_populated(cgroup) && cgroup_kill(cgroup, err) < 0)
-                return fail_while(err, "ending container '%s'", instance->name);
-        /* What systemd manages it takes away itself, as soon as nothing lives in it. */
-        if ((!nspawn_under_systemd() && cgroup_remove(cgroup, err) < 0) || remove_lock(instance, err) < 0 ||
+        if (end_group(nspawn_cgroup(instance, cgroup), err) < 0 || remove_lock(instance, err) < 0 ||
             remove_traces(instance, err) < 0)
                 return fail_while(err, "tidying container '%s' up", instance->name);
         return instance->runtime == NULL ? 0 : file_remove_tree(AT_FDCWD, instance->runtime, err);

@@ -17,6 +17,7 @@ enum qemu_slot_kind {
         QEMU_SLOT_JOBS,
         QEMU_SLOT_CONSOLE,
         QEMU_SLOT_AGENT,
+        QEMU_SLOT_GUEST,       /* index: a port of cowherd-guest's, a listening socket */
         QEMU_SLOT_CONSOLE_LOG, /* to be appended to */
         QEMU_SLOT_LAYER,       /* index: of machine->layers; only 0 is opened for writing */
         QEMU_SLOT_FIRMWARE,    /* OVMF's code, read-only */

@@ -316,7 +316,7 @@ static int capture_machine(struct capture *capture, struct cowherd_error *err)
         if (live_memory_make(capture->bytes, &capture->copy, err) < 0 || 
             live_mirror_begin(&capture->mirror, capture->memory, capture->copy, capture->bytes, err) < 0)
                 return -1;
-        phase_ends(capture, "first copy");
+        phase_ends(capture, "first_copy");
         return stand_still(capture, err) < 0 || write_memory(capture, err) < 0 ? -1 : 0;
 }
 

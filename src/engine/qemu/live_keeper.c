@@ -103,7 +103,7 @@ static int start_keeper(int runtime, int folder, const char *ram, int memory, st
         if (nothing < 0)
                 return fail_errno(err, "cannot open /dev/null");
         /* One that is still there does not answer, or it would have been asked. */
-        if (module_program("keeper", &program, err) < 0 || end_keeper(runtime, err) < 0 || watch(folder, ram, &changes, err) < 0 ||
+        if (module_helper("keeper", &program, err) < 0 || end_keeper(runtime, err) < 0 || watch(folder, ram, &changes, err) < 0 ||
             qemu_socket_listen(runtime, KEEPER_SOCKET, &listener, err) < 0)
                 return -1;
         const int descriptors[] = {memory, listener, changes};
@@ -189,4 +189,12 @@ int qemu_release_live(const char *path, struct cowherd_error *err)
         if (lock_take(runtime, KEEPER_LOCK, true, &lock, err) < 0 || end_keeper(runtime, err) < 0)
                 return -1;
         return file_remove_tree(AT_FDCWD, path, err);
+}
+
+bool qemu_live_in_use(const char *path)
+{
+        owned_fd int pidfd = -1, runtime = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+        struct cowherd_error ignored;
+
+        return runtime >= 0 && qemu_process_open(runtime, &pidfd, NULL, &ignored) > 0;
 }

@@ -116,6 +116,8 @@ static int open_firmware(int *ret_fd, struct cowherd_error *err)
 static int open_slot(const struct engine_instance *instance, const struct qemu_facts *facts, struct qemu_slot slot,
                      int runtime, int *ret_fd, struct cowherd_error *err)
 {
+        char name[32];
+
         switch (slot.kind) {
         case QEMU_SLOT_MEMORY:
                 return open_memory(instance, facts, ret_fd, err);
@@ -129,6 +131,9 @@ static int open_slot(const struct engine_instance *instance, const struct qemu_f
                 return qemu_socket_listen(runtime, QEMU_CONSOLE, ret_fd, err);
         case QEMU_SLOT_AGENT:
                 return qemu_socket_listen(runtime, QEMU_AGENT, ret_fd, err);
+        case QEMU_SLOT_GUEST:
+                (void)snprintf(name, sizeof name, QEMU_GUEST, slot.index);
+                return qemu_socket_listen(runtime, name, ret_fd, err);
         case QEMU_SLOT_CONSOLE_LOG:
                 return open_console_log(instance, ret_fd, err);
         case QEMU_SLOT_LAYER:

@@ -49,7 +49,7 @@ static void a_machine_that_boots(void **state)
 {
         const struct engine_machine machine = {0};
         struct engine_instance instance = instance_of(&machine);
-        struct nspawn_plan plan = {.owners = NSPAWN_OWNERS_SHIFTED, .shift = 655360, .boots = true};
+        struct nspawn_plan plan = {.owners = NSPAWN_OWNERS_SHIFTED, .shift = 655360, .init = "systemd"};
         owned_strv struct strv argv = {0};
 
         (void)state;
@@ -66,7 +66,7 @@ static void a_machine_with_all_there_is(void **state)
         struct engine_instance instance = instance_of(&machine);
         const bool mapped[] = {true, false};
         struct nspawn_plan plan = {
-                .owners = NSPAWN_OWNERS_MAPPED, .shift = 655360, .boots = true, .mounts_mapped = mapped};
+                .owners = NSPAWN_OWNERS_MAPPED, .shift = 655360, .init = "systemd", .mounts_mapped = mapped};
         owned_strv struct strv argv = {0};
 
         (void)state;
@@ -100,7 +100,7 @@ static void an_identity_that_is_kept_is_not_said(void **state)
         const struct engine_machine machine = {0};
         struct engine_instance instance = instance_of(&machine);
         struct engine_identity kept = identity;
-        struct nspawn_plan plan = {.boots = true};
+        struct nspawn_plan plan = {.init = "systemd"};
         owned_strv struct strv argv = {0};
 
         (void)state;

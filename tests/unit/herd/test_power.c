@@ -270,6 +270,12 @@ static void test_clones_that_start(void **state)
         assert_string_equal(fake_of(fixture, "a")->identity, cowherd_answer_get(info, "machine_id"));
         assert_field(info, "identity_applied", "all");
         cowherd_answer_free(info);
+        fake_engine->keeps_pending = true;
+        answer = say(fixture, 0, "clone base=golden name=p start=true wait=true");
+        assert_field(answer, "identity_applied", "all");
+        assert_field(answer, "identity_pending", "");
+        cowherd_answer_free(answer);
+        fake_engine->keeps_pending = false;
         do_say(fixture, COWHERD_USAGE, "clone base=golden name=b wait=true");
         fake_engine_fail("start", "", COWHERD_BUSY);
         do_say(fixture, COWHERD_BUSY, "clone base=golden name=b start=true"); /* then there is no clone: the name is free again */

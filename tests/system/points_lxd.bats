@@ -1,0 +1,106 @@
+#!/usr/bin/env bats
+# SPDX-License-Identifier: Apache-2.0
+#
+# Points in time on LXD: its own snapshots under the names that were given, bases made of clones, clones of clones; stopped
+# and running. A private daemon. As root.
+
+load lib
+
+setup_file() {
+        herds_begin
+        # shellcheck source=tests/lib/lxd.sh
+        . "$BATS_TEST_DIRNAME/../lib/lxd.sh"
+        PLACE=$(mktemp -d /tmp/cowherd-lxd.XXXXXX)
+        export PLACE COWHERD_ROOT=$PLACE/herd LXD_CONF=$PLACE/conf HOME=$PLACE
+        mkdir -p "$LXD_CONF" "$COWHERD_ROOT"
+        image_tree "$MADE/tree"
+        mkdir -p "$MADE/tree/sbin"
+        ln -sfn /usr/bin/busybox "$MADE/tree/sbin/init" # LXD starts a base once
+        LXD_POOL_SIZE=3GiB lxd_start "$PLACE"
+        "$PROGRAM" lxd register_base b "rootfs=$MADE/tree"
+}
+
+teardown_file() {
+        # shellcheck source=tests/lib/lxd.sh
+        . "$BATS_TEST_DIRNAME/../lib/lxd.sh"
+        lxd_stop "$PLACE"
+        rm -rf --one-file-system "$PLACE"
+        herds_end
+}
+
+setup() {
+        cd "$BATS_TEST_TMPDIR"
+        expect 0 lxd clone base=b name=c
+}
+
+teardown() {
+        lxc list -c ns -f csv | sed -n 's/,\(RUNNING\|FROZEN\)$//p' | xargs -r lxc stop -f || true
+        "$PROGRAM" lxd delete 'name=*' >/dev/null || true
+        "$PROGRAM" lxd remove_base p >/dev/null 2>&1 || true
+}
+
+info_of() {
+        "$PROGRAM" --json lxd info "$1" | jq -r ".$2"
+}
+
+mark() {
+        echo "$2" >mark
+        lxc file push -q mark "$1/etc/mark"
+}
+
+marked() {
+        is "$(lxc file pull -q "$1/etc/mark" - 2>/dev/null)" "$2"
+}
+
+@test "snapshots bear their names in LXD, and are gone back to" {
+        mark c 1
+        answer 0 snapshot name=c snapshot=one
+        is "$(field '[.snapshot, .engine, .store] | join(" ")')" "one lxd lxd_pool"
+        is "$(lxc query /1.0/instances/c/snapshots | jq -r '.[]' | sed 's,.*/,,')" one
+        mark c 2
+        expect 0 snapshot c two
+        mark c 3
+        expect 0 restore c
+        marked c 2
+        expect 0 restore c one
+        marked c 1
+        expect 0 delete_snapshot c two
+        answer 0 list_snapshots c
+        is "$(field '[.count, .items[0].snapshot] | join(" ")')" "1 one"
+        is "$(lxc query /1.0/instances/c/snapshots | jq length)" 1
+}
+
+@test "a running container is snapshot as it runs, and restored by a restart" {
+        expect 0 start c
+        mark c 1
+        answer 0 snapshot c one
+        is "$(field .state)/$(info_of c state)" running/running
+        mark c 2
+        answer 0 restore c one
+        is "$(field '[.restarted, .state] | join(" ")')" "1 running"
+        is "$(info_of c state)" running
+        marked c 1
+        expect 0 stop c force=true
+}
+
+@test "bases of clones, clones of clones, and clones cut loose" {
+        mark c 1
+        answer 0 promote c as=p
+        is "$(field '[.name, .clone, .clone_stands_on_it] | join(" ")')" "p c 1"
+        mark c 2
+        expect 0 lxd clone base=p name=d
+        expect 0 clone source=c name=e
+        marked d 1
+        marked e 2
+        is "$(info_of c base)/$(info_of d base)/$(info_of e base)" p/p/c
+        [ "$(info_of c machine_id)" != "$(info_of e machine_id)" ]
+        expect 0 flatten c
+        is "$(info_of c base)" none
+        expect 0 delete c
+        marked e 2
+        expect 0 delete name='*'
+        expect 0 lxd remove_base p
+        is "$(lxc list -c n -f csv | grep -vc '^cowherd-')" 0
+        answer 0 cleanup
+        is "$(field .removed)" 0
+}
