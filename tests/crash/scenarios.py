@@ -125,6 +125,8 @@ def life_of(fixture, label, target, source, more=(), inside=False):
         Scenario(name=f"{label}: restart", command=life(target, "restart", "force=true"), before=(up,), life=(), **common),
         Scenario(name=f"{label}: pause", command=life(target, "pause"), before=(down, up), life=(up,), **common),
         Scenario(name=f"{label}: clone start=true", command=started, after=(gone,), makes=("c",), **alone),
+        Scenario(name=f"{label}: restore while it runs", command=life(target, "restore", "snapshot=s"), before=(started, life(target, "snapshot", "snapshot=s"), up),
+                 after=(gone,), **alone),
         Scenario(name=f"{label}: delete force=true", command=gone, before=(started, up), takes=("c",), again=66, **alone),
     ]
     if inside:
