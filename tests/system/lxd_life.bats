@@ -308,7 +308,7 @@ now_ms() {
         make 10 web-1
         expect 75 wait 10 web-1 running 0
         expect 75 wait 10 web-1 running 100
-        says 'as it was'
+        says 'did not start within'
         expect 0 wait 10 web-1 stopped 0
         (sleep 0.3 && "$LIFE" start 10 web-1 >/dev/null 2>&1 && now_ms >"$BATS_TEST_TMPDIR/started") &
         expect 0 wait 10 web-1 running 20000
