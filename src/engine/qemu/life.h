@@ -4,6 +4,8 @@
 
 #include "engine/engine.h"
 
+struct qmp;
+
 /* ---- states.c ---- */
 int qemu_states(const struct engine_instance *instances, size_t count, enum engine_state *ret, struct cowherd_error *err) must_check;
 
