@@ -4,7 +4,7 @@
 
 #include "engine/engine.h"
 
-struct qmp;
+struct qmp; /* qmp.h */
 
 /* ---- states.c ---- */
 int qemu_states(const struct engine_instance *instances, size_t count, enum engine_state *ret, struct cowherd_error *err) must_check;
