@@ -10,7 +10,7 @@
 #include "engine/qemu/live.h"
 
 #include "base/mem.h"
-#include "engine/qemu/agent.h"
+#include "engine/qemu/inside.h"
 #include "engine/qemu/life.h"
 #include "engine/qemu/process.h"
 #include "engine/qemu/runtime.h"
@@ -146,7 +146,7 @@ static int ask_inside(struct capture *capture, struct cowherd_error *err)
         struct engine_output output = {0};
         struct cowherd_error why;
 
-        if (qemu_agent_execute(capture->instance, &command, &output, &why) == 0) {
+        if (inside_execute(capture->instance, &command, &output, &why) == 0) {
                 capture->agent = true;
                 capture->ret->fresh_random = str_starts(output.out, "vmgenid");
                 engine_output_free(&output);
