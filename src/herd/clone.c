@@ -3,6 +3,8 @@
  * clone_from_base: the hot path. Names are reserved in one transaction, bytes are made by the store (many at once for
  * count=), rows are settled in another: two transactions for one clone or for a thousand, and no program is started.
  *
+ * Clones of a live base wake at once in its memory, as if start=true wait=true had been said, unless start=false was.
+ *
  * What is cloned may be a clone: then a nameless snapshot is taken of it first, and cloned. It goes with the last that stands on it.
  */
 #include "herd/clone.h"
@@ -23,6 +25,7 @@ static void cloning_free(struct cloning *cloning)
         free(cloning->stuck);
         group_free(&cloning->group); /* with the outcomes */
         ownership_free(&cloning->owned);
+        memory_free(&cloning->memory);
         thing_free(&cloning->base);
         point_free(&cloning->source);
 }
@@ -30,8 +33,12 @@ define_owned(struct cloning, cloning_free)
 
 /* ---- facts ---- */
 
-static int check_words(const struct request *request, struct cowherd_error *err)
+static int check_words(const struct cloning *cloning, struct cowherd_error *err)
 {
+        const struct request *request = cloning->call->request;
+
+        if (cloning->wakes)
+                return memory_check_words(request, &cloning->base.row, err);
         if (!request_flag(request, KEY_WAIT) || request_flag(request, KEY_START))
                 return 0;
         (void)fail(err, COWHERD_USAGE, "parameter 'wait' goes with start=true only");
@@ -51,7 +58,12 @@ static int find_base(struct cloning *cloning, struct cowherd_error *err)
                 (void)snprintf(err->text + used, sizeof err->text - used, ". Register it first with register_base");
                 return -1;
         }
-        return thing_open(herd, request_flag(request, KEY_DURABLE), &cloning->base, err);
+        if (thing_open(herd, request_flag(request, KEY_DURABLE), &cloning->base, err) < 0)
+                return -1;
+        if (!memory_is_kept(&cloning->base.row))
+                return 0;
+        cloning->wakes = !request_has(request, KEY_START) || request_flag(request, KEY_START);
+        return memory_open(herd, &cloning->base, cloning->base.row.name, &cloning->memory, err);
 }
 
 static int choose_driver(struct cloning *cloning, struct cowherd_error *err)
@@ -173,14 +185,12 @@ int verb_clone_from_base(struct call *call, struct cowherd_error *err)
 {
         struct cloning cloning owned_by(cloning_free) = {.call = call, .group.call = call, .base.place.fd = -1, .source = POINT_OF(call->herd), .owned.herd = call->herd};
 
-        if (check_words(call->request, err) < 0)
-                return -1;
         int got = herd_open(call->herd, false, err); /* a herd with a base is there */
         if (got < 0)
                 return -1;
         if (got > 0)
                 return fail(err, COWHERD_NOT_FOUND, "base '%s' not found. Register it first with register_base", request_text(call->request, KEY_BASE));
-        if (herd_open_for(call, err) < 0 || find_base(&cloning, err) < 0 || choose_driver(&cloning, err) < 0 || fill_rows(&cloning, err) < 0)
+        if (herd_open_for(call, err) < 0 || find_base(&cloning, err) < 0 || check_words(&cloning, err) < 0 || choose_driver(&cloning, err) < 0 || fill_rows(&cloning, err) < 0)
                 return -1;
         cloning_make_plan(&cloning);
         if (request_flag(call->request, KEY_DRY_RUN)) {

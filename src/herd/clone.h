@@ -2,13 +2,15 @@
 /* Clones in the making, as the files of clone_from_base share them. */
 #pragma once
 
-#include "herd/point.h"
+#include "herd/memory.h"
 #include "herd/power.h"
 
 struct cloning {
         struct call *call;
         struct thing base;                 /* before its snapshot is taken, a source that is a clone */
         struct point source;               /* that clone, and the snapshot */
+        struct memory memory;              /* of a live base … */
+        bool wakes;                        /* … that the clones wake from */
         const struct store_driver *driver; /* of the clones: the base's, unless store= says otherwise */
         struct catalogue_row *rows;
         struct store_object *objects;

@@ -14,6 +14,8 @@ static void add_clone(struct cloning *cloning, size_t index, bool measured)
         struct cowherd_error ignored;
 
         const struct live *live = cloning->group.lives == NULL ? NULL : &cloning->group.lives[index];
+        if (live == NULL && cloning->memory.kept != NULL)
+                answer_text(answer, "note", "a clone of the live base's disk alone: when it is started it boots");
         fields_of_clone(answer, row, path, live == NULL ? "stopped" : engine_state_name(live->state));
         if (live != NULL && live->started)
                 fields_of_start(answer, live);
@@ -27,6 +29,11 @@ static void add_clone(struct cloning *cloning, size_t index, bool measured)
 static bool is_there(const struct cloning *cloning, size_t index)
 {
         return !cloning->outcomes[index].failed || (cloning->is_settled && cloning->group.lives != NULL && cloning->group.lives[index].started && !cloning->group.lives[index].stopped);
+}
+
+static const char *done_text(const struct cloning *cloning)
+{
+        return cloning->wakes ? " and awake" : cloning->group.lives == NULL ? "" : " and started";
 }
 
 /* The answer of several: an item each, with its own success, and the first failure's code for all. */
@@ -61,7 +68,7 @@ static int answer_several(struct cloning *cloning, struct cowherd_error *err)
                 *err = *first;
                 return fail_while(err, "%zu of %zu clones failed, the first", failed, cloning->count);
         }
-        answer_done(answer, "%zu clones of '%s' made%s: '%s' to '%s'", cloning->count, cloning->base.row.name, cloning->group.lives == NULL ? "" : " and started", cloning->rows[0].name,
+        answer_done(answer, "%zu clones of '%s' made%s: '%s' to '%s'", cloning->count, cloning->base.row.name, done_text(cloning), cloning->rows[0].name,
                     cloning->rows[cloning->count - 1].name);
         return 0;
 }
@@ -81,7 +88,7 @@ int cloning_answer(struct cloning *cloning, struct cowherd_error *err)
         }
         if (cloning->group.lives != NULL) {
                 answer_ms(answer, "duration_ms", clock_ms() - cloning->call->started_ms);
-                answer_done(answer, "clone '%s' of '%s' made and started (%s)", row->name, cloning->base.row.name, row->store);
+                answer_done(answer, "clone '%s' of '%s' made%s (%s)", row->name, cloning->base.row.name, done_text(cloning), row->store);
                 return 0;
         }
         answer_done(answer, "clone '%s' of '%s' made in %s ms (%s)", row->name, cloning->base.row.name, number_format_ms(row->clone_ms, ms), row->store);

@@ -64,6 +64,10 @@ static int check_base(void *operation, size_t item, struct cowherd_error *err)
         const struct thing *base = &cloning->base;
 
         (void)item;
+        if (cloning->memory.kept != NULL && memory_check(base, &cloning->memory, false, err) < 0)
+                return -1;
+        if (cloning->wakes && memory_check_room(&base->row, cloning->count, err) < 0)
+                return -1;
         if (checks_while_cloning(cloning))
                 return 0;
         return base->driver->check_base(&base->place.place, &base->object, err);
@@ -189,6 +193,8 @@ static int open_lives(void *operation, size_t item, struct cowherd_error *err)
                 if (!cloning->outcomes[i].failed && (live_open_new(cloning->call->herd, &cloning->rows[i], cloning->owned.fds[i], &group->lives[i], &own) < 0 ||
                                                      live_make_host_key(&group->lives[i], &made, &own) < 0))
                         group_fail_item(group, i, &own);
+                if (cloning->wakes)
+                        group->lives[i].machine.machine.live = &cloning->memory.live;
         }
         return group_judge(group, err);
 }
@@ -224,18 +230,21 @@ static void add_start(struct cloning *cloning)
         const struct request *request = cloning->call->request;
         struct plan *plan = &cloning->plan;
 
-        if (!request_flag(request, KEY_START))
+        if (!cloning->wakes && !request_flag(request, KEY_START))
                 return;
         plan_add(plan, false, open_lives, NULL, "open what the engine is to be told");
-        plan_add(plan, true, start, unstart, "start it, with an identity of its own");
-        if (request_flag(request, KEY_WAIT) && plan->atomic)
+        if (cloning->wakes)
+                plan_add(plan, true, start, unstart, "wake it in the memory of '%s', give it an identity of its own, bring its link up", cloning->base.row.name);
+        else
+                plan_add(plan, true, start, unstart, "start it, with an identity of its own");
+        if (request_flag(request, KEY_WAIT) && plan->atomic && !cloning->wakes)
                 plan_add(plan, true, wait_ready, NULL, "wait until it is ready");
         plan->parallel = group_parallel(cloning->count);
 }
 
 static bool waits_afterwards(const struct cloning *cloning)
 {
-        return request_flag(cloning->call->request, KEY_WAIT) && !cloning->plan.atomic;
+        return request_flag(cloning->call->request, KEY_WAIT) && !cloning->plan.atomic && !cloning->wakes;
 }
 
 /* Once the rows are settled: others may stop and delete what never gets ready. */

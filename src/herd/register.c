@@ -286,6 +286,10 @@ int verb_register_base(struct call *call, struct cowherd_error *err)
                 return fail(err, COWHERD_USAGE, "parameters 'guest' and 'from' exclude each other: a clone is a guest already");
         if (request_has(request, KEY_FROM))
                 return point_register(call, err);
+        if (request_flag(request, KEY_LIVE)) {
+                (void)fail(err, COWHERD_USAGE, "parameter 'live' goes with from= only: memory is kept of what runs");
+                return fail_hint(err, "clone the base, start the clone, then promote it with live=true");
+        }
         if (wants_guest(request) && inject_check(call, err) < 0)
                 return -1;
         if (expect_engine(call, err) < 0 || origin_resolve(call, &registering.origin, err) < 0 || herd_open_for(call, err) < 0)

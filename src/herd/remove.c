@@ -4,6 +4,7 @@
  * in between leaves a row that the next command finishes. What runs is ended with force=true, else it stays (75).
  */
 #include "herd/group.h"
+#include "herd/memory.h"
 
 static bool is_on(const struct live *live)
 {
@@ -141,6 +142,9 @@ int herd_remove_base(struct ownership *owned, const struct catalogue_row *row, b
         if (got < 0)
                 return -1;
         *ret_waits = got > 0;
+        /* Nothing wakes from it any more; what did has what it needs. */
+        if (got > 0 && memory_release(herd, row->id, NULL, err) < 0)
+                return -1;
         if (got > 0)
                 return catalogue_end(herd->catalogue, row->id, err);
         got = catalogue_get(herd->catalogue, row->id, &now, err);
@@ -190,7 +194,9 @@ int verb_remove_base(struct call *call, struct cowherd_error *err)
         answer_number(call->answer, "clones", row.clones);
         if (herd_remove_base(&owned, &row, &waits, err) < 0)
                 return -1;
-        if (waits)
+        if (waits && row.clones == 1)
+                answer_done(call->answer, "base '%s' removed; its bytes stay until its last clone is deleted", row.name);
+        else if (waits)
                 answer_done(call->answer, "base '%s' removed; its bytes stay until the last of its %llu clones is deleted", row.name, (unsigned long long)row.clones);
         else
                 answer_done(call->answer, "base '%s' removed", row.name);

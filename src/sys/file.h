@@ -22,6 +22,8 @@ int file_open_in_root(int root, const char *path, int flags, mode_t mode, int *r
                       struct cowherd_error *err) must_check;
 /* Replaces a file inside a foreign tree by text, its folders made; a symlink in its place is replaced, not followed. */
 int file_write_in_root(int root, const char *path, const char *text, mode_t mode, struct cowherd_error *err) must_check;
+/* Makes a folder inside a foreign tree and those above it; existing ones are success. */
+int file_make_folders_in_root(int root, const char *path, struct cowherd_error *err) must_check;
 /* Removes one file or link inside a foreign tree; what does not exist is success. *ret_removed (may be NULL) tells. */
 int file_remove_in_root(int root, const char *path, bool *ret_removed, struct cowherd_error *err) must_check;
 
@@ -86,6 +88,13 @@ int file_set_immutable(int fd, bool immutable, struct cowherd_error *err) must_c
 
 /* "dev:inode:size:ctime-ns" of a file: changes whenever its bytes, its mode or its place do. To be freed. */
 int file_fingerprint(int at, const char *path, char **ret_text, struct cowherd_error *err) must_check;
+
+#define FILE_DIGEST_BYTES 17
+/*
+ * A digest of all that is in a file, as hexadecimal text, whatever its holes: holes cost no time. Against failing disks
+ * and careless hands, not against forgers. `what` is for the sentence.
+ */
+int file_digest(int fd, const char *what, char *ret, struct cowherd_error *err) must_check;
 
 /* What a file or a folder with all in it takes. Hard-linked inodes count once. */
 struct file_usage {

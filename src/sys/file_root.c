@@ -125,6 +125,14 @@ static int open_parent_made(int root, const char *path, int *ret_fd, struct cowh
         return 0;
 }
 
+int file_make_folders_in_root(int root, const char *path, struct cowherd_error *err)
+{
+        owned_str char *inside = x_asprintf("%s/.", path); /* the folder that this lies in */
+        owned_fd int folder = -1;
+
+        return open_parent_made(root, inside, &folder, err);
+}
+
 /* The last name of a path that is to be a file, or NULL where it has none. Borrowed. */
 static const char *file_name_of(const char *path)
 {

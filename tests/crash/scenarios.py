@@ -26,6 +26,7 @@ class Scenario:
     takes: tuple = ()
     again: int = 73
     running: bool = False    # the clone runs before, and has to run afterwards
+    wakes: tuple = ()        # clones that run where they are there
     points: int = 0          # of `quick`; 0: as many as usual
     set_up: object = None    # called with the fixture before each kill
     look: object = None      # called with the fixture and what is listed after each kill, once cleanup is done
@@ -124,6 +125,8 @@ def life_of(fixture, label, target, source, more=(), inside=False):
         Scenario(name=f"{label}: restart", command=life(target, "restart", "force=true"), before=(up,), life=(), **common),
         Scenario(name=f"{label}: pause", command=life(target, "pause"), before=(down, up), life=(up,), **common),
         Scenario(name=f"{label}: clone start=true", command=started, after=(gone,), makes=("c",), **alone),
+        Scenario(name=f"{label}: restore while it runs", command=life(target, "restore", "snapshot=s"), before=(started, life(target, "snapshot", "snapshot=s"), up),
+                 after=(gone,), **alone),
         Scenario(name=f"{label}: delete force=true", command=gone, before=(started, up), takes=("c",), again=66, **alone),
     ]
     if inside:
@@ -147,6 +150,32 @@ def running_points(fixture, label, target, source):
         Scenario(name=f"{label}: clone of a clone", command=(*target, "clone_from_base", "source=c", "name=d"),
                  after=(end, delete(target, "d"), delete(target)), makes=("d",), **common),
         Scenario(name=f"{label}: flatten", command=point(target, "flatten"), after=(end, delete(target)), **common),
+    ]
+
+
+def expect_live(_fixture, items):
+    """A live base is whole, or it is none."""
+    for item in items:
+        if item["name"] == "p" and item.get("live") != 1:
+            raise Broken(f"'p' is a base without its memory: {item}")
+
+
+def live_bases(fixture, label, source):
+    """Of a machine that runs, with its memory; nobody is in there who could be given an identity."""
+    end = point(QEMU, "stop", "force=true")
+    ready = (register(QEMU, source), clone(QEMU, "c", "memory=64M"), point(QEMU, "start"))
+    promote = point(QEMU, "promote", "as=p", "live=true")
+    common = dict(fixture=fixture, running=True, look=expect_live)
+    return [
+        Scenario(name=f"{label}: promote", command=promote, prepare=ready[:1], before=ready[1:], points=16,
+                 after=(end, delete(QEMU), remove(QEMU, "p")), makes=("p",), **common),
+        Scenario(name=f"{label}: clone", command=(*QEMU, "clone_from_base", "base=p", "name=d", "identity=keep"), prepare=(*ready, promote), points=12,
+                 after=((*QEMU, "delete", "name=d", "force=true"),), makes=("d",), wakes=("d",), **common),
+        Scenario(name=f"{label}: clone count=2 atomic=true", prepare=(*ready, promote), points=8, makes=("d-1", "d-2"), wakes=("d-1", "d-2"),
+                 command=(*QEMU, "clone_from_base", "base=p", "name=d", "identity=keep", "count=2", "atomic=true"),
+                 after=((*QEMU, "delete", "name=d-*", "force=true"),), **common),
+        Scenario(name=f"{label}: remove_base in use", command=remove(QEMU, "p"), prepare=ready, before=(promote,), takes=("p",), again=66, points=6,
+                 **common),
     ]
 
 
@@ -220,6 +249,7 @@ SCENARIOS = [
     Scenario("ext4", "qemu: flatten of the last clone of a removed base", point(QEMU, "flatten"), after=(delete(QEMU),),
              before=(register(QEMU, DISK), clone(QEMU), remove(QEMU))),
     *running_points("ext4", "qemu, running", QEMU, DISK),
+    *live_bases("ext4", "qemu, live", DISK),
     *of_store("ext4", "nspawn, overlay", NSPAWN, TREE, more=("store=overlay",)),
     *points_of_store("ext4", "nspawn, overlay", NSPAWN, TREE, more=("store=overlay",)),
     Scenario("ext4", "nspawn: register_base of a tarball", register(NSPAWN, "tarball={f}/tree.tar"), after=(remove(NSPAWN),), makes=("b",)),

@@ -196,7 +196,6 @@ NAMING=('qemu register_base image=IMAGE name=' 'qemu info name=' 'qemu remove_ba
                 expect 0 help "${verb%% *}"
                 says "not in this version"
         done
-        refuses 69 "live=true is not available in this version" qemu promote c as=x live=true
         refuses 69 "not available in this version" qemu setup warm=3
         refuses 69 "no LXD and no Incus" lxd register_base x image=x || refuses 69 "lxd can't be used here" lxd register_base x image=x
         unchanged

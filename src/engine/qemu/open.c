@@ -29,14 +29,25 @@ void qemu_files_free(struct qemu_files *files)
         *files = (struct qemu_files){0};
 }
 
-/* QEMU opens it again by /proc/self/fd, so the file must be its user's. */
+/* QEMU opens it again by /proc/self/fd, so the file must be its user's; of fixed length, as we may map it too (live_mirror.c). */
 static int make_memory(uint64_t bytes, uid_t user, int *ret_fd, struct cowherd_error *err)
 {
         owned_fd int fd = memfd_create("cowherd-ram", MFD_CLOEXEC | MFD_ALLOW_SEALING);
 
-        if (fd < 0 || ftruncate(fd, (off_t)bytes) < 0 || fchmod(fd, 0600) < 0 ||
+        if (fd < 0 || ftruncate(fd, (off_t)bytes) < 0 || fcntl(fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW) < 0 || fchmod(fd, 0600) < 0 ||
             (geteuid() == 0 && fchown(fd, user, user) < 0))
                 return fail_errno(err, "cannot make a memory file of %" PRIu64 " bytes", bytes);
+        *ret_fd = take_fd(fd);
+        return 0;
+}
+
+static int open_memory(const struct engine_instance *instance, const struct qemu_facts *facts, int *ret_fd, struct cowherd_error *err)
+{
+        if (facts->wake == NULL)
+                return make_memory(facts->memory_bytes, qemu_user(instance), ret_fd, err);
+        owned_fd int fd = fcntl(facts->wake->memory, F_DUPFD_CLOEXEC, 0);
+        if (fd < 0)
+                return fail_errno(err, "cannot hand over the memory of '%s'", instance->machine->live->base);
         *ret_fd = take_fd(fd);
         return 0;
 }
@@ -109,7 +120,7 @@ static int open_slot(const struct engine_instance *instance, const struct qemu_f
 
         switch (slot.kind) {
         case QEMU_SLOT_MEMORY:
-                return make_memory(facts->memory_bytes, qemu_user(instance), ret_fd, err);
+                return open_memory(instance, facts, ret_fd, err);
         case QEMU_SLOT_CONTROL:
                 return qemu_socket_listen(runtime, QEMU_CONTROL, ret_fd, err);
         case QEMU_SLOT_STATUS:

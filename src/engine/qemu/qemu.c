@@ -10,6 +10,7 @@
 #include "engine/qemu/host.h"
 #include "engine/qemu/inside.h"
 #include "engine/qemu/life.h"
+#include "engine/qemu/live.h"
 #include "sys/process.h"
 
 #include <stdio.h>
@@ -86,5 +87,8 @@ const struct engine_driver engine_qemu = {
         .quiesce = qemu_quiesce,
         .switch_disk = qemu_switch_disk,
         .flatten = qemu_flatten,
+        .capture = qemu_capture,
+        .release_live = qemu_release_live,
+        .live_in_use = qemu_live_in_use,
         .tidy = qemu_tidy,
 };
