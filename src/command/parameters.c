@@ -131,7 +131,7 @@ static const struct cowherd_parameter parameters[KEY_COUNT] = {
         [KEY_LIVE] = {.name = "live",
                       .type = "boolean",
                       .fallback = "false",
-                      .help = "Keep its memory too, as it runs."},
+                      .help = "Keep its memory too, as it runs (QEMU)."},
         [KEY_FILE] = {.name = "file", .type = "path", .help = "The script's file."},
         [KEY_TOPIC] = {.name = "topic",
                        .type = "text",

@@ -74,14 +74,15 @@ static const struct verb_row rows[VERB_COUNT] = {
                                        " afterwards; adopt=true takes the file itself. Every base is "
                                        "read-only and has no identity of its own left: no machine-id, no host"
                                        " keys. A relative image is looked for in the current folder, then in "
-                                       "the script's.",
+                                       "the script's. from= makes it of a clone, and with live=true of a running virtual "
+                                       "machine with its memory, as promote does.",
                         .example = "register_base name=vm-base image=debian.qcow2",
                         .available = true,
                 },
                 .uses = USES({.key = KEY_NAME, .required = true, .help = "Name of the new base."},
                              {.key = KEY_IMAGE, .aliases = "disk"}, {.key = KEY_ROOTFS}, {.key = KEY_TARBALL},
                              {.key = KEY_DISTRO}, {.key = KEY_RELEASE}, {.key = KEY_MIRROR}, {.key = KEY_VARIANT},
-                             {.key = KEY_PACKAGES}, {.key = KEY_FROM}, {.key = KEY_ADOPT}, {.key = KEY_FORMAT},
+                             {.key = KEY_PACKAGES}, {.key = KEY_FROM}, {.key = KEY_LIVE}, {.key = KEY_ADOPT}, {.key = KEY_FORMAT},
                              {.key = KEY_STORE},
                              {.key = KEY_MEMORY, .help = "Memory of its clones, where they do not say."},
                              {.key = KEY_CPUS, .help = "Processors of its clones, where they do not say."},
@@ -133,7 +134,9 @@ static const struct verb_row rows[VERB_COUNT] = {
                                        "or none, what fails later fails alone, and atomic=true undoes all. "
                                        "start=true starts them at once, several in parallel; one that can't be "
                                        "started is not made. wait=true answers when they are ready, or 75 after "
-                                       "timeout (two minutes): such a one is left running.",
+                                       "timeout (two minutes): such a one is left running. Clones of a live base wake in "
+                                       "its memory at once and are ready when the answer comes; start=false makes plain "
+                                       "clones of its disk, which boot.",
                         .example = "clone_from_base base=vm-base name=vm-1",
                         .available = true,
                 },
@@ -377,7 +380,9 @@ static const struct verb_row rows[VERB_COUNT] = {
                         .summary = "make a base of a clone",
                         .description = "The clone goes on, as a clone of that new base. A tree is freed of its "
                                        "identity, as any base; the clone gets its own again at its next start. "
-                                       "live=true keeps its memory too (not in this version).",
+                                       "live=true keeps the memory of a running virtual machine too: it stands still "
+                                       "for the moment that takes (pause_ms), and the clones of that live base do not boot "
+                                       "but wake where it stood (see cowherd-live(7)).",
                         .example = "promote name=vm-1 as=vm-configured",
                         .available = true,
                 },

@@ -59,6 +59,17 @@ struct engine_layer {
         const char *format; /* "qcow2" or "raw", never asked of the file */
 };
 
+/*
+ * The memory of a live base. A machine that is started with it does not boot: it goes on where the base's source stood, upon a
+ * private view of that memory, with its link down until its identity is its own. All of it borrowed.
+ */
+struct engine_live {
+        const char *base;        /* the base's name, for sentences */
+        const char *runtime;     /* "/run/cowherd/4f1c2a9e/base-7": what belongs to the base's memory in use; made where it is not there */
+        const char *ram, *state; /* relative to the instance's folder: "bases/7/ram", "bases/7/state" */
+        const char *facts;       /* as capture told them: JSON, an object */
+};
+
 /* What was asked for; 0 and NULL leave it to the engine. */
 struct engine_machine {
         uint64_t memory_bytes, cpus;
@@ -73,6 +84,7 @@ struct engine_machine {
         const char *acceleration;      /* QEMU: "kvm" or "tcg"; NULL: what the probe found */
         const struct engine_layer *layers; /* QEMU: the disk, its topmost file first, down to one without a backing file */
         size_t layer_count;
+        const struct engine_live *live; /* QEMU: it wakes from this instead of booting. NULL: it boots */
 };
 
 /* The identity that the catalogue has chosen. `fresh` is false for identity=keep: the rest is then not looked at. */
@@ -119,8 +131,32 @@ struct engine_started {
         bool identity_applied;  /* all of it is inside now */
         char pending[256];      /* else what still waits, names apart by blanks, and for what: told to people */
         char note[256];         /* what people should know of it, a sentence, or "" */
+        /*
+         * Of a start with machine->live: what it has of its own by now, and what it reads of memory that it shares. Its phases are
+         * "memory" (the base's was brought into use), "spawn", "restore", "agent", "identity" and "ready".
+         */
+        uint64_t private_bytes, shared_bytes;
         struct engine_phases phases;
 };
+
+/* How a running machine's memory is kept as a live base's. */
+struct engine_capture {
+        const char *ram, *state; /* relative to instance->folder, in a folder that is there; both are made (0400), neither may be there */
+        const char *runtime;     /* as engine_live.runtime, for the first clone to find the memory in use already; or NULL */
+        const char *next;        /* as switch_disk, done while the machine stands still; or NULL */
+        int (*disk)(void *context, struct cowherd_error *err); /* the store's part, done after that; may be NULL */
+        void *context;
+};
+struct engine_captured {
+        char *facts;           /* for engine_live.facts; the caller's */
+        bool switched;         /* it goes on with `next`; told of a failure too */
+        bool fresh_random;     /* its clones' random pools are made anew by the guest's kernel itself (generation id) */
+        double pause_ms;       /* how long it stood still */
+        uint64_t memory_bytes; /* of the guest */
+        uint64_t ram_bytes, state_bytes; /* what of it is kept */
+        struct engine_phases phases;
+};
+void engine_captured_free(struct engine_captured *captured);
 
 enum engine_event { ENGINE_EVENT_RUNNING, ENGINE_EVENT_READY, ENGINE_EVENT_STOPPED, ENGINE_EVENT_ADDRESS };
 
@@ -241,6 +277,21 @@ struct engine_driver {
         /* QEMU: copies all that the running disk reads through its backing files into it. */
         int (*flatten)(const struct engine_instance *instance, void (*report)(void *context, uint64_t done, uint64_t total),
                        void *context, struct cowherd_error *err) must_check;
+
+        /*
+         * QEMU: keeps a running machine's memory and devices beside its disk, of one moment, and has it go on. A failure before its
+         * disk was switched (ret->switched, which is set on failure too) leaves it going on as it was, and neither file; after that
+         * it goes on too, upon `next`. 69 where this machine's memory can't be kept, with why.
+         */
+        int (*capture)(const struct engine_instance *instance, const struct engine_capture *how, struct engine_captured *ret,
+                       struct cowherd_error *err) must_check;
+        /*
+         * QEMU: brings the memory of a live base out of use: nothing of it stays but what its running clones have. `runtime` as
+         * engine_live.runtime; what is not in use is success. For cleanup, teardown and before the base is removed.
+         */
+        int (*release_live)(const char *runtime, struct cowherd_error *err) must_check;
+        /* Whether that memory is in use now, so that a clone need not wait for it to be read. May be NULL. */
+        bool (*live_in_use)(const char *runtime);
 
         /*
          * Removes what a stopped instance has left of itself (its runtime folder, cgroups, mounts of the engine's own, a

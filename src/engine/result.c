@@ -18,3 +18,9 @@ void engine_output_free(struct engine_output *output)
         free(output->errors);
         *output = (struct engine_output){0};
 }
+
+void engine_captured_free(struct engine_captured *captured)
+{
+        free(captured->facts);
+        captured->facts = NULL;
+}

@@ -3,9 +3,11 @@
  * clone_from_base: the hot path. Names are reserved in one transaction, bytes are made by the store (many at once for
  * count=), rows are settled in another: two transactions for one clone or for a thousand, and no program is started.
  *
+ * Clones of a live base wake at once in its memory, as if start=true wait=true had been said, unless start=false was.
+ *
  * What is cloned may be a clone: then a nameless snapshot is taken of it first, and cloned. It goes with the last that stands on it.
  */
-#include "herd/point.h"
+#include "herd/memory.h"
 #include "herd/power.h"
 
 #include "base/number.h"
@@ -18,6 +20,8 @@ struct cloning {
         struct call *call;
         struct thing base;                 /* before its snapshot is taken, a source that is a clone */
         struct point source;               /* that clone, and the snapshot */
+        struct memory memory;              /* of a live base … */
+        bool wakes;                        /* … that the clones wake from */
         const struct store_driver *driver; /* of the clones: the base's, unless store= says otherwise */
         struct catalogue_row *rows;
         struct store_object *objects;
@@ -43,6 +47,7 @@ static void cloning_free(struct cloning *cloning)
         free(cloning->stuck);
         group_free(&cloning->group); /* with the outcomes */
         ownership_free(&cloning->owned);
+        memory_free(&cloning->memory);
         thing_free(&cloning->base);
         point_free(&cloning->source);
 }
@@ -50,8 +55,12 @@ define_owned(struct cloning, cloning_free)
 
 /* ---- facts ---- */
 
-static int check_words(const struct request *request, struct cowherd_error *err)
+static int check_words(const struct cloning *cloning, struct cowherd_error *err)
 {
+        const struct request *request = cloning->call->request;
+
+        if (cloning->wakes)
+                return memory_check_words(request, &cloning->base.row, err);
         if (!request_flag(request, KEY_WAIT) || request_flag(request, KEY_START))
                 return 0;
         (void)fail(err, COWHERD_USAGE, "parameter 'wait' goes with start=true only");
@@ -71,7 +80,17 @@ static int find_base(struct cloning *cloning, struct cowherd_error *err)
                 (void)snprintf(err->text + used, sizeof err->text - used, ". Register it first with register_base");
                 return -1;
         }
-        return thing_open(herd, request_flag(request, KEY_DURABLE), &cloning->base, err);
+        if (thing_open(herd, request_flag(request, KEY_DURABLE), &cloning->base, err) < 0)
+                return -1;
+        if (!memory_is_kept(&cloning->base.row))
+                return 0;
+        cloning->wakes = !request_has(request, KEY_START) || request_flag(request, KEY_START);
+        return memory_open(herd, &cloning->base, cloning->base.row.name, &cloning->memory, err);
+}
+
+static bool is_started(const struct cloning *cloning)
+{
+        return cloning->wakes || request_flag(cloning->call->request, KEY_START);
 }
 
 static int choose_driver(struct cloning *cloning, struct cowherd_error *err)
@@ -248,6 +267,10 @@ static int check_base(void *operation, size_t item, struct cowherd_error *err)
         const struct thing *base = &cloning->base;
 
         (void)item;
+        if (cloning->memory.kept != NULL && memory_check(base, &cloning->memory, false, err) < 0)
+                return -1;
+        if (cloning->wakes && memory_check_room(&base->row, cloning->count, err) < 0)
+                return -1;
         if (checks_while_cloning(cloning))
                 return 0;
         return base->driver->check_base(&base->place.place, &base->object, err);
@@ -373,6 +396,8 @@ static int open_lives(void *operation, size_t item, struct cowherd_error *err)
                 if (!cloning->outcomes[i].failed && (live_open_new(cloning->call->herd, &cloning->rows[i], cloning->owned.fds[i], &group->lives[i], &own) < 0 ||
                                                      live_make_host_key(&group->lives[i], &made, &own) < 0))
                         group_fail_item(group, i, &own);
+                if (cloning->wakes)
+                        group->lives[i].machine.machine.live = &cloning->memory.live;
         }
         return group_judge(group, err);
 }
@@ -408,18 +433,21 @@ static void add_start(struct cloning *cloning)
         const struct request *request = cloning->call->request;
         struct plan *plan = &cloning->plan;
 
-        if (!request_flag(request, KEY_START))
+        if (!is_started(cloning))
                 return;
         plan_add(plan, false, open_lives, NULL, "open what the engine is to be told");
-        plan_add(plan, true, start, unstart, "start it, with an identity of its own");
-        if (request_flag(request, KEY_WAIT) && plan->atomic)
+        if (cloning->wakes)
+                plan_add(plan, true, start, unstart, "wake it in the memory of '%s', give it an identity of its own, bring its link up", cloning->base.row.name);
+        else
+                plan_add(plan, true, start, unstart, "start it, with an identity of its own");
+        if (request_flag(request, KEY_WAIT) && plan->atomic && !cloning->wakes)
                 plan_add(plan, true, wait_ready, NULL, "wait until it is ready");
         plan->parallel = group_parallel(cloning->count);
 }
 
 static bool waits_afterwards(const struct cloning *cloning)
 {
-        return request_flag(cloning->call->request, KEY_WAIT) && !cloning->plan.atomic;
+        return request_flag(cloning->call->request, KEY_WAIT) && !cloning->plan.atomic && !cloning->wakes;
 }
 
 /* Once the rows are settled: others may stop and delete what never gets ready. */
@@ -495,6 +523,8 @@ static void add_clone(struct cloning *cloning, size_t index, bool measured)
         struct cowherd_error ignored;
 
         const struct live *live = cloning->group.lives == NULL ? NULL : &cloning->group.lives[index];
+        if (live == NULL && cloning->memory.kept != NULL)
+                answer_text(answer, "note", "a clone of the live base's disk alone: when it is started it boots");
         fields_of_clone(answer, row, path, live == NULL ? "stopped" : engine_state_name(live->state));
         if (live != NULL && live->started)
                 fields_of_start(answer, live);
@@ -508,6 +538,11 @@ static void add_clone(struct cloning *cloning, size_t index, bool measured)
 static bool is_there(const struct cloning *cloning, size_t index)
 {
         return !cloning->outcomes[index].failed || (cloning->is_settled && cloning->group.lives != NULL && cloning->group.lives[index].started && !cloning->group.lives[index].stopped);
+}
+
+static const char *done_text(const struct cloning *cloning)
+{
+        return cloning->wakes ? " and awake" : cloning->group.lives == NULL ? "" : " and started";
 }
 
 /* The answer of several: an item each, with its own success, and the first failure's code for all. */
@@ -542,7 +577,7 @@ static int answer_several(struct cloning *cloning, struct cowherd_error *err)
                 *err = *first;
                 return fail_while(err, "%zu of %zu clones failed, the first", failed, cloning->count);
         }
-        answer_done(answer, "%zu clones of '%s' made%s: '%s' to '%s'", cloning->count, cloning->base.row.name, cloning->group.lives == NULL ? "" : " and started", cloning->rows[0].name,
+        answer_done(answer, "%zu clones of '%s' made%s: '%s' to '%s'", cloning->count, cloning->base.row.name, done_text(cloning), cloning->rows[0].name,
                     cloning->rows[cloning->count - 1].name);
         return 0;
 }
@@ -562,7 +597,7 @@ static int answer_clones(struct cloning *cloning, struct cowherd_error *err)
         }
         if (cloning->group.lives != NULL) {
                 answer_ms(answer, "duration_ms", clock_ms() - cloning->call->started_ms);
-                answer_done(answer, "clone '%s' of '%s' made and started (%s)", row->name, cloning->base.row.name, row->store);
+                answer_done(answer, "clone '%s' of '%s' made%s (%s)", row->name, cloning->base.row.name, done_text(cloning), row->store);
                 return 0;
         }
         answer_done(answer, "clone '%s' of '%s' made in %s ms (%s)", row->name, cloning->base.row.name, number_format_ms(row->clone_ms, ms), row->store);
@@ -573,14 +608,12 @@ int verb_clone_from_base(struct call *call, struct cowherd_error *err)
 {
         struct cloning cloning owned_by(cloning_free) = {.call = call, .group.call = call, .base.place.fd = -1, .source = POINT_OF(call->herd), .owned.herd = call->herd};
 
-        if (check_words(call->request, err) < 0)
-                return -1;
         int got = herd_open(call->herd, false, err); /* a herd with a base is there */
         if (got < 0)
                 return -1;
         if (got > 0)
                 return fail(err, COWHERD_NOT_FOUND, "base '%s' not found. Register it first with register_base", request_text(call->request, KEY_BASE));
-        if (herd_open_for(call, err) < 0 || find_base(&cloning, err) < 0 || choose_driver(&cloning, err) < 0 || fill_rows(&cloning, err) < 0)
+        if (herd_open_for(call, err) < 0 || find_base(&cloning, err) < 0 || check_words(&cloning, err) < 0 || choose_driver(&cloning, err) < 0 || fill_rows(&cloning, err) < 0)
                 return -1;
         make_plan(&cloning);
         if (request_flag(call->request, KEY_DRY_RUN)) {

@@ -3,7 +3,7 @@
  * How a base, a clone, its identity and its bytes are told: one place, so that every verb tells them alike. The second
  * spellings are RexxJS's, so that scripts written for it read on.
  */
-#include "herd/herd.h"
+#include "herd/memory.h"
 
 #include "sys/clock.h"
 
@@ -35,6 +35,7 @@ void fields_of_base(struct cowherd_answer *answer, const struct catalogue_row *r
         answer_number(answer, "clones", row->clones);
         field_of_time(answer, "created", row->created_ms);
         answer_text(answer, "store", row->store);
+        fields_of_memory(answer, row);
         answer_also(answer, "baseName", "name");
 }
 

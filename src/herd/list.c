@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* list, list_bases and info: what the catalogue knows, with the state that the engines tell now. */
 #include "herd/live.h"
+#include "herd/memory.h"
 
 /* 0 where the herd exists; 1 where there is none yet: every list of it is empty. */
 static int open_to_read(struct call *call, struct cowherd_error *err)
@@ -157,6 +158,7 @@ static int info_of_base(struct call *call, const struct catalogue_row *row)
         answer_text(call->answer, "role", "base");
         fields_of_base(call->answer, row);
         answer_text(call->answer, "path", row->kind == STORE_INSTANCE ? NULL : path);
+        fields_of_memory_facts(call->answer, call->herd, row);
         answer_done(call->answer, "base '%s' has %llu clone%s", row->name, (unsigned long long)row->clones, row->clones == 1 ? "" : "s");
         return 0;
 }

@@ -213,7 +213,7 @@ int live_note_identity(struct cowherd_herd *herd, uint64_t id, struct cowherd_er
         return catalogue_settle(herd->catalogue, &row, 1, err);
 }
 
-static void fields_of_phases(struct cowherd_answer *answer, const struct engine_phases *phases)
+void fields_of_phases(struct cowherd_answer *answer, const struct engine_phases *phases)
 {
         for (size_t i = 0; i < phases->count; i++) {
                 char name[48];
@@ -226,6 +226,11 @@ void fields_of_start(struct cowherd_answer *answer, const struct live *live)
 {
         answer_ms(answer, "start_ms", live->start_ms);
         fields_of_phases(answer, &live->start.phases);
+        if (live->machine.machine.live != NULL) {
+                answer_flag(answer, "live", true);
+                answer_number(answer, "private_bytes", live->start.private_bytes);
+                answer_number(answer, "shared_bytes", live->start.shared_bytes);
+        }
         if (live->start.pending[0] != '\0' && !live->wait.identity_applied)
                 answer_text(answer, "identity_pending", live->start.pending);
         if (live->start.note[0] != '\0')

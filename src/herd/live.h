@@ -71,6 +71,7 @@ int live_fail_unable(const struct live *live, const char *what, struct cowherd_e
 /* Writes down that all of its identity is inside now; what changed or removed the row meanwhile stays. */
 int live_note_identity(struct cowherd_herd *herd, uint64_t id, struct cowherd_error *err) must_check;
 
+void fields_of_phases(struct cowherd_answer *answer, const struct engine_phases *phases);
 /* What is told of a start, and of a wait. */
 void fields_of_start(struct cowherd_answer *answer, const struct live *live);
 void fields_of_wait(struct cowherd_answer *answer, const struct live *live);

@@ -11,6 +11,7 @@
  *
  * Where it stacks, all that is written down is synced: a clone whose bytes were moved must not lose the row that says where to.
  */
+#include "herd/memory.h"
 #include "herd/point.h"
 
 #include "image/tree.h"
@@ -27,6 +28,7 @@ void point_free(struct point *point)
         ownership_free(&point->making);
         ownership_free(&point->owned);
         strv_free(&point->neutralised);
+        engine_captured_free(&point->captured);
         free(point->next);
         point->next = NULL;
 }
@@ -63,7 +65,7 @@ static int check_able(const struct point *point, enum store_role role, struct co
                 (void)fail(err, COWHERD_NOT_FOUND, "clone '%s' is missing: its bytes were removed behind our back", row->name);
                 return fail_hint(err, "delete it");
         }
-        if (!is_on(point->state) || !point->stacks || (point->machine.engine != NULL && point->machine.engine->switch_disk != NULL))
+        if (!is_on(point->state) || !point->stacks || point->live || (point->machine.engine != NULL && point->machine.engine->switch_disk != NULL))
                 return 0;
         (void)fail(err, COWHERD_BUSY, "clone '%s' is %s, and store '%s' can %s only while it is stopped", row->name, engine_state_name(point->state),
                    point->clone.driver->name, role == STORE_BASE ? "make a base of it" : "take a snapshot");
@@ -83,7 +85,9 @@ int point_look(struct point *point, enum store_role role, struct cowherd_error *
                 return -1;
         if (is_on(point->state) && machine_open(point->herd, clone, &point->machine, err) < 0)
                 return -1;
-        return check_able(point, role, err);
+        if (check_able(point, role, err) < 0)
+                return -1;
+        return point->live ? memory_can_keep(point, err) : 0;
 }
 
 void point_fill_row(struct point *point, enum catalogue_role role)
@@ -158,14 +162,17 @@ int point_own(struct point *point, struct cowherd_error *err)
         return 0;
 }
 
-struct intending {
-        struct point *point;
-        const char *operation;
-};
+static const char *operation_of(const struct point *point)
+{
+        if (point->live)
+                return OPERATION_PROMOTE_LIVE;
+        return point->made.row.role == CATALOGUE_BASE ? "promote" : "snapshot";
+}
 
 /* "snapshot 12"; while it runs "snapshot 12 running" (or paused), and then what its engine is to go on with. */
-static int write_intent(struct point *point, const char *operation, uint64_t id, bool with_state, struct cowherd_error *err)
+static int write_intent(struct point *point, uint64_t id, bool with_state, struct cowherd_error *err)
 {
+        const char *operation = operation_of(point);
         owned_str char *text = with_state ? x_asprintf("%s %llu %s%s%s", operation, (unsigned long long)id, engine_state_name(point->state),
                                                        point->next == NULL ? "" : " ", point->next == NULL ? "" : point->next)
                                           : x_asprintf("%s %llu", operation, (unsigned long long)id);
@@ -175,9 +182,7 @@ static int write_intent(struct point *point, const char *operation, uint64_t id,
 
 static int intend(void *context, const struct catalogue_row *row, struct cowherd_error *err)
 {
-        const struct intending *intending = context;
-
-        return write_intent(intending->point, intending->operation, row->id, false, err);
+        return write_intent(context, row->id, false, err);
 }
 
 /* Opens the new object beside its row, which is there by now. */
@@ -190,21 +195,14 @@ static int open_made(struct point *point, struct cowherd_error *err)
         return 0;
 }
 
-int point_reserve(struct point *point, const char *operation, struct cowherd_error *err)
+int point_reserve(struct point *point, struct cowherd_error *err)
 {
-        struct intending intending = {.point = point, .operation = operation};
-
         if (catalogue_set_durable(point->herd->catalogue, point->durable || point->stacks, err) < 0)
                 return -1;
         point->herd->durable = point->durable || point->stacks;
-        if (herd_reserve(&point->making, &point->made.row, 1, operation, intend, &intending, err) < 0)
+        if (herd_reserve(&point->making, &point->made.row, 1, operation_of(point), intend, point, err) < 0)
                 return -1;
         return open_made(point, err);
-}
-
-static const char *operation_of(const struct point *point)
-{
-        return point->made.row.role == CATALOGUE_BASE ? "promote" : "snapshot";
 }
 
 /* The guest stands still around it; *ret_quiet whether it has to be let go on. */
@@ -215,7 +213,7 @@ static int quiesce(struct point *point, bool *ret_quiet, struct cowherd_error *e
         *ret_quiet = false;
         if (!is_on(point->state) || (point->state == ENGINE_PAUSED && point->next == NULL))
                 return 0;
-        if (write_intent(point, operation_of(point), point->made.row.id, true, err) < 0)
+        if (write_intent(point, point->made.row.id, true, err) < 0)
                 return -1;
         if (point->state == ENGINE_PAUSED || engine->quiesce == NULL)
                 return 0;
@@ -241,12 +239,19 @@ static int take_quiet(struct point *point, struct cowherd_error *err)
         return 0;
 }
 
+static int intend_running(struct point *point, struct cowherd_error *err)
+{
+        return write_intent(point, point->made.row.id, true, err);
+}
+
 int point_take(struct point *point, struct cowherd_error *err)
 {
         const struct thing *clone = &point->clone;
         bool quiet = false;
         struct cowherd_error second;
 
+        if (point->live)
+                return memory_keep(point, intend_running, err);
         if (point->stacks && clone->driver->snapshot_prepare != NULL &&
             clone->driver->snapshot_prepare(&clone->place.place, &clone->object, &point->made.object, &point->next, err) < 0)
                 return -1;
@@ -308,7 +313,7 @@ int point_seal(struct point *point, struct cowherd_error *err)
         if (made->driver->usage(&made->place.place, &made->object, &usage, err) < 0)
                 return -1;
         made->row.size_bytes = usage.unique_bytes + (made->row.role == CATALOGUE_BASE ? usage.shared_bytes : 0);
-        return 0;
+        return point->live ? memory_seal(point, err) : 0;
 }
 
 /* What people say that something stands on which stands on what the clone stood on: see catalogue_row.of_id. */
@@ -319,7 +324,8 @@ static uint64_t called_as_the_clone(const struct catalogue_row *clone, uint64_t 
         return clone->of_id != 0 ? clone->of_id : clone->base_id;
 }
 
-int point_settle(struct point *point, struct cowherd_error *err)
+/* `operation`, or NULL: what is intended with both of them next. */
+static int settle(struct point *point, const char *operation, struct cowherd_error *err)
 {
         struct catalogue_row rows[2] = {point->made.row, point->clone.row}; /* borrowed */
         const struct catalogue_row *clone = &point->clone.row;
@@ -333,11 +339,27 @@ int point_settle(struct point *point, struct cowherd_error *err)
         }
         if (point->stacks && is_base && rows[0].kind == STORE_TREE)
                 rows[1].identity_applied = false; /* it was taken out of the bytes that both read */
-        if (catalogue_settle(point->herd->catalogue, rows, 2, err) < 0)
+        if ((operation == NULL ? catalogue_settle(point->herd->catalogue, rows, 2, err)
+                               : catalogue_settle_and_begin(point->herd->catalogue, rows, 2, operation, err)) < 0)
                 return -1;
         point->made.row.of_id = rows[0].of_id;
         point->clone.row.base_id = rows[1].base_id;
         point->clone.row.of_id = rows[1].of_id;
         point->clone.row.identity_applied = rows[1].identity_applied;
         return 0;
+}
+
+int point_settle(struct point *point, struct cowherd_error *err)
+{
+        return settle(point, NULL, err);
+}
+
+int point_settle_nameless(struct point *point, struct cowherd_error *err)
+{
+        struct catalogue *catalogue = point->herd->catalogue;
+
+        if (settle(point, OPERATION_UNPROMOTE, err) < 0 || catalogue_remove_base(catalogue, point->made.row.id, err) < 0 ||
+            catalogue_end(catalogue, point->made.row.id, err) < 0)
+                return -1;
+        return catalogue_end(catalogue, point->clone.row.id, err);
 }

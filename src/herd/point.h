@@ -22,6 +22,8 @@ struct point {
         bool begun;                  /* it can't be taken back any more */
         bool frozen;                 /* the guest's filesystems were, for it */
         bool durable;
+        bool live;                   /* a base with the clone's memory (memory_keep.c) */
+        struct engine_captured captured; /* of it */
         char *next;                  /* what a running engine is to go on with, or NULL */
         struct strv neutralised;
         double taken_ms;             /* how long the guest stood still for it, or the store took */
@@ -48,8 +50,8 @@ int point_called(struct cowherd_herd *herd, uint64_t clone_id, uint64_t base_id,
 
 /* Owns the clone, and looks again at what was looked at without its lock. */
 int point_own(struct point *point, struct cowherd_error *err) must_check;
-/* Reserves made's row and writes the intent on the clone, in one transaction. `operation`: "snapshot", "promote". */
-int point_reserve(struct point *point, const char *operation, struct cowherd_error *err) must_check;
+/* Reserves made's row and writes the intent on the clone ("snapshot", "promote" or "promote_live", and which), in one transaction. */
+int point_reserve(struct point *point, struct cowherd_error *err) must_check;
 /* Makes all ready, has the guest stand still, takes it, lets the guest go on. */
 int point_take(struct point *point, struct cowherd_error *err) must_check;
 /* Of a base's tree: takes the identity out of it, and asks it what it is. */
@@ -57,6 +59,13 @@ int point_neutralise(struct point *point, struct cowherd_error *err) must_check;
 int point_seal(struct point *point, struct cowherd_error *err) must_check;
 /* The new row and the clone's, in one transaction. */
 int point_settle(struct point *point, struct cowherd_error *err) must_check;
+/*
+ * The same, but the new base goes, a live one that can't have its memory: what the clone stands on now are bytes without a name. A kill
+ * in between leaves both with this intent.
+ */
+int point_settle_nameless(struct point *point, struct cowherd_error *err) must_check;
+#define OPERATION_UNPROMOTE "unpromote"
+#define OPERATION_PROMOTE_LIVE "promote_live"
 /* Takes it back where that can be; else its intent stays, and the next command finishes it. */
 void point_give_up(struct point *point);
 
@@ -66,8 +75,8 @@ void point_plan(struct point *point, struct plan *plan, const char *operation);
 /* ---- after a kill ---- */
 
 /*
- * Ends what an intent on a READY clone, whose lock the caller holds, says was being done with it: "snapshot", "promote", "restore",
- * "flatten". 1 where it is none of these.
+ * Ends what an intent on a READY clone, whose lock the caller holds, says was being done with it: "snapshot", "promote",
+ * "promote_live", "restore", "flatten". 1 where it is none of these.
  */
 int point_recover(struct cowherd_herd *herd, const struct catalogue_row *clone, const char *operation, struct cowherd_error *err) must_check;
 /* restore.c, flatten.c: their part of it. */

@@ -7,6 +7,7 @@
  * A virtual machine that runs is asked by the disk that it has open for writing: the file that it was to go on with, or the
  * one that it used before.
  */
+#include "herd/memory.h"
 #include "herd/point.h"
 
 #include "base/number.h"
@@ -40,6 +41,8 @@ static int take_back(struct point *point, struct cowherd_error *err)
         const struct thing *clone = &point->clone, *made = &point->made;
         int got = 0;
 
+        if (point->live && memory_release(point->herd, made->row.id, NULL, err) < 0)
+                return -1;
         if (point->stacks)
                 got = clone->driver->snapshot_cancel == NULL ? 1
                                                              : clone->driver->snapshot_cancel(&clone->place.place, &clone->object, &made->object, err);
@@ -54,14 +57,32 @@ static int take_back(struct point *point, struct cowherd_error *err)
         return 0;
 }
 
+static int finish(struct point *point, struct cowherd_error *err)
+{
+        const struct thing *clone = &point->clone;
+        bool live = point->live;
+
+        if (clone->driver->snapshot(&clone->place.place, &clone->object, &point->made.object, err) < 0 || (live && memory_drop(point, err) < 0))
+                return -1;
+        /* What its engine said of the memory is not known any more, or it failed in between. */
+        point->live = false;
+        if (point_neutralise(point, err) < 0 || point_seal(point, err) < 0)
+                return -1;
+        return live ? point_settle_nameless(point, err) : point_settle(point, err);
+}
+
 void point_give_up(struct point *point)
 {
         struct cowherd_error ignored;
 
-        if (point->making.count == 0 || point->begun)
-                return; /* nothing was reserved; or what was begun is finished by the next command */
-        if (take_back(point, &ignored) != 0)
+        if (point->making.count == 0)
+                return; /* nothing was reserved */
+        if (point->begun && !point->live)
+                return; /* it is finished by the next command */
+        if (!point->begun && take_back(point, &ignored) != 0)
                 point->begun = true;
+        if (point->begun && point->live)
+                ignore_result(finish(point, &ignored));
 }
 
 static bool is_on(enum engine_state state)
@@ -93,16 +114,6 @@ static int let_go_on(struct point *point, const struct intent *intent, bool on, 
         return engine->quiesce(&point->machine.instance, false, &frozen, err);
 }
 
-static int finish(struct point *point, struct cowherd_error *err)
-{
-        const struct thing *clone = &point->clone;
-
-        return clone->driver->snapshot(&clone->place.place, &clone->object, &point->made.object, err) < 0 ||
-                               point_neutralise(point, err) < 0 || point_seal(point, err) < 0 || point_settle(point, err) < 0
-                       ? -1
-                       : 0;
-}
-
 /* Both rows are there, both locks are held. */
 static int settle_point(struct point *point, const struct intent *intent, struct cowherd_error *err)
 {
@@ -116,6 +127,7 @@ static int settle_point(struct point *point, const struct intent *intent, struct
                 return fail(err, COWHERD_UNAVAILABLE, "store '%s' can't finish a snapshot that was begun", driver->name);
         point->clone.place.place.lock = point->owned.count > 0 ? point->owned.fds[0] : 0;
         point->made.place.place.lock = point->making.fds[0];
+        point->live = str_equal(intent->operation, OPERATION_PROMOTE_LIVE);
         point->stacks = driver->snapshot_stacks != NULL && driver->snapshot_stacks(point->made.object.role);
         if (intent->state != NULL && machine_open(point->herd, &point->clone, &point->machine, err) < 0)
                 return -1;
@@ -158,7 +170,8 @@ int point_recover(struct cowherd_herd *herd, const struct catalogue_row *clone, 
                 got = flatten_recover(herd, clone, err);
         else if (str_equal(intent.operation, "restore") && has_id)
                 got = restore_recover(herd, clone, intent.id, err);
-        else if ((str_equal(intent.operation, "snapshot") || str_equal(intent.operation, "promote")) && has_id)
+        else if ((str_equal(intent.operation, "snapshot") || str_equal(intent.operation, "promote") || str_equal(intent.operation, OPERATION_PROMOTE_LIVE)) &&
+                 has_id)
                 got = recover_point(herd, clone, &intent, err);
         strv_free(&intent.words);
         return got;

@@ -43,7 +43,7 @@ static int act_reserve(void *operation, size_t item, struct cowherd_error *err)
         (void)item;
         if (point->makes_label && make_label(point, err) < 0)
                 return -1;
-        return point_reserve(operation, point->made.row.role == CATALOGUE_BASE ? "promote" : "snapshot", err);
+        return point_reserve(operation, err);
 }
 
 static int act_take(void *operation, size_t item, struct cowherd_error *err)
@@ -84,7 +84,9 @@ void point_plan(struct point *point, struct plan *plan, const char *name)
         *plan = (struct plan){.items = 1, .parallel = 1, .operation = point};
         plan_add(plan, false, act_own, NULL, "own clone '%s'", clone->name);
         plan_add(plan, false, act_reserve, undo_reserve, "reserve the %s '%s'", base ? "name" : "snapshot's name", name);
-        if (point->stacks)
+        if (point->live)
+                plan_add(plan, false, act_take, NULL, "have '%s' stand still, keep its memory and its devices beside its disk, have it go on", clone->name);
+        else if (point->stacks)
                 plan_add(plan, false, act_take, NULL, "%shand the bytes of '%s' over to it%s", running ? "have the guest stand still, " : "", clone->name,
                          running ? ", the running clone going on upon it" : ", the clone going on upon it");
         else

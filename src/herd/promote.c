@@ -5,21 +5,14 @@
  *
  * A new base is made neutral where it is a tree. Where the clone reads the same bytes (overlay) it loses its identity with
  * them, and gets it again, the same values, at its next start. A disk can't be looked into: who clones it gets a fresh
- * identity from outside, as with any image.
+ * identity from outside, as with any image. With live=true a virtual machine's memory is kept too (memory_keep.c).
  */
+#include "herd/live.h"
 #include "herd/machine.h"
 #include "herd/point.h"
 
 #include "base/number.h"
 #include "sys/clock.h"
-
-static int refuse_live(const struct request *request, struct cowherd_error *err)
-{
-        if (!request_flag(request, KEY_LIVE))
-                return 0;
-        (void)fail(err, COWHERD_UNAVAILABLE, "live=true is not available in this version");
-        return fail_hint(err, "leave live= out: the disk is promoted, also of a running clone, and its memory is not kept");
-}
 
 static void fill_base(struct point *point, const struct request *request, const char *name)
 {
@@ -41,11 +34,21 @@ static const char *note_of(const struct point *point)
 {
         const struct catalogue_row *clone = &point->clone.row;
 
+        if (point->live)
+                return "its clones wake where the clone stood, all of its memory in them, secrets too; each gets an identity of its own before its link comes up";
         if (clone->kind == STORE_DISK)
                 return "machine-id, host keys and the like stay in the base's disk, which can't be looked into: its clones get theirs at their first start";
         if (point->stacks)
                 return "the clone's identity went out of the bytes that it shares with the base now: the same values are put in again at its next start";
         return NULL;
+}
+
+static void fields_of_capture(struct cowherd_answer *answer, const struct engine_captured *captured)
+{
+        answer_ms(answer, "pause_ms", captured->pause_ms);
+        answer_number(answer, "memory_bytes", captured->memory_bytes);
+        answer_flag(answer, "fresh_random", captured->fresh_random);
+        fields_of_phases(answer, &captured->phases);
 }
 
 static int answer_base(struct call *call, const struct point *point)
@@ -66,9 +69,17 @@ static int answer_base(struct call *call, const struct point *point)
         if (removed.length > 0)
                 answer_text(answer, "neutralised", str_text(&removed));
         answer_text(answer, "note", note_of(point));
-        answer_flag(answer, "frozen", point->frozen);
+        if (point->live)
+                fields_of_capture(answer, &point->captured);
+        else
+                answer_flag(answer, "frozen", point->frozen);
         answer_ms(answer, "promote_ms", point->taken_ms);
         answer_ms(answer, "duration_ms", clock_ms() - call->started_ms);
+        if (point->live) {
+                answer_done(answer, "live base '%s' made of clone '%s', which stood still for %s ms and goes on%s", row->name, clone->name,
+                            number_format_ms(point->captured.pause_ms, ms), moved ? " as the first clone of it" : "");
+                return 0;
+        }
         answer_done(answer, "base '%s' made of clone '%s' in %s ms; the clone goes on %s", row->name, clone->name, number_format_ms(point->taken_ms, ms),
                     moved ? "as a clone of it" : "as it was");
         return 0;
@@ -84,6 +95,7 @@ static int make_base(struct call *call, const char *from, const char *name, bool
 
         point.durable = request_flag(call->request, KEY_DURABLE);
         point.follows = follows;
+        point.live = request_flag(call->request, KEY_LIVE);
         if (point_find_clone(call, from, &point.clone.row, err) < 0 || name_check(point.clone.row.target, name, err) < 0)
                 return -1;
         if ((!dry && herd_recover(call->herd, NULL, err) < 0) || point_look(&point, STORE_BASE, err) < 0)
@@ -104,8 +116,6 @@ int verb_promote(struct call *call, struct cowherd_error *err)
 {
         const struct request *request = call->request;
 
-        if (refuse_live(request, err) < 0)
-                return -1;
         return make_base(call, request_text(request, KEY_NAME), request_text(request, KEY_AS), true, err);
 }
 

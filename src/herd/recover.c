@@ -9,6 +9,7 @@
 
 #include "base/number.h"
 #include "herd/adopt.h"
+#include "herd/memory.h"
 #include "herd/point.h"
 #include "store/folder.h"
 #include "sys/file.h"
@@ -72,6 +73,8 @@ int herd_settle_unfinished(struct cowherd_herd *herd, const struct catalogue_row
                 return -1;
         if (row->role == CATALOGUE_CLONE && end_life(herd, row->id, err) < 0)
                 return -1;
+        if (row->role == CATALOGUE_BASE && row->target == COWHERD_QEMU && memory_release(herd, row->id, NULL, err) < 0)
+                return -1;
         if (thing.driver->destroy(&thing.place.place, &thing.object, err) < 0)
                 return -1;
         if (catalogue_forget(herd->catalogue, &row->id, 1, &freed, err) < 0)
@@ -113,6 +116,8 @@ int herd_settle_ready(struct cowherd_herd *herd, const struct catalogue_row *row
                 return got < 0 ? -1 : 0;
         if (str_equal(operation, OPERATION_CREATE))
                 return settle_create(herd, row, err);
+        if (str_equal(operation, OPERATION_UNPROMOTE))
+                return row->role == CATALOGUE_BASE ? settle_create(herd, row, err) : catalogue_end(herd->catalogue, row->id, err);
         if (str_equal(operation, "rename"))
                 return herd_finish_rename(herd, row->id, err);
         got = point_recover(herd, row, operation, err);

@@ -268,6 +268,10 @@ int verb_register_base(struct call *call, struct cowherd_error *err)
 
         if (request_has(request, KEY_FROM))
                 return point_register(call, err);
+        if (request_flag(request, KEY_LIVE)) {
+                (void)fail(err, COWHERD_USAGE, "parameter 'live' goes with from= only: memory is kept of what runs");
+                return fail_hint(err, "clone the base, start the clone, then promote it with live=true");
+        }
         if (expect_engine(call, err) < 0 || origin_resolve(call, &registering.origin, err) < 0 || herd_open_for(call, err) < 0)
                 return -1;
         if (choice_make(call->herd, request->target, kind_of_target(request->target), request_text(request, KEY_STORE),

@@ -4,6 +4,7 @@
  * in between leaves a row that the next command finishes. What runs is ended with force=true, else it stays (75).
  */
 #include "herd/group.h"
+#include "herd/memory.h"
 
 static bool is_on(const struct live *live)
 {
@@ -141,6 +142,9 @@ int herd_remove_base(struct ownership *owned, const struct catalogue_row *row, b
         if (got < 0)
                 return -1;
         *ret_waits = got > 0;
+        /* Nothing wakes from it any more; what did has what it needs. */
+        if (got > 0 && memory_release(herd, row->id, NULL, err) < 0)
+                return -1;
         if (got > 0)
                 return catalogue_end(herd->catalogue, row->id, err);
         got = catalogue_get(herd->catalogue, row->id, &now, err);

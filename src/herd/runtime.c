@@ -4,6 +4,7 @@
  * cleanup takes those of instances that do not run, and of those that no row knows. The whole herd's goes with its last instance.
  */
 #include "herd/live.h"
+#include "herd/memory.h"
 #include "herd/runtime.h"
 
 #include "base/number.h"
@@ -11,6 +12,7 @@
 
 #include <dirent.h>
 #include <fcntl.h>
+#include <string.h>
 #include <unistd.h>
 
 /* An instance that no row knows: whichever engine it was of, what it may have left ends. */
@@ -74,6 +76,20 @@ static int sweep_owned(struct cowherd_herd *herd, uint64_t id, struct recovery *
         return 0;
 }
 
+/* A live base's memory in use is let go, wanted again or not: a clone that wakes then reads it anew. */
+static int sweep_memory(struct cowherd_herd *herd, uint64_t base_id, struct recovery *recovery, struct cowherd_error *err)
+{
+        bool left = false;
+
+        if (memory_release(herd, base_id, &left, err) < 0) {
+                if (recovery->failed++ == 0)
+                        recovery->first = *err;
+                return 0;
+        }
+        recovery->orphans += left;
+        return 0;
+}
+
 int runtime_sweep(struct cowherd_herd *herd, struct recovery *recovery, struct cowherd_error *err)
 {
         owned_str char *folder = machine_runtime(herd, 0);
@@ -86,6 +102,8 @@ int runtime_sweep(struct cowherd_herd *herd, struct recovery *recovery, struct c
                 uint64_t id = 0;
                 if (number_parse(entry->d_name, &id))
                         result = sweep_owned(herd, id, recovery, err);
+                else if (str_starts(entry->d_name, MEMORY_RUNTIME_PREFIX) && number_parse(entry->d_name + strlen(MEMORY_RUNTIME_PREFIX), &id))
+                        result = sweep_memory(herd, id, recovery, err);
         }
         (void)closedir(listing);
         (void)rmdir(folder); /* where nothing runs */

@@ -3,7 +3,7 @@
  * status and doctor: what is usable here, and what to do where it isn't. Both leave no trace: on a machine that has no
  * herd yet the stores are asked about the folder in which it would be made.
  */
-#include "herd/herd.h"
+#include "herd/memory.h"
 
 #include "base/number.h"
 
@@ -27,18 +27,34 @@ static int count_running(struct cowherd_herd *herd, enum cowherd_target target, 
         return 0;
 }
 
+/* How many bases keep a memory. */
+static int count_live(struct cowherd_herd *herd, enum cowherd_target target, uint64_t *ret, struct cowherd_error *err)
+{
+        struct catalogue_rows rows owned_by(catalogue_rows_free) = {0};
+
+        if (catalogue_list(herd->catalogue, target, CATALOGUE_BASE, NULL, &rows, err) < 0)
+                return -1;
+        for (size_t i = 0; i < rows.count; i++)
+                *ret += memory_is_kept(&rows.items[i]);
+        return 0;
+}
+
 static int fields_of_counts(struct cowherd_herd *herd, struct cowherd_answer *answer, enum cowherd_target target, bool available,
                             struct cowherd_error *err)
 {
-        uint64_t bases = 0, clones = 0, running = 0;
+        uint64_t bases = 0, clones = 0, running = 0, live = 0;
 
         if (herd->catalogue != NULL && catalogue_count(herd->catalogue, target, &bases, &clones, err) < 0)
+                return -1;
+        if (target == COWHERD_QEMU && bases > 0 && count_live(herd, target, &live, err) < 0)
                 return -1;
         if (herd->catalogue != NULL && available && clones > 0 && count_running(herd, target, &running, err) < 0)
                 return -1;
         answer_number(answer, "bases", bases);
         answer_number(answer, "clones", clones);
         answer_number(answer, "running", running);
+        if (target == COWHERD_QEMU)
+                answer_number(answer, "live_bases", live);
         return 0;
 }
 
@@ -221,6 +237,16 @@ static int check_leftovers(struct cowherd_herd *herd, struct findings *findings,
         return 0;
 }
 
+/* Of a live base also every byte of its memory. */
+static int check_memory(struct cowherd_herd *herd, const struct thing *thing, struct cowherd_error *err)
+{
+        struct memory memory owned_by(memory_free) = {0};
+
+        if (!memory_is_kept(&thing->row))
+                return 0;
+        return memory_open(herd, thing, thing->row.name == NULL ? "" : thing->row.name, &memory, err) < 0 ? -1 : memory_check(thing, &memory, true, err);
+}
+
 /* One base or snapshot. */
 static void check_sealed(struct cowherd_herd *herd, struct findings *findings, const char *what, uint64_t id, const char *advice)
 {
@@ -228,7 +254,8 @@ static void check_sealed(struct cowherd_herd *herd, struct findings *findings, c
         struct cowherd_error why = {0};
         bool ok = catalogue_get(herd->catalogue, id, &thing.row, &why) == 0 && thing_open(herd, false, &thing, &why) == 0 &&
                   thing.driver->check_base(&thing.place.place, &thing.object, &why) == 0 &&
-                  (thing.driver->deep_check_base == NULL || thing.driver->deep_check_base(&thing.place.place, &thing.object, &why) == 0);
+                  (thing.driver->deep_check_base == NULL || thing.driver->deep_check_base(&thing.place.place, &thing.object, &why) == 0) &&
+                  check_memory(herd, &thing, &why) == 0;
 
         add_finding(findings, what, ok, ok ? "unchanged" : why.text, advice);
 }

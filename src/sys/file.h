@@ -87,6 +87,13 @@ int file_set_immutable(int fd, bool immutable, struct cowherd_error *err) must_c
 /* "dev:inode:size:ctime-ns" of a file: changes whenever its bytes, its mode or its place do. To be freed. */
 int file_fingerprint(int at, const char *path, char **ret_text, struct cowherd_error *err) must_check;
 
+#define FILE_DIGEST_BYTES 17
+/*
+ * A digest of all that is in a file, as hexadecimal text, whatever its holes: holes cost no time. Against failing disks
+ * and careless hands, not against forgers. `what` is for the sentence.
+ */
+int file_digest(int fd, const char *what, char *ret, struct cowherd_error *err) must_check;
+
 /* What a file or a folder with all in it takes. Hard-linked inodes count once. */
 struct file_usage {
         uint64_t allocated_bytes;

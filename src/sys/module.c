@@ -53,14 +53,14 @@ static bool is_ours(const struct stat *found)
         return (found->st_uid == 0 || found->st_uid == geteuid()) && (found->st_mode & (S_IWGRP | S_IWOTH)) == 0;
 }
 
-static int check_safe(const char *folder, const char *path, const char *name, struct cowherd_error *err)
+static int check_safe(const char *folder, const char *path, struct cowherd_error *err)
 {
         struct stat found;
 
         if (lstat(path, &found) < 0) {
                 if (errno != ENOENT)
                         return fail_errno(err, "cannot look at the module '%s'", path);
-                (void)fail(err, COWHERD_UNAVAILABLE, "the module 'cowherd-%s.so' is not installed", name);
+                (void)fail(err, COWHERD_UNAVAILABLE, "the module '%s' is not installed", strrchr(path, '/') + 1);
                 return fail_hint(err, "it is looked for in '%s'", folder);
         }
         if (!S_ISREG(found.st_mode))
@@ -85,7 +85,7 @@ static int open_module(const char *name, void **ret, struct cowherd_error *err)
                 }
         const char *folder = module_folder();
         owned_str char *path = x_asprintf("%s/cowherd-%s.so", folder, name);
-        if (check_safe(folder, path, name, err) < 0)
+        if (check_safe(folder, path, err) < 0)
                 return -1;
         void *handle = dlopen(path, RTLD_NOW | RTLD_LOCAL);
         if (handle == NULL)
@@ -112,5 +112,16 @@ int module_symbol(const char *name, const char *symbol, void **ret, struct cowhe
         if (found == NULL)
                 return fail(err, COWHERD_INTERNAL, "the module 'cowherd-%s.so' has no '%s'", name, symbol);
         *ret = found;
+        return 0;
+}
+
+int module_program(const char *name, char **ret_path, struct cowherd_error *err)
+{
+        const char *folder = module_folder();
+        owned_str char *path = x_asprintf("%s/cowherd-%s", folder, name);
+
+        if (check_safe(folder, path, err) < 0)
+                return -1;
+        *ret_path = take(path);
         return 0;
 }

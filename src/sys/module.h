@@ -11,3 +11,6 @@
 
 /* The address of `symbol` in the module `name` ("lxd" is cowherd-lxd.so). 69 where it is not installed, 77 if unsafe. */
 int module_symbol(const char *name, const char *symbol, void **ret, struct cowherd_error *err) must_check;
+
+/* A program of ours that lies where the modules do ("keeper" is cowherd-keeper), to be freed; 69, 77 likewise. */
+int module_program(const char *name, char **ret_path, struct cowherd_error *err) must_check;

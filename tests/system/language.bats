@@ -38,7 +38,9 @@ unchanged() {
 NAMING=('qemu register_base image=IMAGE name=' 'qemu info name=' 'qemu remove_base name=' 'qemu clone_from_base base='
         'qemu clone_from_base base=b name=' 'qemu usage name=' 'qemu snapshot name=' 'qemu snapshot name=c snapshot=' 'qemu restore name=' 'qemu promote as=x name=' 'qemu promote name=c as='
         'qemu flatten name=' 'qemu register_base name=x from=' 'qemu rename as=x name=' 'qemu rename name=c as=' 'qemu delete name='
-        'nspawn clone_from_base base=b name=' 'lxd delete name=' 'info name=' 'delete name=')
+        'nspawn clone_from_base base=b name=' 'lxd delete name=' 'info name=' 'delete name=' 'qemu start name=' 'nspawn stop name='
+        'qemu wait name=' 'qemu execute command=true name=' 'qemu copy_to local=/etc/hosts remote=/x name=' 'qemu logs name=' 'qemu extend ttl=1h name='
+        'qemu create image=IMAGE name=' 'start name=')
 
 @test "names that are none, for every verb" {
         local -a names=('../x' '-x' '' "$(printf 'n%.0s' $(seq 300))" $'a\nb' 'a,b' 'a"b' "a'b" 'käse' $'a\tb' 'a/b' '.' '..' 'a-' '1a' 'a b'
@@ -191,10 +193,91 @@ NAMING=('qemu register_base image=IMAGE name=' 'qemu info name=' 'qemu remove_ba
         for verb in tree compare advise metrics 'completion shell=bash'; do
                 # shellcheck disable=SC2086
                 refuses 69 "not available in this version" $verb || { echo "$verb"; return 1; }
+                expect 0 help "${verb%% *}"
+                says "not in this version"
         done
-        refuses 69 "live=true is not available in this version" qemu promote c as=x live=true
         refuses 69 "not available in this version" qemu setup warm=3
         refuses 69 "no LXD and no Incus" lxd register_base x image=x || refuses 69 "lxd can't be used here" lxd register_base x image=x
+        unchanged
+}
+
+@test "bad words of the verbs of a life" {
+        local said
+        while IFS='|' read -r code part said; do
+                # shellcheck disable=SC2086 # words
+                eval "refuses $code \"\$part\" $said" || { echo "$said"; return 1; }
+        done <<'END'
+64|Missing required parameter 'name'|qemu start
+64|Missing required parameter 'name'|qemu wait
+64|timeout|qemu start c timeout=0
+64|timeout|qemu start c timeout=soon
+64|wait|qemu start c wait=maybe
+64|force|qemu stop c force=2
+64|for|qemu wait c for=ever
+64|did you mean 'timeout'|qemu stop c tiemout=3s
+64|one word too many|qemu pause c d
+64|goes with start=true|qemu clone base=b name=x wait=true
+64|Missing required parameter 'command'|qemu execute c
+64|'command' is empty|qemu execute c command=
+64|which is no variable|qemu execute c command=true env=A
+64|which is no variable|qemu execute c command=true env=1A=2
+64|timeout|qemu execute c command=true timeout=-1
+64|needs somebody's terminal|qemu shell c
+64|Missing required parameter 'remote'|qemu copy_to c /etc/hosts
+64|is not absolute|qemu copy_to c /etc/hosts tmp/x
+64|is not absolute|qemu copy_from c tmp/x /tmp
+66|'/no/such' not found|qemu copy_to c /no/such /tmp
+66|not found|qemu copy_from c /etc/hosts /no/such/folder/x
+65|neither a file nor a folder|qemu copy_to c /dev/null /tmp
+64|has no name|qemu copy_from c / /tmp
+64|lines|qemu logs c lines=0
+64|Missing required parameter 'ttl'|qemu extend c
+64|ttl|qemu extend c ttl=0
+64|Missing required parameter 'image'|qemu create
+66|not found|qemu create image=nowhere.qcow2 name=x
+73|already exists|qemu create "image=$MADE/disk.qcow2" name=c
+64|expected none, user, host or bridge|qemu clone base=b name=x network=wifi
+64|which is no port|qemu clone base=b name=x ports=80
+64|leads nowhere|qemu clone base=b name=x network=none ports=80:80
+64|names no folders|qemu clone base=b name=x mount=srv:mnt
+65|is not one public key|qemu clone base=b name=x ssh_key=/etc/hosts
+66|ssh_key|qemu clone base=b name=x ssh_key=/no/such.pub
+66|user_data|qemu clone base=b name=x user_data=/no/such
+69|for virtual machines|nspawn clone base=b name=x os=linux
+64|did you mean 'linux'|qemu clone base=b name=x os=linx
+64|firmware|qemu clone base=b name=x firmware=coreboot
+END
+        unchanged
+}
+
+@test "what is not there, does not run, or is no clone" {
+        local verb
+        for verb in start stop restart pause resume start_if_stopped stop_if_running wait logs 'extend ttl=1h' 'execute command=true' \
+                'copy_to local=/etc/hosts remote=/x' 'copy_from remote=/x local=x'; do
+                # shellcheck disable=SC2086 # words
+                refuses 66 "not found" qemu $verb name=nowhere || { echo "$verb"; return 1; }
+                # shellcheck disable=SC2086
+                refuses 66 "name of a base" qemu $verb name=b || { echo "$verb"; return 1; }
+        done
+        for verb in start stop restart pause resume start_if_stopped stop_if_running wait 'extend ttl=1h'; do
+                # shellcheck disable=SC2086
+                refuses 66 "no clone matches" qemu $verb 'name=zz-*' || { echo "$verb"; return 1; }
+        done
+        for verb in stop pause resume 'execute command=true' 'copy_to local=/etc/hosts remote=/x' 'copy_from remote=/x local=x'; do
+                # shellcheck disable=SC2086
+                refuses 75 "stopped" qemu $verb name=c || { echo "$verb"; return 1; }
+        done
+        refuses 66 "" qemu logs c
+        answer 0 qemu stop_if_running c
+        is "$(field .skipped)" 1
+        answer 0 qemu wait c for=stopped
+        refuses 75 "" qemu wait c for=running timeout=100ms
+        is "$(field .state)" stopped
+        unchanged
+        expect 125 exec c -- true
+        expect 125 shell d
+        answer 75 qemu stop 'name=*'
+        is "$(field '.matched, .failed, (.items | length), .items[0].code')" $'2\n2\n2\n75'
         unchanged
 }
 

@@ -43,6 +43,19 @@ int qemu_agent_personalise(const struct engine_instance *instance, uint64_t time
                            struct cowherd_error *err) must_check;
 
 /*
+ * The same for a machine that woke in another's memory: it has to be told all of it, what its disk does not keep too, and its clock, its
+ * random pool (64 bytes of ours, and made anew from them) and its cards' address (addresses and lease asked for again).
+ * What keeps it from being somebody else (its pool, its address) is a failure, and not pending.
+ */
+struct qemu_agent_waking {
+        const char *old_mac;   /* which cards get identity->mac; NULL: none */
+        bool forget_addresses; /* they may be the source's on a network that both are on */
+        bool reseed;           /* the kernel does not do so by itself */
+};
+int qemu_agent_wake(const struct engine_instance *instance, const struct qemu_agent_waking *waking, uint64_t timeout_ms,
+                    char *ret_pending, size_t bytes, struct cowherd_error *err) must_check;
+
+/*
  * Freezes the guest's filesystems; *ret_count is how many. Who freezes must thaw: until then the agent refuses all
  * else. Thaw is safe to repeat (0 filesystems then). A client killed in between leaves the guest frozen: thaw before it
  * goes on.

@@ -9,14 +9,18 @@
 
 #include "base/str.h"
 #include "engine/qemu/agent_exec.h"
+#include "engine/qemu/agent_wake.h"
+#include "sys/clock.h"
 
 #include <stdio.h>
 #include <string.h>
 
+#define POOL_BYTES 32 /* said as 64 digits, which is what the program in agent_wake.h reads */
+
 /* The last lines of its output, "pending WHAT", are what could not be done. */
 static const char script[] =
         "nl='\n'\n"
-        "hostname= machine= instance= seed= key= public= login= mounts=\n"
+        "hostname= machine= instance= seed= key= public= login= mounts= woken= pool= old= mac= flush=\n"
         "while IFS= read -r line; do\n"
         "  value=${line#* }\n"
         "  case $line in\n"
@@ -28,6 +32,11 @@ static const char script[] =
         "  'public '*) public=$public$value$nl ;;\n"
         "  'login '*) login=$value ;;\n"
         "  'mount '*) mounts=$mounts$value$nl ;;\n"
+        "  'woken '*) woken=$value ;;\n"
+        "  'pool '*) pool=$value ;;\n"
+        "  'old '*) old=$value ;;\n"
+        "  'mac '*) mac=$value ;;\n"
+        "  'flush '*) flush=$value ;;\n"
         "  esac\n"
         "done\n"
         "pending() { printf 'pending %s\\n' \"$1\"; failed=1; }\n"
@@ -99,7 +108,9 @@ static const char script[] =
         "$mounts\n"
         "END\n"
         "}\n"
+        AGENT_WAKE_FUNCTIONS
         "failed= mark=/var/lib/cowherd/instance-id\n"
+        "[ -z \"$woken\" ] || wake\n"
         "if [ -n \"$instance\" ] && ! has $mark \"$instance\"; then\n"
         "  if command -v cloud-init >/dev/null 2>&1; then cloud-init status --wait >/dev/null 2>&1; fi\n"
         "  [ -z \"$hostname\" ] || set_hostname\n"
@@ -113,6 +124,7 @@ static const char script[] =
         "fi\n"
         "[ -z \"$login\" ] || set_login\n"
         "[ -z \"$mounts\" ] || mount_all\n"
+        "[ -z \"$woken\" ] || have_all_renewed\n"
         "exit 0\n";
 
 /* A value of several lines: each with the key before it. */
@@ -123,10 +135,10 @@ static void add(struct str *input, const char *key, const char *value)
                 str_addf(input, "%s %.*s\n", key, (int)strcspn(line, "\n"), line);
 }
 
-static void add_identity(struct str *input, const struct engine_identity *identity)
+static void add_identity(struct str *input, const struct engine_identity *identity, bool woken)
 {
         add(input, "login", identity->ssh_key);
-        if (!identity->fresh || identity->applied)
+        if (!identity->fresh || (identity->applied && !woken))
                 return;
         add(input, "hostname", identity->hostname);
         add(input, "machine", identity->machine_id);
@@ -168,8 +180,24 @@ static void read_pending(const char *text, char *ret, size_t bytes)
         }
 }
 
-int qemu_agent_personalise(const struct engine_instance *instance, uint64_t timeout_ms, char *ret_pending, size_t bytes,
-                           struct cowherd_error *err)
+/* What a machine that woke is told besides. */
+static void add_waking(struct str *input, const struct engine_identity *identity, const struct qemu_agent_waking *waking)
+{
+        char pool[2 * POOL_BYTES + 1];
+
+        str_addf(input, "woken %llu\n", (unsigned long long)((clock_wall_ms() + 500) / 1000));
+        if (waking->reseed)
+                str_addf(input, "pool %s\n", random_hex(POOL_BYTES, pool));
+        if (identity == NULL || !identity->fresh)
+                return;
+        add(input, "old", waking->old_mac);
+        add(input, "mac", identity->mac);
+        if (waking->forget_addresses)
+                str_add(input, "flush 1\n");
+}
+
+static int give(const struct engine_instance *instance, const struct qemu_agent_waking *waking, uint64_t timeout_ms, char *ret_pending,
+                size_t bytes, struct cowherd_error *err)
 {
         const struct engine_machine *machine = instance->machine;
         owned_agent struct agent agent = AGENT_CLOSED;
@@ -177,7 +205,9 @@ int qemu_agent_personalise(const struct engine_instance *instance, uint64_t time
         struct engine_output output = {0};
 
         if (instance->identity != NULL)
-                add_identity(&input, instance->identity);
+                add_identity(&input, instance->identity, waking != NULL);
+        if (waking != NULL)
+                add_waking(&input, instance->identity, waking);
         if (machine != NULL && add_mounts(&input, machine, err) < 0)
                 return -1;
         ret_pending[0] = '\0';
@@ -198,4 +228,16 @@ int qemu_agent_personalise(const struct engine_instance *instance, uint64_t time
                 read_pending(output.out, ret_pending, bytes);
         engine_output_free(&output);
         return result;
+}
+
+int qemu_agent_personalise(const struct engine_instance *instance, uint64_t timeout_ms, char *ret_pending, size_t bytes,
+                           struct cowherd_error *err)
+{
+        return give(instance, NULL, timeout_ms, ret_pending, bytes, err);
+}
+
+int qemu_agent_wake(const struct engine_instance *instance, const struct qemu_agent_waking *waking, uint64_t timeout_ms,
+                    char *ret_pending, size_t bytes, struct cowherd_error *err)
+{
+        return give(instance, waking, timeout_ms, ret_pending, bytes, err);
 }

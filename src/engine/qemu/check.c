@@ -2,6 +2,7 @@
 /* Whether a machine can be had here, asked before anything is made. What is true now may not be at its start: that says
  * so again. */
 #include "engine/qemu/host.h"
+#include "engine/qemu/live.h"
 
 #include "base/mem.h"
 #include "base/number.h"
@@ -146,6 +147,8 @@ int qemu_check(const struct engine_instance *instance, struct cowherd_error *err
                             "machines are started on x86-64 hosts only, and %s is this host's", program);
         if (check_limits(instance->machine, err) < 0 || check_network(instance->machine, err) < 0 ||
             check_mounts(instance->machine, err) < 0)
+                return -1;
+        if (instance->machine->live != NULL && live_check(instance, err) < 0)
                 return -1;
         if (instance->machine->firmware == ENGINE_FIRMWARE_UEFI && qemu_firmware_find(&code, &variables, err) < 0)
                 return -1;

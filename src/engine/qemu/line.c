@@ -4,7 +4,8 @@
  *
  * RAM is always a shared mapping of a memory file that we made: its contents can be kept and mapped by another machine
  * without copying them out of a process. No balloon, then: what a guest gives back is punched out of that file, under
- * everybody who maps it.
+ * everybody who maps it. A machine that wakes has a private mapping of a file that nobody can write, and stands still
+ * (-S) until its state is there and its link is down.
  *
  * graphics=off has SeaBIOS speak on the serial console, and whatever prints by the BIOS behind it; a machine for
  * Windows or an unknown system has a screen instead, or as well.
@@ -69,33 +70,33 @@ static void add_machine(struct qemu_line *line, const struct engine_machine *mac
                                           ? ",hv_relaxed=on,hv_vapic=on,hv_spinlocks=0x1fff,hv_time=on"
                                           : "";
 
-        qemu_line_add(line, "-machine", "%s,usb=off,vmport=off,dump-guest-core=off,memory-backend=ram%s",
+        qemu_line_add(line, "-machine", "%s,usb=off,vmport=off,dump-guest-core=off,memory-backend=ram%s%s",
                       types[machine->os],
-                      machine->firmware == ENGINE_FIRMWARE_UEFI ? ",pflash0=firmware,pflash1=variables" : "");
+                      machine->firmware == ENGINE_FIRMWARE_UEFI ? ",pflash0=firmware,pflash1=variables" : "",
+                      facts->wake != NULL && facts->wake->devices_only ? ",suppress-vmdesc=on" : "");
         qemu_line_add(line, "-accel", "%s", facts->acceleration);
         qemu_line_add(line, "-cpu", "%s%s", kvm ? "host" : "max", for_windows);
         qemu_line_add(line, "-smp", "cpus=%" PRIu64 ",sockets=1", facts->cpus);
         qemu_line_add(line, "-m", "size=%" PRIu64 "B", facts->memory_bytes);
         qemu_line_add(line, "-object",
-                      "memory-backend-file,id=ram,size=%" PRIu64 "B,mem-path=/proc/self/fd/%d,share=on",
-                      facts->memory_bytes, qemu_line_slot(line, QEMU_SLOT_MEMORY, 0));
+                      "memory-backend-file,id=ram,size=%" PRIu64 "B,mem-path=/proc/self/fd/%d,share=%s",
+                      facts->memory_bytes, qemu_line_slot(line, QEMU_SLOT_MEMORY, 0), facts->wake == NULL ? "on" : "off");
         qemu_line_add(line, "-rtc", "base=%s", machine->os == ENGINE_OS_WINDOWS ? "localtime" : "utc");
 }
 
 /* identity=keep says nothing: a machine that is to be what its base was takes QEMU's own values, as that did. */
-static void add_identity(struct qemu_line *line, const struct engine_instance *instance)
+static void add_identity(struct qemu_line *line, const struct engine_instance *instance, const struct qemu_facts *facts)
 {
         const struct engine_identity *identity = instance->identity;
+        const char *generation_id = identity->fresh ? identity->generation_id : NULL;
 
-        if (!identity->fresh)
-                return;
-        if (identity->uuid != NULL) {
+        if (identity->fresh && identity->uuid != NULL) {
                 owned_str char *uuid = qemu_line_quote(identity->uuid);
                 qemu_line_add(line, "-uuid", "%s", identity->uuid);
                 qemu_line_add(line, "-smbios", "type=1,uuid=%s,serial=%s", uuid, uuid);
         }
-        if (identity->generation_id != NULL) {
-                owned_str char *id = qemu_line_quote(identity->generation_id);
+        if (facts->wake == NULL ? generation_id != NULL : facts->wake->generation) {
+                owned_str char *id = qemu_line_quote(generation_id == NULL ? "auto" : generation_id);
                 qemu_line_add(line, "-device", "vmgenid,guid=%s", id);
         }
 }
@@ -141,6 +142,12 @@ static void add_rest(struct qemu_line *line, const struct engine_machine *machin
         } else {
                 qemu_line_add(line, "-device", "VGA");
         }
+        if (facts->wake != NULL) {
+                strv_add(&line->argv, "-S");
+                qemu_line_add(line, "-incoming", "defer");
+        }
+        if (facts->wake != NULL && facts->wake->devices_only)
+                qemu_line_add(line, "-global", "migration.send-configuration=off");
         if (facts->sandboxed)
                 qemu_line_add(line, "-sandbox",
                               "on,obsolete=deny,elevateprivileges=deny,spawn=deny,resourcecontrol=deny");
@@ -158,9 +165,9 @@ void qemu_line_make(const struct engine_instance *instance, const struct qemu_fa
         strv_add(&line.argv, "-no-user-config");
         qemu_line_add(&line, "-display", "none");
         add_machine(&line, machine, facts);
-        add_identity(&line, instance);
+        add_identity(&line, instance, facts);
         qemu_line_disks(&line, machine, facts);
-        qemu_line_network(&line, instance);
+        qemu_line_network(&line, instance, facts);
         qemu_line_mounts(&line, machine);
         add_channels(&line, machine);
         add_rest(&line, machine, facts);

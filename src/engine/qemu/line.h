@@ -31,6 +31,13 @@ struct qemu_slot {
 };
 #define QEMU_FIRST_DESCRIPTOR 3 /* slot 0's number in QEMU */
 
+/* A machine that wakes from a live base's memory has the devices that the base's source had, whatever it asks for itself. */
+struct qemu_wake {
+        bool generation, card; /* there is a generation id, a network card */
+        bool devices_only;     /* the state has no RAM blocks and no header: live_state.c */
+        int memory;            /* the base's memory file, sealed; borrowed */
+};
+
 /* What the line can't know by itself. */
 struct qemu_facts {
         const char *program;      /* "qemu-system-x86_64" */
@@ -38,6 +45,7 @@ struct qemu_facts {
         uint64_t memory_bytes, cpus;
         bool seeded;    /* there is a seed to attach */
         bool sandboxed; /* this QEMU has -sandbox */
+        const struct qemu_wake *wake; /* NULL: it boots */
 };
 
 struct qemu_line {
@@ -67,5 +75,5 @@ json_t *qemu_layer_node(const char *name, const char *format, int set, bool writ
 
 /* ---- line_network.c ---- */
 
-void qemu_line_network(struct qemu_line *line, const struct engine_instance *instance);
+void qemu_line_network(struct qemu_line *line, const struct engine_instance *instance, const struct qemu_facts *facts);
 void qemu_line_mounts(struct qemu_line *line, const struct engine_machine *machine);

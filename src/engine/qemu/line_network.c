@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Network and shared folders. A user network is QEMU's own (slirp): it needs no privilege, and nothing comes in but by
+ * Network and shared folders. A machine that woke with a card and is to have no network has it without a link. A user network is QEMU's own (slirp): it needs no privilege, and nothing comes in but by
  * the ports named. romfile= leaves the network's boot ROM out: nobody boots a clone from the network.
  */
 #include "engine/qemu/line.h"
@@ -29,7 +29,7 @@ static void add_user(struct qemu_line *line, const struct engine_instance *insta
         qemu_line_add(line, "-netdev", "%s", str_text(&value));
 }
 
-void qemu_line_network(struct qemu_line *line, const struct engine_instance *instance)
+void qemu_line_network(struct qemu_line *line, const struct engine_instance *instance, const struct qemu_facts *facts)
 {
         static const char *const devices[] = {
                 [ENGINE_OS_LINUX] = "virtio-net-pci",
@@ -38,7 +38,7 @@ void qemu_line_network(struct qemu_line *line, const struct engine_instance *ins
         };
         const char *mac = instance->identity->fresh ? instance->identity->mac : NULL;
 
-        if (instance->machine->network == ENGINE_NETWORK_NONE)
+        if (facts->wake == NULL ? instance->machine->network == ENGINE_NETWORK_NONE : !facts->wake->card)
                 return;
         if (instance->machine->network == ENGINE_NETWORK_BRIDGE)
                 qemu_line_add(line, "-netdev", "tap,id=network,fd=%d", qemu_line_slot(line, QEMU_SLOT_BRIDGE, 0));

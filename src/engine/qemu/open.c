@@ -41,6 +41,17 @@ static int make_memory(uint64_t bytes, uid_t user, int *ret_fd, struct cowherd_e
         return 0;
 }
 
+static int open_memory(const struct engine_instance *instance, const struct qemu_facts *facts, int *ret_fd, struct cowherd_error *err)
+{
+        if (facts->wake == NULL)
+                return make_memory(facts->memory_bytes, qemu_user(instance), ret_fd, err);
+        owned_fd int fd = fcntl(facts->wake->memory, F_DUPFD_CLOEXEC, 0);
+        if (fd < 0)
+                return fail_errno(err, "cannot hand over the memory of '%s'", instance->machine->live->base);
+        *ret_fd = take_fd(fd);
+        return 0;
+}
+
 static int open_layer(const struct engine_instance *instance, size_t index, int *ret_fd, struct cowherd_error *err)
 {
         const char *path = instance->machine->layers[index].path;
@@ -107,7 +118,7 @@ static int open_slot(const struct engine_instance *instance, const struct qemu_f
 {
         switch (slot.kind) {
         case QEMU_SLOT_MEMORY:
-                return make_memory(facts->memory_bytes, qemu_user(instance), ret_fd, err);
+                return open_memory(instance, facts, ret_fd, err);
         case QEMU_SLOT_CONTROL:
                 return qemu_socket_listen(runtime, QEMU_CONTROL, ret_fd, err);
         case QEMU_SLOT_STATUS:

@@ -9,6 +9,7 @@
 #include "engine/qemu/agent.h"
 #include "engine/qemu/host.h"
 #include "engine/qemu/life.h"
+#include "engine/qemu/live.h"
 #include "sys/process.h"
 
 #include <stdio.h>
@@ -85,5 +86,7 @@ const struct engine_driver engine_qemu = {
         .quiesce = qemu_quiesce,
         .switch_disk = qemu_switch_disk,
         .flatten = qemu_flatten,
+        .capture = qemu_capture,
+        .release_live = qemu_release_live,
         .tidy = qemu_tidy,
 };

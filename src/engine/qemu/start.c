@@ -11,6 +11,7 @@
 
 #include "base/mem.h"
 #include "engine/qemu/host.h"
+#include "engine/qemu/live.h"
 #include "engine/qemu/process.h"
 #include "engine/qemu/runtime.h"
 #include "sys/clock.h"
@@ -34,8 +35,9 @@ struct launch {
         struct qemu_facts facts;
         int runtime, messages;
         struct process_birth birth;
-        struct engine_phases phases;
+        struct engine_started started;
         double since; /* the last phase's end */
+        struct live_facts live; /* of one that wakes */
 };
 
 static void launch_free(struct launch *launch)
@@ -43,6 +45,8 @@ static void launch_free(struct launch *launch)
         process_birth_free(&launch->birth);
         close_at(&launch->runtime);
         close_at(&launch->messages);
+        close_at(&launch->live.wake.memory);
+        live_facts_free(&launch->live);
         free((char *)(uintptr_t)launch->facts.program);
 }
 define_owned(struct launch, launch_free)
@@ -51,7 +55,7 @@ define_owned(struct launch, launch_free)
 {
         double now = clock_ms();
 
-        engine_phase(&launch->phases, name, now - launch->since);
+        engine_phase(&launch->started.phases, name, now - launch->since);
         launch->since = now;
 }
 
@@ -94,6 +98,9 @@ static int spawn(struct launch *launch, struct cowherd_error *err)
         struct qemu_files files owned_by(qemu_files_free) = {0};
 
         qemu_line_make(launch->instance, &launch->facts, &line);
+        if (launch->facts.wake != NULL &&
+            live_facts_compare(&launch->live, launch->instance, launch->facts.acceleration, &line.argv, err) < 0)
+                return -1;
         if (qemu_files_open(launch->instance, &launch->facts, &line, launch->runtime, &files, err) < 0)
                 return -1;
         close_at(&launch->messages);
@@ -129,20 +136,27 @@ static int await_running(struct launch *launch, struct cowherd_error *err)
         return 0;
 }
 
+static int come_up(struct launch *launch, struct cowherd_error *err)
+{
+        if (launch->facts.wake != NULL)
+                return live_wake(launch->instance, &launch->live, launch->runtime, launch->birth.pid, &launch->started, err);
+        phase_ends(launch, "spawn");
+        if (await_running(launch, err) < 0)
+                return -1;
+        phase_ends(launch, "running");
+        return 0;
+}
+
 static int launch_once(struct launch *launch, struct cowherd_error *err)
 {
         if (spawn(launch, err) < 0)
                 return -1;
-        if (qemu_process_write(launch->runtime, launch->birth.pid, err) < 0)
-                return fail_start(launch, err);
-        phase_ends(launch, "spawn");
-        if (await_running(launch, err) < 0)
+        if (qemu_process_write(launch->runtime, launch->birth.pid, err) < 0 || come_up(launch, err) < 0)
                 return fail_start(launch, err);
         /* Written once more: who waits for the machine sees the file change. */
         if (qemu_process_write(launch->runtime, launch->birth.pid, err) < 0 ||
             process_birth_keep(&launch->birth, err) < 0)
                 return fail_while(err, "starting '%s'", launch->instance->name);
-        phase_ends(launch, "running");
         return 0;
 }
 
@@ -163,6 +177,7 @@ static int launch_machine(struct launch *launch, struct cowherd_error *err)
                 return -1;
         }
         launch->facts.sandboxed = false;
+        launch->started = (struct engine_started){0};
         return launch_once(launch, err);
 }
 
@@ -178,27 +193,45 @@ static int refuse_running(const struct engine_instance *instance, struct cowherd
 static void tell(const struct launch *launch, struct engine_started *ret)
 {
         const struct engine_identity *identity = launch->instance->identity;
-        struct engine_started started = {.phases = launch->phases};
+        struct engine_started started = launch->started;
 
-        started.identity_applied = !identity->fresh;
-        if (identity->fresh)
-                (void)snprintf(started.pending, sizeof started.pending, "%s", identity->applied ? "" : PENDING);
-        if (identity->fresh && identity->applied)
-                started.identity_applied = true;
+        if (launch->facts.wake == NULL) {
+                started.identity_applied = !identity->fresh || identity->applied;
+                (void)snprintf(started.pending, sizeof started.pending, "%s", started.identity_applied ? "" : PENDING);
+        }
         if (!launch->facts.sandboxed)
                 (void)snprintf(started.note, sizeof started.note,
                                "this qemu has no sandbox: the machine is confined by its user id alone");
         *ret = started;
 }
 
+/* The memory of the base in use, and the devices that the machine is to have. */
+static int prepare_to_wake(struct launch *launch, struct cowherd_error *err)
+{
+        const struct engine_instance *instance = launch->instance;
+
+        if (instance->machine->live == NULL)
+                return 0;
+        if (live_check(instance, err) < 0 || live_facts_read(instance->machine->live, &launch->live, err) < 0 ||
+            live_keeper_take(instance, launch->live.memory_bytes, &launch->live.wake.memory, err) < 0)
+                return -1;
+        launch->facts.memory_bytes = launch->live.memory_bytes;
+        launch->facts.cpus = launch->live.cpus;
+        launch->facts.seeded = launch->live.seeded;
+        launch->facts.wake = &launch->live.wake;
+        phase_ends(launch, "memory");
+        return 0;
+}
+
 int qemu_start(const struct engine_instance *instance, struct engine_started *ret, struct cowherd_error *err)
 {
         struct launch launch owned_by(launch_free) = {
-                .instance = instance, .runtime = -1, .messages = -1, .birth = {.channel = -1}, .since = clock_ms()};
+                .instance = instance, .runtime = -1, .messages = -1, .birth = {.channel = -1}, .since = clock_ms(), .live.wake.memory = -1};
 
         if (refuse_running(instance, err) < 0 || qemu_tidy(instance, err) < 0)
                 return -1;
-        if (qemu_facts_find(instance, &launch.facts, err) < 0 || qemu_runtime_make(instance, &launch.runtime, err) < 0)
+        if (qemu_facts_find(instance, &launch.facts, err) < 0 || prepare_to_wake(&launch, err) < 0 ||
+            qemu_runtime_make(instance, &launch.runtime, err) < 0)
                 return -1;
         if (launch_machine(&launch, err) < 0) {
                 struct cowherd_error ignored;

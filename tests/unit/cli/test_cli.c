@@ -505,6 +505,32 @@ static void test_execute_passes_through(void **state)
         assert_string_equal(run.err, "bad\n");
 }
 
+/* Bytes that the answer keeps as base64 are bytes again; a console's lines are printed as they are where no terminal is driven by them. */
+static void test_bytes_and_logs(void **state)
+{
+        (void)state;
+        fake.answer = answer_new("execute");
+        answer_number(fake.answer, "exit_code", 0);
+        answer_text(fake.answer, "stdout_base64", "gIGCg4Q=");
+        answer_text(fake.answer, "stderr_base64", "/w==");
+        answer_flag(fake.answer, "cut", true);
+        answer_done(fake.answer, "ended with 0");
+        owned_run struct run run = run_words(WORDS("exec", "c", "--", "x"));
+        assert_string_equal(run.out, "\x80\x81\x82\x83\x84");
+        check_has(run.err, "\xff");
+        check_has(run.err, "16 MiB");
+        fake_reset();
+        fake.answer = answer_new("logs");
+        answer_text(fake.answer, "log", "one\n\x1b[1mtwo\r\n");
+        answer_done(fake.answer, "the last lines");
+        owned_run struct run logs = run_words(WORDS("logs", "c"));
+        assert_string_equal(logs.out, "one\n\x1b[1mtwo\r\n");
+        fake_reset();
+        fake.answer = failure("shell", 75);
+        owned_run struct run shell = run_words(WORDS("shell", "c"));
+        assert_int_equal(shell.status, 125);
+}
+
 /* What could not be written was not said. */
 static void test_full_disk(void **state)
 {
@@ -561,6 +587,7 @@ int main(void)
                 UNIT(test_some_failed),
                 UNIT(test_statuses),
                 UNIT(test_execute_passes_through),
+                UNIT(test_bytes_and_logs),
                 UNIT(test_full_disk),
                 UNIT(test_progress),
                 UNIT(test_checklist),

@@ -4,7 +4,9 @@
 #include "base/mem.h"
 #include "base/str.h"
 
+#include <fcntl.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <time.h>
@@ -75,6 +77,9 @@ static int fake_states(const struct engine_instance *instances, size_t count, en
                 if (enter(&instances[i], "states", err) < 0)
                         return -1;
                 ret[i] = state_of(&instances[i]);
+                /* By the next disk: whether it is that one which it has open. */
+                if (instances[i].path != NULL && str_ends(instances[i].path, "next.qcow2") && !of(&instances[i])->switched)
+                        ret[i] = ENGINE_STOPPED;
         }
         return 0;
 }
@@ -95,6 +100,9 @@ static void note_machine(const struct engine_instance *instance)
         (void)snprintf(fake->identity, sizeof fake->identity, "%s", instance->identity->machine_id == NULL ? "" : instance->identity->machine_id);
         (void)snprintf(fake->host_key, sizeof fake->host_key, "%.60s", instance->identity->host_key_public == NULL ? "" : instance->identity->host_key_public);
         fake->applied_before = instance->identity->applied;
+        (void)snprintf(fake->live, sizeof fake->live, "%s", "");
+        if (machine->live != NULL)
+                (void)snprintf(fake->live, sizeof fake->live, "%s %s %s %s", machine->live->base, machine->live->ram, machine->live->state, machine->live->facts);
 }
 
 static int fake_start(const struct engine_instance *instance, struct engine_started *ret, struct cowherd_error *err)
@@ -119,6 +127,10 @@ static int fake_start(const struct engine_instance *instance, struct engine_star
         if (fake_engine->keeps_pending)
                 (void)snprintf(ret->pending, sizeof ret->pending, "machine-id: the guest is not there yet");
         engine_phase(&ret->phases, "spawn", 1.5);
+        if (instance->machine->live != NULL) {
+                ret->private_bytes = 1000;
+                ret->shared_bytes = 2000;
+        }
         die_in("started");
         return 0;
 }
@@ -205,6 +217,53 @@ static int fake_logs(const struct engine_instance *instance, uint64_t lines, cha
         return 0;
 }
 
+static int make_file(int folder, const char *path, struct cowherd_error *err)
+{
+        int fd = openat(folder, path, O_CREAT | O_EXCL | O_WRONLY | O_CLOEXEC, 0400);
+
+        if (fd < 0)
+                return fail_errno(err, "cannot make '%s'", path);
+        int got = pwrite(fd, path, strlen(path), 8192) < 0 || ftruncate(fd, 1 << 20) < 0 ? fail_errno(err, "cannot write '%s'", path) : 0;
+        (void)close(fd);
+        return got;
+}
+
+static int fake_capture(const struct engine_instance *instance, const struct engine_capture *how, struct engine_captured *ret, struct cowherd_error *err)
+{
+        if (enter(instance, "capture", err) < 0)
+                return -1;
+        of(instance)->captures++;
+        if (make_file(instance->folder, how->ram, err) < 0 || make_file(instance->folder, how->state, err) < 0)
+                return -1;
+        die_in("captured");
+        of(instance)->switched = ret->switched = how->next != NULL;
+        die_in("switched");
+        if (enter(instance, "switch", err) < 0 || (how->take)(how->context, err) < 0)
+                return -1;
+        of(instance)->switched = false;
+        die_in("taken");
+        *ret = (struct engine_captured){.facts = x_strdup("{\"qemu\":\"7.2.22\",\"cpus\":2}"), .switched = how->next != NULL, .fresh_random = true, .pause_ms = 12.5,
+                                        .memory_bytes = instance->machine->memory_bytes, .ram_bytes = 4096, .state_bytes = 100};
+        engine_phase(&ret->phases, "save", 3.5);
+        return 0;
+}
+
+static int fake_release(const char *runtime, struct cowherd_error *err)
+{
+        fake_engine->releases++;
+        (void)snprintf(fake_engine->released, sizeof fake_engine->released, "%s", runtime);
+        return rmdir(runtime) < 0 ? fail_errno(err, "cannot remove '%s'", runtime) : 0;
+}
+
+static int fake_quiesce(const struct engine_instance *instance, bool quiet, bool *ret_frozen, struct cowherd_error *err)
+{
+        if (enter(instance, "quiesce", err) < 0)
+                return -1;
+        of(instance)->quiets += quiet ? 100 : 1;
+        *ret_frozen = false;
+        return 0;
+}
+
 static int fake_tidy(const struct engine_instance *instance, struct cowherd_error *err)
 {
         if (enter(instance, "tidy", err) < 0)
@@ -217,7 +276,7 @@ static int fake_tidy(const struct engine_instance *instance, struct cowherd_erro
 static const struct engine_driver whole = {
         .name = "fake", .kinds = 1, .default_stores = "qcow2", .runtime = "fake", .probe = fake_probe, .states = fake_states,
         .check = fake_check, .start = fake_start, .stop = fake_stop, .pause = fake_pause, .resume = fake_resume, .wait = fake_wait,
-        .execute = fake_execute, .logs = fake_logs, .tidy = fake_tidy,
+        .execute = fake_execute, .logs = fake_logs, .tidy = fake_tidy, .capture = fake_capture, .release_live = fake_release, .quiesce = fake_quiesce,
 };
 static const struct engine_driver bare = {.name = "fake", .kinds = 1, .default_stores = "qcow2", .runtime = "fake", .probe = fake_probe, .states = fake_states};
 

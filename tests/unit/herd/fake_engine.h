@@ -20,6 +20,9 @@ struct fake_instance {
         char host_key[64];       /* the beginning of the host key it was started with, or that a wait was told */
         bool applied_before;     /* identity->applied as its last start saw it */
         char memory[32], words[256]; /* what its last start was told of the machine */
+        char live[256];          /* and of the memory that it was to wake from */
+        bool switched;           /* it goes on with its next disk */
+        unsigned captures, quiets;
 };
 
 struct fake_engine {
@@ -31,6 +34,8 @@ struct fake_engine {
         int fail_code;                  /* … with this */
         char kill[32];                  /* callback in which the process dies: "start" before it runs, "started" after */
         bool absent;                    /* no callbacks but probe and states */
+        char released[128];             /* the runtime folder that was last brought out of use */
+        unsigned releases;
         bool keeps_pending;             /* a start does not apply the identity; a wait does */
         char output[64];                /* of execute */
         size_t output_length;

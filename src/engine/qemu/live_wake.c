@@ -1,0 +1,110 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * A machine wakes in another's memory. Nothing may leave it until it is somebody of its own, so its link is down from before its
+ * first instruction (the state brings it back up, so it is taken down after that was read) until its identity is applied. A new
+ * generation id has its kernel make its random pool anew by itself, where it has the driver; else the pool is made anew by what is
+ * said to it from outside. Who can be told nothing (no agent) and is to be somebody else is not woken at all.
+ */
+#include "engine/qemu/live.h"
+
+#include "base/mem.h"
+#include "engine/qemu/agent.h"
+#include "engine/qemu/runtime.h"
+#include "sys/clock.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#define GREETING_TIMEOUT_MS 60000 /* of a loaded host */
+#define AGENT_TIMEOUT_MS 30000
+#define IDENTITY_TIMEOUT_MS 30000
+
+struct waking {
+        const struct engine_instance *instance;
+        const struct live_facts *facts;
+        struct qmp qmp;
+        double since;
+        struct engine_phases *phases;
+};
+
+static void waking_free(struct waking *waking)
+{
+        qmp_free(&waking->qmp);
+}
+define_owned(struct waking, waking_free)
+
+static void phase_ends(struct waking *waking, const char *name)
+{
+        double now = clock_ms();
+
+        engine_phase(waking->phases, name, now - waking->since);
+        waking->since = now;
+}
+
+static int set_link(struct waking *waking, bool up, struct cowherd_error *err)
+{
+        if (!waking->facts->wake.card)
+                return 0;
+        return qmp_execute(&waking->qmp, "set_link", json_pack("{s:s, s:b}", "name", "nic", "up", up), -1, QMP_TIMEOUT_MS, NULL, err);
+}
+
+static int restore(struct waking *waking, int runtime, struct cowherd_error *err)
+{
+        const struct engine_live *live = waking->instance->machine->live;
+        int fd = -1;
+
+        owned_fd int state = openat(waking->instance->folder, live->state, O_RDONLY | O_NOFOLLOW | O_NOCTTY | O_NONBLOCK | O_CLOEXEC);
+        if (state < 0)
+                return fail_errno(err, "cannot open the state of base '%s'", live->base);
+        if (qemu_socket_connect(runtime, QEMU_CONTROL, &fd, err) < 0 || qmp_begin(fd, GREETING_TIMEOUT_MS, &waking->qmp, err) < 0)
+                return -1;
+        phase_ends(waking, "spawn");
+        if (live_facts_compare_version(waking->facts, live, &waking->qmp, err) < 0 ||
+            live_state_load(&waking->qmp, state, waking->facts->wake.devices_only, err) < 0 || set_link(waking, false, err) < 0 ||
+            qmp_command(&waking->qmp, "cont", err) < 0)
+                return -1;
+        phase_ends(waking, "restore");
+        return 0;
+}
+
+static int personalise(struct waking *waking, struct engine_started *ret, struct cowherd_error *err)
+{
+        const struct engine_instance *instance = waking->instance;
+        struct qemu_agent_waking words = {
+                .old_mac = waking->facts->mac,
+                .forget_addresses = str_equal(waking->facts->network, "bridge"),
+                .reseed = !waking->facts->fresh_random,
+        };
+
+        if (!waking->facts->agent)
+                return 0; /* identity=keep, else it was refused: live_check */
+        if (qemu_agent_wait(instance, AGENT_TIMEOUT_MS, err) < 0)
+                return fail_while(err, "waiting until the woken '%s' answers", instance->name);
+        phase_ends(waking, "agent");
+        if (qemu_agent_wake(instance, &words, IDENTITY_TIMEOUT_MS, ret->pending, sizeof ret->pending, err) < 0)
+                return fail_while(err, "giving '%s' its identity", instance->name);
+        phase_ends(waking, "identity");
+        return 0;
+}
+
+int live_wake(const struct engine_instance *instance, const struct live_facts *facts, int runtime, pid_t pid,
+              struct engine_started *ret, struct cowherd_error *err)
+{
+        struct waking waking owned_by(waking_free) = {
+                .instance = instance, .facts = facts, .qmp = {.fd = -1}, .since = clock_ms(), .phases = &ret->phases};
+
+        if (restore(&waking, runtime, err) < 0)
+                return -1;
+        if (personalise(&waking, ret, err) < 0)
+                return -1;
+        if (instance->machine->network != ENGINE_NETWORK_NONE && set_link(&waking, true, err) < 0)
+                return -1;
+        ret->identity_applied = !instance->identity->fresh || ret->pending[0] == '\0';
+        live_memory_measure(pid, &ret->private_bytes, &ret->shared_bytes);
+        phase_ends(&waking, "ready");
+        return 0;
+}
