@@ -83,6 +83,7 @@ int live_keeper_take(const struct engine_instance *instance, uint64_t bytes, int
 int live_keeper_leave(const char *runtime, int folder, const char *ram, int memory, struct cowherd_error *err) must_check;
 /* engine.h: release_live. */
 int qemu_release_live(const char *runtime, struct cowherd_error *err) must_check;
+bool qemu_live_in_use(const char *runtime);
 
 /* ---- live_wake.c ---- */
 

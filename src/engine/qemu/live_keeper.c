@@ -190,3 +190,11 @@ int qemu_release_live(const char *path, struct cowherd_error *err)
                 return -1;
         return file_remove_tree(AT_FDCWD, path, err);
 }
+
+bool qemu_live_in_use(const char *path)
+{
+        owned_fd int pidfd = -1, runtime = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+        struct cowherd_error ignored;
+
+        return runtime >= 0 && qemu_process_open(runtime, &pidfd, NULL, &ignored) > 0;
+}

@@ -88,5 +88,6 @@ const struct engine_driver engine_qemu = {
         .flatten = qemu_flatten,
         .capture = qemu_capture,
         .release_live = qemu_release_live,
+        .live_in_use = qemu_live_in_use,
         .tidy = qemu_tidy,
 };

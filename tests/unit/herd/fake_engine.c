@@ -238,7 +238,7 @@ static int fake_capture(const struct engine_instance *instance, const struct eng
         die_in("captured");
         of(instance)->switched = ret->switched = how->next != NULL;
         die_in("switched");
-        if (enter(instance, "switch", err) < 0 || (how->take)(how->context, err) < 0)
+        if (enter(instance, "switch", err) < 0 || how->disk(how->context, err) < 0)
                 return -1;
         of(instance)->switched = false;
         die_in("taken");
