@@ -70,8 +70,8 @@ int catalogue_mark_deleting(struct catalogue *catalogue, const uint64_t *ids, si
         return transaction_end(catalogue, mark_all(catalogue, ids, count, operation, err), err);
 }
 
-/* Reads the base of an object, 0 where it has none or is not there. */
-static int read_base(struct catalogue *catalogue, uint64_t id, uint64_t *ret_base, struct cowherd_error *err)
+/* Reads the base of an object, 0 where it has none or is not there, and whether that counts it: one that is kept warm it does not. */
+static int read_base(struct catalogue *catalogue, uint64_t id, uint64_t *ret_base, bool *ret_counted, struct cowherd_error *err)
 {
         sqlite3_stmt *statement owned_statement = statement_get(catalogue, ROW_BASE, err);
 
@@ -82,20 +82,22 @@ static int read_base(struct catalogue *catalogue, uint64_t id, uint64_t *ret_bas
         if (got < 0)
                 return -1;
         *ret_base = got > 0 ? column_number(statement, 0) : 0;
+        *ret_counted = got > 0 && column_number(statement, 1) == 0;
         return 0;
 }
 
 static int forget_object(struct catalogue *catalogue, uint64_t id, uint64_t *ret_base, struct cowherd_error *err)
 {
         uint64_t base = 0;
+        bool counted = false;
 
-        if (read_base(catalogue, id, &base, err) < 0)
+        if (read_base(catalogue, id, &base, &counted, err) < 0)
                 return -1;
         if (statement_run_id(catalogue, INTENT_END, id, NULL, err) < 0)
                 return -1;
         if (statement_run_id(catalogue, ROW_DELETE, id, NULL, err) < 0)
                 return -1;
-        if (base != 0 && statement_run_id(catalogue, BASE_LOSE, base, NULL, err) < 0)
+        if (base != 0 && counted && statement_run_id(catalogue, BASE_LOSE, base, NULL, err) < 0)
                 return -1;
         *ret_base = base;
         return 0;
@@ -143,6 +145,8 @@ static int remove_or_unname(struct catalogue *catalogue, uint64_t id, struct cow
 {
         bool done = false;
 
+        if (warm_drop(catalogue, id, 0, err) < 0)
+                return -1;
         if (statement_run_id(catalogue, BASE_MARK_DELETING, id, &done, err) < 0)
                 return -1;
         if (done)

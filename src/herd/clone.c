@@ -5,10 +5,13 @@
  *
  * Clones of a live base wake at once in its memory, as if start=true wait=true had been said, unless start=false was.
  *
+ * A clone may have been made in advance (warm.h): then it is only given its name.
+ *
  * What is cloned may be a clone: then a nameless snapshot is taken of it first, and cloned. It goes with the last that stands on it.
  */
 #include "herd/memory.h"
 #include "herd/power.h"
+#include "herd/warm.h"
 
 #include "base/number.h"
 #include "sys/clock.h"
@@ -23,6 +26,7 @@ struct cloning {
         struct memory memory;              /* of a live base … */
         bool wakes;                        /* … that the clones wake from */
         const struct store_driver *driver; /* of the clones: the base's, unless store= says otherwise */
+        bool may_be_warm;                  /* one that is kept warm would do */
         struct catalogue_row *rows;
         struct store_object *objects;
         double *item_ms;
@@ -135,6 +139,20 @@ static int choose_disk_size(struct cloning *cloning, uint64_t *ret_bytes, struct
         return 0;
 }
 
+/* All but the size of its disk is told to the engine at the first start. */
+static int choose_warm(struct cloning *cloning, struct cowherd_error *err)
+{
+        const struct thing *base = &cloning->base;
+        uint64_t wanted = 0;
+
+        if (cloning->driver->take_warm == NULL || cloning->driver != base->driver || request_has(cloning->call->request, KEY_DISK_SIZE))
+                return 0;
+        if (warm_wanted(cloning->call->herd, &base->row, &wanted, err) < 0)
+                return -1;
+        cloning->may_be_warm = wanted > 0;
+        return 0;
+}
+
 /* The name of clone `index`: as given, NAME-1 … with count=, or made up from the base's. */
 static char *clone_name(const struct cloning *cloning, const char *stem, size_t index)
 {
@@ -180,6 +198,7 @@ static void fill_row(const struct cloning *cloning, struct catalogue_row *row, c
                 .disk_bytes = request_number(request, KEY_DISK_SIZE),
                 .keep_identity = str_equal_case(request_text(request, KEY_IDENTITY), "keep"),
                 .base_name = x_strdup(base->name),
+                .may_be_warm = cloning->may_be_warm,
         };
 }
 
@@ -189,7 +208,7 @@ static int fill_rows(struct cloning *cloning, struct cowherd_error *err)
         uint64_t disk_bytes = 0;
         owned_str char *extra = NULL;
 
-        if (choose_disk_size(cloning, &disk_bytes, err) < 0 ||
+        if (choose_disk_size(cloning, &disk_bytes, err) < 0 || choose_warm(cloning, err) < 0 ||
             machine_extra(request, cloning->base.row.target, cloning->base.row.extra, &extra, err) < 0)
                 return -1;
         cloning->count = request_has(request, KEY_COUNT_OF) ? request_number(request, KEY_COUNT_OF) : 1;
@@ -354,15 +373,38 @@ static int prepare_clone(void *operation, size_t item, struct cowherd_error *err
         return 0;
 }
 
+/* Gives one that was kept warm its name. What is started now is named in all its engine knows; else that can wait. */
+static int take_warm(const struct cloning *cloning, size_t item, const struct store_place *place, struct cowherd_error *err)
+{
+        const struct store_object *object = &cloning->objects[item];
+
+        if (cloning->driver->take_warm(place, object, checks_while_cloning(cloning), err) < 0)
+                return -1;
+        return is_started(cloning) ? cloning->driver->rename(place, object, object->name, err) : 0;
+}
+
+/* Makes its bytes, or takes those that were kept warm; where another tool removed those, they are made after all. */
+static int make_bytes(struct cloning *cloning, size_t item, const struct store_place *place, struct cowherd_error *err)
+{
+        struct catalogue_row *row = &cloning->rows[item];
+
+        if (row->was_warm) {
+                int taken = take_warm(cloning, item, place, err);
+                if (taken == 0 || err->code != COWHERD_NOT_FOUND)
+                        return taken;
+                row->was_warm = false;
+        }
+        return checks_while_cloning(cloning) ? cloning->driver->clone_checked(place, &cloning->objects[item], err)
+                                             : cloning->driver->clone(place, &cloning->objects[item], err);
+}
+
 static int make_clone(void *operation, size_t item, struct cowherd_error *err)
 {
         struct cloning *cloning = operation;
         double began = clock_ms();
 
         const struct store_place place = place_of_item(cloning, item);
-        int made = checks_while_cloning(cloning) ? cloning->driver->clone_checked(&place, &cloning->objects[item], err)
-                                                 : cloning->driver->clone(&place, &cloning->objects[item], err);
-        if (made < 0)
+        if (make_bytes(cloning, item, &place, err) < 0)
                 return fail_while(err, "cloning '%s'", cloning->rows[item].name);
         cloning->item_ms[item] = clock_ms() - began;
         return 0;
@@ -480,6 +522,7 @@ static int settle(void *operation, size_t item, struct cowherd_error *err)
                         continue;
                 if (cloning->group.lives != NULL)
                         settle_identity(&cloning->rows[i], &cloning->group.lives[i]);
+                cloning->rows[i].then = cloning->rows[i].was_warm && !is_started(cloning) ? OPERATION_TAKE : NULL;
                 cloning->rows[i].clone_ms = cloning->item_ms[i] + cloning->reserved_ms / (double)cloning->count;
                 made[count++] = cloning->rows[i]; /* borrowed */
         }
@@ -505,7 +548,8 @@ static void make_plan(struct cloning *cloning)
                 plan_add(plan, false, reserve, unreserve, "reserve the names '%s' to '%s' and choose their identities", first, last);
         if (cloning->count > 1 && cloning->driver->prepare_clone != NULL)
                 plan_add(plan, true, prepare_clone, unmake_clone, "make room in store '%s'", cloning->driver->name);
-        plan_add(plan, true, make_clone, unmake_clone, "clone '%s' by store '%s'", cloning->base.row.name, cloning->driver->name);
+        plan_add(plan, true, make_clone, unmake_clone, "%s '%s' by store '%s'", cloning->may_be_warm ? "take what is kept warm, or clone" : "clone", cloning->base.row.name,
+                 cloning->driver->name);
         add_start(cloning);
         plan_add(plan, false, settle, NULL, "settle the catalogue");
         if (waits_afterwards(cloning))
@@ -526,6 +570,8 @@ static void add_clone(struct cloning *cloning, size_t index, bool measured)
         if (live == NULL && cloning->memory.kept != NULL)
                 answer_text(answer, "note", "a clone of the live base's disk alone: when it is started it boots");
         fields_of_clone(answer, row, path, live == NULL ? "stopped" : engine_state_name(live->state));
+        if (row->was_warm)
+                answer_flag(answer, "warm", true);
         if (live != NULL && live->started)
                 fields_of_start(answer, live);
         if (live != NULL && live->wait_ms > 0)
@@ -604,6 +650,21 @@ static int answer_clones(struct cloning *cloning, struct cowherd_error *err)
         return 0;
 }
 
+/* The helper makes others, and tells the engine names; it waits for our locks. What is kept of a base that was changed goes. */
+static void refill(struct cloning *cloning, bool is_changed)
+{
+        struct cowherd_herd *herd = cloning->call->herd;
+        struct cowherd_error ignored;
+
+        if (!cloning->may_be_warm)
+                return;
+        if (is_changed && catalogue_drop_warm(herd->catalogue, cloning->base.row.id, 0, &ignored) == 0)
+                ignore_result(warm_bury(herd, cloning->base.row.id, &ignored));
+        if (!is_started(cloning))
+                ownership_free(&cloning->owned);
+        warm_refill(herd, &cloning->base.row);
+}
+
 int verb_clone_from_base(struct call *call, struct cowherd_error *err)
 {
         struct cloning cloning owned_by(cloning_free) = {.call = call, .group.call = call, .base.place.fd = -1, .source = POINT_OF(call->herd), .owned.herd = call->herd};
@@ -623,7 +684,11 @@ int verb_clone_from_base(struct call *call, struct cowherd_error *err)
         }
         cloning.deadline_ms = wait_deadline(call->request);
         cloning.plan.count -= waits_afterwards(&cloning); /* that step is the plan's last */
-        if (herd_recover(call->herd, NULL, err) < 0 || plan_apply(&cloning.plan, cloning.outcomes, err) < 0)
+        if (herd_recover(call->herd, NULL, err) < 0)
+                return -1;
+        int applied = plan_apply(&cloning.plan, cloning.outcomes, err);
+        refill(&cloning, applied < 0 && err->code == COWHERD_DATA);
+        if (applied < 0)
                 return -1;
         cloning.is_settled = true;
         if (waits_afterwards(&cloning))
