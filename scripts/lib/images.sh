@@ -5,22 +5,24 @@
 # sourced, as root:
 #
 #     . scripts/lib/images.sh
-#     images_prepare [tree] [lxd] [disk] [tiny] [tiny9p] [other]    # makes what is missing of these (none named: of the first
+#     images_prepare [tree] [lxd] [disk] [tiny] [tiny9p] [tinyguest] [other]    # makes what is missing of these (none named: of the first
 #                             # three); tells what it does on stderr
 #     $IMAGES/tree            # tree: a Debian root filesystem in a folder (systemd, dbus), 170 MB
 #     $IMAGES/metadata.tar $IMAGES/rootfs.tar    # lxd: the same as an LXD image
 #     $IMAGES/debian.qcow2    # disk: the same as a disk that boots by itself (BIOS, serial console, guest agent, DHCP)
 #     $IMAGES/tiny.qcow2      # tiny: as that, but busybox is all there is besides the agent: up in about 5 s without KVM
 #     $IMAGES/tiny9p.qcow2    # tiny9p: as tiny, with the kernel for all machines: 9p and the generation id; 4 s slower
+#     $IMAGES/tiny-guest.qcow2    # tinyguest: as tiny, with cowherd-guest in the agent's place
 #     $IMAGES/other.qcow2     # other: a system that is no Linux; it says so on the serial console
 #     images_remove           # takes all of it away
 #
-# COWHERD_IMAGES says where they are kept (default /var/cache/cowherd-images), COWHERD_MIRROR where packages come from. What
+# COWHERD_IMAGES says where they are kept (default /var/cache/cowherd-images), COWHERD_MIRROR where packages come from, COWHERD_GUEST
+# where cowherd-guest is (default in build/). What
 # is there was made whole: each thing is made beside its name and renamed. A lock lets one process at a time make it.
 
 IMAGES=${COWHERD_IMAGES:-/var/cache/cowherd-images}
 IMAGES_RECIPE=1 # counted up where what this file makes is no longer what it made before: then all of it is made anew
-IMAGES_RECIPE_TINY=2 # likewise, of the tiny one alone
+IMAGES_RECIPE_TINY=3 # likewise, of the tiny one alone
 IMAGES_RECIPE_OTHER=1
 
 images_say() {
@@ -225,6 +227,30 @@ images_tiny9p() {
         images_make_tiny tiny9p linux-image-amd64 "$IMAGES_MODULES_9P virtio_console"
 }
 
+# Made anew for each cowherd-guest.
+images_tinyguest() {
+        program=${COWHERD_GUEST:-build/src/guest/cowherd-guest}
+        images_current tiny-guest "$IMAGES_RECIPE_TINY-$(sha256sum <"$program" | cut -c 1-16)" && return 0
+        images_tree || return 1
+        images_say 'making a tiny disk with cowherd-guest'
+        work=$IMAGES/tiny-guest.partial
+        mkdir -p "$work/root" &&
+                images_kernel "$work" linux-image-cloud-amd64 && images_initrd "$work" "$IMAGES_MODULES_TINY" &&
+                images_tiny_programs "$work/root" && images_tiny_files "$work/root" virtio_console &&
+                images_tiny_helper "$work/root" "$program" &&
+                images_modules "$work" "$work/root/lib/modules" "virtio_console $IMAGES_MODULES_LATER" &&
+                images_assemble "$work" 256M tiny-guest.qcow2 'nokaslr mitigations=off no_timer_check' &&
+                rm -rf --one-file-system "$work"
+}
+
+# Nothing of the agent stays; what has terminals needs devpts.
+images_tiny_helper() {
+        rm -rf "$1/usr/sbin/qemu-ga" "$1/etc/agent" "$1"/lib/*.so* "$1/lib64" "$1/sbin/shutdown" &&
+                install -m 755 "$2" "$1/usr/sbin/cowherd-guest" &&
+                sed -i 's|^::respawn:/etc/agent$|::respawn:/usr/sbin/cowherd-guest|' "$1/etc/inittab" &&
+                echo 'mkdir -p /dev/pts; mount -t devpts -o mode=620,ptmxmode=666 pts /dev/pts' >>"$1/etc/rc"
+}
+
 # images_make_tiny NAME KERNEL MODULES: those that are there before the agent is.
 images_make_tiny() {
         images_current "$1" "$IMAGES_RECIPE_TINY" && return 0
@@ -278,7 +304,7 @@ images_tiny_files() {
                         '[ ! -f /var/lib/random-seed ] || cat /var/lib/random-seed >/dev/urandom' &&
                 images_write "$1/etc/agent" '#!/bin/sh' 'for port in /sys/class/virtio-ports/*; do' \
                         '    if grep -qsx org.qemu.guest_agent.0 $port/name; then exec qemu-ga -m virtio-serial -p /dev/${port##*/} -t /run; fi' \
-                        'done' 'exec sleep 2147483647' &&
+                        'done' 'exec sleep 0.1 # the port has no name yet' &&
                 images_write "$1/etc/network" '#!/bin/sh' 'ip link set lo up' "for module in \\" \
                         "    $(echo $IMAGES_MODULES_LATER); do" '    [ ! -f /lib/modules/$module.ko ] || insmod /lib/modules/$module.ko' 'done' \
                         'acpid -l /dev/null' 'ip link set eth0 up && exec udhcpc -f -i eth0 -s /etc/dhcp -t 10 -T 1 -S' &&

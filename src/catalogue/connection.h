@@ -202,6 +202,17 @@ int warm_drop(struct catalogue *catalogue, uint64_t base_id, uint64_t keep, stru
 int intent_begin(struct catalogue *catalogue, uint64_t id, const char *operation, struct cowherd_error *err) must_check;
 /* Marks a removed base DELETING where nothing stands on it any more; *ret_freed tells. */
 int free_base(struct catalogue *catalogue, uint64_t id, bool *ret_freed, struct cowherd_error *err) must_check;
+/* The base that a row stands on by the catalogue, 0 for none: 1 where there is no such row, *ret_base as it was. */
+int read_base(struct catalogue *catalogue, uint64_t id, uint64_t *ret_base, bool *ret_counted, struct cowherd_error *err) must_check;
+
+/* How something that others may stand on is removed, and what it is called in sentences. */
+struct removal {
+        enum statement mark_deleting; /* changes a row on which nothing stands */
+        enum statement take_name;     /* changes any other */
+        const char *operation, *what;
+};
+/* Marks it DELETING, 0: destroy it, then forget it; or, 1, takes only its name, as something stands on it. */
+int remove_stood_on(struct catalogue *catalogue, uint64_t id, const struct removal *how, struct cowherd_error *err) must_check;
 
 /* ---- create.c ---- */
 

@@ -70,22 +70,6 @@ int catalogue_mark_deleting(struct catalogue *catalogue, const uint64_t *ids, si
         return transaction_end(catalogue, mark_all(catalogue, ids, count, operation, err), err);
 }
 
-/* Reads the base of an object, 0 where it has none or is not there, and whether that counts it: one that is kept warm it does not. */
-static int read_base(struct catalogue *catalogue, uint64_t id, uint64_t *ret_base, bool *ret_counted, struct cowherd_error *err)
-{
-        sqlite3_stmt *statement owned_statement = statement_get(catalogue, ROW_BASE, err);
-
-        if (statement == NULL)
-                return -1;
-        bind_number(statement, 1, id);
-        int got = statement_step(catalogue, statement, err);
-        if (got < 0)
-                return -1;
-        *ret_base = got > 0 ? column_number(statement, 0) : 0;
-        *ret_counted = got > 0 && column_number(statement, 1) == 0;
-        return 0;
-}
-
 static int forget_object(struct catalogue *catalogue, uint64_t id, uint64_t *ret_base, struct cowherd_error *err)
 {
         uint64_t base = 0;
@@ -140,30 +124,36 @@ int catalogue_forget(struct catalogue *catalogue, const uint64_t *ids, size_t co
         return 0;
 }
 
-/* 1 where only its name was taken. */
-static int remove_or_unname(struct catalogue *catalogue, uint64_t id, struct cowherd_error *err)
+static int remove_or_unname(struct catalogue *catalogue, uint64_t id, const struct removal *how, struct cowherd_error *err)
 {
         bool done = false;
 
-        if (warm_drop(catalogue, id, 0, err) < 0)
+        if (how->mark_deleting == BASE_MARK_DELETING && warm_drop(catalogue, id, 0, err) < 0)
                 return -1;
-        if (statement_run_id(catalogue, BASE_MARK_DELETING, id, &done, err) < 0)
+        if (statement_run_id(catalogue, how->mark_deleting, id, &done, err) < 0)
                 return -1;
         if (done)
-                return intent_begin(catalogue, id, "remove_base", err);
-        if (statement_run_id(catalogue, BASE_TAKE_NAME, id, &done, err) < 0)
+                return intent_begin(catalogue, id, how->operation, err);
+        if (statement_run_id(catalogue, how->take_name, id, &done, err) < 0)
                 return -1;
         return done ? 1
-                    : fail(err, COWHERD_NOT_FOUND, "base %llu was not found: it has just been removed",
+                    : fail(err, COWHERD_NOT_FOUND, "%s %llu was not found: it has just been removed", how->what,
                            (unsigned long long)id);
+}
+
+int remove_stood_on(struct catalogue *catalogue, uint64_t id, const struct removal *how, struct cowherd_error *err)
+{
+        if (transaction_begin(catalogue, err) < 0)
+                return -1;
+        int got = remove_or_unname(catalogue, id, how, err);
+        if (transaction_end(catalogue, got < 0 ? -1 : 0, err) < 0)
+                return -1;
+        return got;
 }
 
 int catalogue_remove_base(struct catalogue *catalogue, uint64_t id, struct cowherd_error *err)
 {
-        if (transaction_begin(catalogue, err) < 0)
-                return -1;
-        int got = remove_or_unname(catalogue, id, err);
-        if (transaction_end(catalogue, got < 0 ? -1 : 0, err) < 0)
-                return -1;
-        return got;
+        static const struct removal removal = {BASE_MARK_DELETING, BASE_TAKE_NAME, "remove_base", "base"};
+
+        return remove_stood_on(catalogue, id, &removal, err);
 }

@@ -137,8 +137,7 @@ static int write_row(struct catalogue *catalogue, const struct catalogue_row *ro
         return 0;
 }
 
-/* The base that a row stands on by the catalogue, 0 for none: 1 where there is no such row. */
-static int read_base(struct catalogue *catalogue, uint64_t id, uint64_t *ret_base, struct cowherd_error *err)
+int read_base(struct catalogue *catalogue, uint64_t id, uint64_t *ret_base, bool *ret_counted, struct cowherd_error *err)
 {
         sqlite3_stmt *statement owned_statement = statement_get(catalogue, ROW_BASE, err);
 
@@ -151,6 +150,8 @@ static int read_base(struct catalogue *catalogue, uint64_t id, uint64_t *ret_bas
         if (got == 0)
                 return 1;
         *ret_base = column_number(statement, 0);
+        if (ret_counted != NULL)
+                *ret_counted = column_number(statement, 1) == 0;
         return 0;
 }
 
@@ -182,7 +183,7 @@ static int settle_row(struct catalogue *catalogue, const struct catalogue_row *r
         if (write_row(catalogue, row, &written, err) < 0)
                 return -1;
         if (!written) { /* it is gone, or is to stand on another base */
-                int got = read_base(catalogue, row->id, &old_base, err);
+                int got = read_base(catalogue, row->id, &old_base, NULL, err);
                 if (got < 0)
                         return -1;
                 if (got > 0)

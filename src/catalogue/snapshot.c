@@ -104,30 +104,11 @@ int snapshots_follow(struct catalogue *catalogue, uint64_t clone_id, const char 
         return statement_run_id(catalogue, SNAPSHOT_TAKE_LABELS, clone_id, NULL, err);
 }
 
-/* 1 where only its label was taken. */
-static int remove_or_unname(struct catalogue *catalogue, uint64_t id, struct cowherd_error *err)
-{
-        bool done = false;
-
-        if (statement_run_id(catalogue, SNAPSHOT_MARK_DELETING, id, &done, err) < 0)
-                return -1;
-        if (done)
-                return intent_begin(catalogue, id, "delete_snapshot", err);
-        if (statement_run_id(catalogue, SNAPSHOT_TAKE_LABEL, id, &done, err) < 0)
-                return -1;
-        return done ? 1
-                    : fail(err, COWHERD_NOT_FOUND, "snapshot %llu was not found: it has just been removed",
-                           (unsigned long long)id);
-}
-
 int catalogue_remove_snapshot(struct catalogue *catalogue, uint64_t id, struct cowherd_error *err)
 {
-        if (transaction_begin(catalogue, err) < 0)
-                return -1;
-        int got = remove_or_unname(catalogue, id, err);
-        if (transaction_end(catalogue, got < 0 ? -1 : 0, err) < 0)
-                return -1;
-        return got;
+        static const struct removal removal = {SNAPSHOT_MARK_DELETING, SNAPSHOT_TAKE_LABEL, "delete_snapshot", "snapshot"};
+
+        return remove_stood_on(catalogue, id, &removal, err);
 }
 
 int catalogue_free_nameless(struct catalogue *catalogue, uint64_t id, struct cowherd_error *err)

@@ -42,6 +42,11 @@ static const struct cowherd_parameter parameters[KEY_COUNT] = {
                        .type = "boolean",
                        .fallback = "false",
                        .help = "Take the given file or folder itself instead of copying it."},
+        [KEY_GUEST] = {.name = "guest",
+                       .type = "keep|inject",
+                       .fallback = "keep",
+                       .help = "inject: boot the disk once and have its guest agent put cowherd-guest in, which is "
+                               "faster and gives terminals (QEMU)."},
         [KEY_FORMAT] = {.name = "format",
                         .type = "qcow2|raw|vmdk|vdi|vhdx",
                         .help = "The disk image's format, where its header should not be asked."},

@@ -85,7 +85,7 @@ static const struct verb_row rows[VERB_COUNT] = {
                 .uses = USES({.key = KEY_NAME, .required = true, .help = "Name of the new base."},
                              {.key = KEY_IMAGE, .aliases = "disk"}, {.key = KEY_ROOTFS}, {.key = KEY_TARBALL},
                              {.key = KEY_DISTRO}, {.key = KEY_RELEASE}, {.key = KEY_MIRROR}, {.key = KEY_VARIANT},
-                             {.key = KEY_PACKAGES}, {.key = KEY_FROM}, {.key = KEY_LIVE}, {.key = KEY_ADOPT}, {.key = KEY_FORMAT}, {.key = KEY_WARM},
+                             {.key = KEY_PACKAGES}, {.key = KEY_FROM}, {.key = KEY_LIVE}, {.key = KEY_ADOPT}, {.key = KEY_FORMAT}, {.key = KEY_GUEST}, {.key = KEY_WARM},
                              {.key = KEY_STORE},
                              {.key = KEY_MEMORY, .help = "Memory of its clones, where they do not say."},
                              {.key = KEY_CPUS, .help = "Processors of its clones, where they do not say."},

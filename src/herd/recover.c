@@ -9,6 +9,7 @@
 
 #include "base/number.h"
 #include "herd/adopt.h"
+#include "herd/inject.h"
 #include "herd/memory.h"
 #include "herd/point.h"
 #include "herd/warm.h"
@@ -70,7 +71,7 @@ int herd_settle_unfinished(struct cowherd_herd *herd, const struct catalogue_row
         if (thing_open(herd, false, &thing, err) < 0)
                 return -1;
         if (row->role == CATALOGUE_BASE && row->phase == CATALOGUE_CREATING &&
-            (adopt_give_back(&thing, err) < 0 || remove_staging(herd, row->id, err) < 0))
+            (inject_end(herd, row->id, err) < 0 || adopt_give_back(&thing, err) < 0 || remove_staging(herd, row->id, err) < 0))
                 return -1;
         if (row->role == CATALOGUE_CLONE && row->name != NULL && end_life(herd, row->id, err) < 0)
                 return -1;

@@ -7,6 +7,7 @@
 #include "herd/plan.h"
 
 #include "herd/adopt.h"
+#include "herd/inject.h"
 #include "herd/point.h"
 #include "herd/warm.h"
 #include "image/tree.h"
@@ -147,6 +148,14 @@ static int fill(void *operation, size_t item, struct cowherd_error *err)
         return fill_tree(registering->call, &registering->origin, path, base->place.place.lock, err);
 }
 
+static int inject(void *operation, size_t item, struct cowherd_error *err)
+{
+        struct registering *registering = operation;
+
+        (void)item;
+        return inject_guest(registering->call, &registering->base, err);
+}
+
 /* Sees that a tree is one, takes its identity out, and asks it what it is. */
 static int neutralise(void *operation, size_t item, struct cowherd_error *err)
 {
@@ -211,6 +220,11 @@ static const char *fill_text(const struct registering *registering)
         }
 }
 
+static bool wants_guest(const struct request *request)
+{
+        return str_equal(request_text(request, KEY_GUEST), "inject");
+}
+
 static void make_plan(struct registering *registering)
 {
         const struct catalogue_row *row = &registering->base.row;
@@ -220,6 +234,8 @@ static void make_plan(struct registering *registering)
         plan_add(plan, false, reserve, unreserve, "reserve the name '%s' for %s", row->name, cowherd_target_name(row->target));
         plan_add(plan, false, prepare, unmake, "make room in store '%s'", row->store);
         plan_add(plan, false, fill, NULL, "%s '%s'", fill_text(registering), row->source != NULL ? row->source : row->image);
+        if (wants_guest(registering->call->request))
+                plan_add(plan, false, inject, NULL, "boot it once, without a network, and have its agent put cowherd-guest in");
         if (row->kind == STORE_TREE)
                 plan_add(plan, false, neutralise, NULL, "take machine-id, host keys, leases and seeds out of it");
         plan_add(plan, false, seal, NULL, "make it read-only and fingerprint it");
@@ -276,12 +292,16 @@ int verb_register_base(struct call *call, struct cowherd_error *err)
 
         if (warm_check_words(request, request->target, err) < 0)
                 return -1;
+        if (request_has(request, KEY_FROM) && wants_guest(request))
+                return fail(err, COWHERD_USAGE, "parameters 'guest' and 'from' exclude each other: a clone is a guest already");
         if (request_has(request, KEY_FROM))
                 return point_register(call, err);
         if (request_flag(request, KEY_LIVE)) {
                 (void)fail(err, COWHERD_USAGE, "parameter 'live' goes with from= only: memory is kept of what runs");
                 return fail_hint(err, "clone the base, start the clone, then promote it with live=true");
         }
+        if (wants_guest(request) && inject_check(call, err) < 0)
+                return -1;
         if (expect_engine(call, err) < 0 || origin_resolve(call, &registering.origin, err) < 0 || herd_open_for(call, err) < 0)
                 return -1;
         if (choice_make(call->herd, request->target, kind_of_target(request->target), request_text(request, KEY_STORE),

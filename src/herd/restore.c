@@ -169,7 +169,9 @@ static int start_again(void *operation, size_t item, struct cowherd_error *err)
         if (catalogue_get(catalogue, restoring->clone.thing.row.id, row, err) != 0 || live_open(restoring->call->herd, false, again, err) < 0)
                 return -1;
         again->thing.place.place.lock = restoring->owned.fds[0];
-        if (catalogue_begin(catalogue, row->id, "start", err) < 0)
+        bool made = false; /* the snapshot may be older than its first start */
+        if (live_make_host_key(again, &made, err) < 0 ||
+            (made ? catalogue_settle_and_begin(catalogue, row, 1, "start", err) : catalogue_begin(catalogue, row->id, "start", err)) < 0)
                 return -1;
         if (live_start(again, err) < 0) {
                 struct cowherd_error ignored;
@@ -179,7 +181,7 @@ static int start_again(void *operation, size_t item, struct cowherd_error *err)
         }
         if (!again->start.identity_applied || row->identity_applied)
                 return catalogue_end(catalogue, row->id, err);
-        row->identity_applied = true;
+        live_identity_is_inside(row);
         return catalogue_settle(catalogue, row, 1, err);
 }
 

@@ -48,7 +48,7 @@ static int start(const struct cowherd_herd *herd, int lock, struct cowherd_error
 
         if (nothing < 0)
                 return fail_errno(err, "cannot open '/dev/null'");
-        if (module_program(PROGRAM, &program, err) < 0)
+        if (module_helper(PROGRAM, &program, err) < 0)
                 return -1;
         strv_add(&argv, program);
         strv_add(&argv, herd->root);

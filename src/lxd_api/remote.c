@@ -23,7 +23,7 @@ static void document_release(yaml_document_t *document)
 }
 define_owned(yaml_document_t, document_release)
 
-        static void parser_release(yaml_parser_t *parser)
+static void parser_release(yaml_parser_t *parser)
 {
         yaml_parser_delete(parser);
 }

@@ -35,7 +35,7 @@ static void count_free(struct count *count)
 }
 define_owned(struct count, count_free)
 
-        static void count_inode(struct count *count, const char *data, size_t length)
+static void count_inode(struct count *count, const char *data, size_t length)
 {
         struct btrfs_inode_item inode;
 

@@ -47,9 +47,11 @@ static int copy_merged(int folder, const char *path, const struct file_progress 
 static int make_flat(const struct store_place *place, const struct store_object *clone, int folder, layers_activate_fn *activate,
                      const struct file_progress *progress, struct cowherd_error *err)
 {
+        struct store_object unshifted = *clone;
         owned_str char *path = NULL;
 
-        if (activate(place, clone, &path, err) < 0)
+        unshifted.id_shift = 0; /* what is copied keeps the owners that the disk has */
+        if (activate(place, &unshifted, &path, err) < 0)
                 return -1;
         int copied = copy_merged(folder, path, progress, err);
         struct cowherd_error second;

@@ -34,7 +34,7 @@ static void importing_free(struct importing *it)
 define_owned(struct importing, importing_free)
 
         /* Told at each hundredth only. */
-        static void on_sent(void *context, uint64_t done_bytes, uint64_t total_bytes)
+static void on_sent(void *context, uint64_t done_bytes, uint64_t total_bytes)
 {
         struct importing *it = context;
         uint64_t hundredths = done_bytes * 100 / total_bytes;

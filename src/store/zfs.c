@@ -91,9 +91,15 @@ int zfs_mount_at(const struct store_place *place, const char *dataset, const cha
 {
         if (set_mount_point(place, dataset, path, err) < 0)
                 return -1;
-        if (mount_is_mounted(path))
-                return 0;
-        return zfs_run_patiently(place, err, "mount", dataset, NULL) == 0 ? 0 : -1;
+        /* zfs-fuse mounts what has got a mount point by itself, a little later; its own `mount` then finds it busy. */
+        struct cowherd_error why;
+        unsigned tries = 0;
+        do {
+                if (mount_is_mounted(path) || zfs_run(place, NULL, &why, "mount", dataset, NULL) == 0 || mount_is_mounted(path))
+                        return 0;
+        } while (zfs_is_to_be_retried(&why, &tries));
+        *err = why;
+        return -1;
 }
 
 int zfs_mount(const struct store_place *place, const struct store_object *object, struct cowherd_error *err)

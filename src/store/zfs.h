@@ -23,6 +23,8 @@ int zfs_run(const struct store_place *place, char **ret_output, struct cowherd_e
  * busy for some milliseconds more, while zfs-fuse lets go of it. 1 where it is not there.
  */
 int zfs_run_patiently(const struct store_place *place, struct cowherd_error *err, ...) __attribute__((sentinel)) must_check;
+/* Whether a command failed because something was busy that it works on; then it has waited a little, for two seconds in all. */
+bool zfs_is_to_be_retried(const struct cowherd_error *why, unsigned *tries);
 /* Whether a command failed because of snapshots, or of what was cloned from them. */
 bool zfs_has_dependents(const struct cowherd_error *why);
 /* The values of the comma-separated `properties` of a dataset, in that order. */

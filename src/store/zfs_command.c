@@ -83,6 +83,14 @@ int zfs_run(const struct store_place *place, char **ret_output, struct cowherd_e
         return run(&zfs, ret_output, err);
 }
 
+bool zfs_is_to_be_retried(const struct cowherd_error *why, unsigned *tries)
+{
+        if (why->code != COWHERD_BUSY || zfs_has_dependents(why) || (*tries)++ == RELEASE_TRIES)
+                return false;
+        (void)nanosleep(&(struct timespec){.tv_nsec = RELEASE_MS * 1000000L}, NULL);
+        return true;
+}
+
 int zfs_run_patiently(const struct store_place *place, struct cowherd_error *err, ...)
 {
         owned_process struct process zfs = {.timeout_ms = ZFS_TIMEOUT_MS};
@@ -92,13 +100,11 @@ int zfs_run_patiently(const struct store_place *place, struct cowherd_error *err
         va_start(words, err);
         add_words(&zfs, place, words);
         va_end(words);
-        for (int tries = 0;; tries++) {
+        unsigned tries = 0;
+        do {
                 if (run(&zfs, NULL, &why) == 0)
                         return 0;
-                if (why.code != COWHERD_BUSY || zfs_has_dependents(&why) || tries == RELEASE_TRIES)
-                        break;
-                (void)nanosleep(&(struct timespec){.tv_nsec = RELEASE_MS * 1000000L}, NULL);
-        }
+        } while (zfs_is_to_be_retried(&why, &tries));
         *err = why; /* set where it is not there, too: some callers take that as a failure */
         return why.code == COWHERD_NOT_FOUND ? 1 : -1;
 }

@@ -22,6 +22,8 @@ int file_open_in_root(int root, const char *path, int flags, mode_t mode, int *r
                       struct cowherd_error *err) must_check;
 /* Replaces a file inside a foreign tree by text, its folders made; a symlink in its place is replaced, not followed. */
 int file_write_in_root(int root, const char *path, const char *text, mode_t mode, struct cowherd_error *err) must_check;
+/* Makes a folder inside a foreign tree and those above it; existing ones are success. */
+int file_make_folders_in_root(int root, const char *path, struct cowherd_error *err) must_check;
 /* Removes one file or link inside a foreign tree; what does not exist is success. *ret_removed (may be NULL) tells. */
 int file_remove_in_root(int root, const char *path, bool *ret_removed, struct cowherd_error *err) must_check;
 

@@ -61,7 +61,10 @@ int file_write_beside(int folder, const char *text, mode_t mode, char *beside, i
 {
         char hex[17];
 
-        (void)snprintf(beside, FILE_BESIDE_BYTES, ".cowherd-%s", random_hex(8, hex));
+        if (beside[0] == '\0')
+                (void)snprintf(beside, FILE_BESIDE_BYTES, ".cowherd-%s", random_hex(8, hex));
+        else
+                (void)unlinkat(folder, beside, 0);
         owned_fd int fd = openat(folder, beside, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
         if (fd < 0)
                 return fail_errno(err, "cannot make a file");
@@ -99,7 +102,7 @@ int file_replace(int at, const char *path, const char *text, mode_t mode, bool d
 {
         const char *slash = strrchr(path, '/'), *name = slash == NULL ? path : slash + 1;
         owned_str char *above = slash == NULL ? x_strdup(".") : x_strndup(path, (size_t)(slash - path) + 1);
-        char beside[FILE_BESIDE_BYTES];
+        char beside[FILE_BESIDE_BYTES] = "";
         owned_fd int folder = -1, fd = -1;
 
         if (file_open_folder(at, above, &folder, err) < 0)

@@ -125,6 +125,14 @@ static int open_parent_made(int root, const char *path, int *ret_fd, struct cowh
         return 0;
 }
 
+int file_make_folders_in_root(int root, const char *path, struct cowherd_error *err)
+{
+        owned_str char *inside = x_asprintf("%s/.", path); /* the folder that this lies in */
+        owned_fd int folder = -1;
+
+        return open_parent_made(root, inside, &folder, err);
+}
+
 /* The last name of a path that is to be a file, or NULL where it has none. Borrowed. */
 static const char *file_name_of(const char *path)
 {
@@ -137,7 +145,7 @@ int file_write_in_root(int root, const char *path, const char *text, mode_t mode
 {
         const char *name = file_name_of(path);
         owned_fd int parent = -1, folder = -1, fd = -1;
-        char beside[FILE_BESIDE_BYTES];
+        char beside[FILE_BESIDE_BYTES] = FILE_BESIDE_ALONE;
 
         if (name == NULL)
                 return fail(err, COWHERD_INTERNAL, "'%s' does not name a file in the tree", path);

@@ -47,6 +47,13 @@ static const char *module_folder(void)
         return built ? COWHERD_BUILD_DIR : COWHERD_MODULE_DIR;
 }
 
+char *module_program(const char *name)
+{
+        bool built = str_equal(module_folder(), COWHERD_BUILD_DIR);
+
+        return x_asprintf("%s/%s", built ? COWHERD_BUILD_DIR "/src/guest" : COWHERD_PROGRAM_DIR, name);
+}
+
 /* Whether nobody but root and ourselves can have changed it. */
 static bool is_ours(const struct stat *found)
 {
@@ -115,7 +122,7 @@ int module_symbol(const char *name, const char *symbol, void **ret, struct cowhe
         return 0;
 }
 
-int module_program(const char *name, char **ret_path, struct cowherd_error *err)
+int module_helper(const char *name, char **ret_path, struct cowherd_error *err)
 {
         const char *folder = module_folder();
         owned_str char *path = x_asprintf("%s/cowherd-%s", folder, name);

@@ -23,6 +23,7 @@
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
 #include <sys/syscall.h>
@@ -57,8 +58,11 @@ static int open_namespace_of(pid_t pid, uint32_t shift, int *ret_fd, struct cowh
 int mount_user_namespace(uint32_t shift, int *ret_fd, struct cowherd_error *err)
 {
         /* As fork(2), without what the C library would do in the child, which calls the kernel only. */
-        pid_t pid = (pid_t)syscall(SYS_clone, CLONE_NEWUSER | SIGCHLD, NULL, NULL, NULL, NULL);
-        if (pid == 0) {
+        pid_t parent = getpid(), pid = (pid_t)syscall(SYS_clone, CLONE_NEWUSER | SIGCHLD, NULL, NULL, NULL, NULL);
+        if (pid == 0) { /* with our locks in its hands: it must not live longer than we do */
+                (void)syscall(SYS_prctl, PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0);
+                if (syscall(SYS_getppid) != parent)
+                        syscall(SYS_exit_group, 0);
                 (void)syscall(SYS_ppoll, NULL, 0, NULL, NULL, 0);
                 syscall(SYS_exit_group, 0);
         }

@@ -126,9 +126,16 @@ class Fixture:
 
     # ---- by force ----
 
+    def end_lives(self):
+        """A container goes on without its folder, and a machine with its disk deleted: they are ended while the herd still knows them."""
+        for engine in ("qemu", "nspawn") if self.herd.processes() else ():
+            subprocess.run(self.herd.words((engine, "delete", "name=*", "force=true")), env=self.herd.environment, capture_output=True,
+                           stdin=subprocess.DEVNULL, check=False)
+
     def reset(self):
         """Takes the herd away without cowherd's help, so that one broken kill point does not spoil the next."""
         self.herd.end_machines()
+        self.end_lives()
         points = [line.split()[4] for line in open("/proc/self/mountinfo")]
         for point in sorted((point for point in points if point.startswith(f"{self.herd.root}/")), reverse=True):
             run("umount", point, check=False)

@@ -183,6 +183,18 @@ class Herd:
         if answer["removed"] != 0 or answer["busy"] != 0:
             raise Broken(f"a second cleanup found something: {answer}")
 
+    def end_lives(self, engine):
+        """All instances are what they are said to be; stopped by force, nothing is left of what ran."""
+        for item in self.do(engine, "list")["items"]:
+            if item["state"] not in ("running", "paused", "stopped"):
+                raise Broken(f"clone '{item['name']}' is listed as {item['state']}")
+        self.do(engine, "stop_if_running", "name=*", "force=true", codes=(0, 66))
+        self.clean_up()
+        runtime = pathlib.Path("/run/cowherd") / self.setting("herd.uuid")[:8]
+        left = os.listdir(runtime) if runtime.is_dir() else []
+        if left:
+            raise Broken(f"left in '{runtime}': {left}")
+
     def check_leftovers(self, machines=0):
         """What lies there is what the catalogue knows, no more and no less."""
         rows = self.rows()

@@ -29,7 +29,7 @@ def compare_trees(tree, wanted, name):
     """File for file; `wanted` is the source, out of which the identity was taken."""
     out = run("diff", "-rq", "--no-dereference", wanted, tree, check=False)
     neutral = ("machine-id", "ssh_host", "dhclient", "random-seed", "hostname", "Only in " + str(wanted) + "/etc/ssh",
-               os.path.basename(MARK_FILE))
+               os.path.basename(MARK_FILE), ".cowherd-new", "etc: hosts", "etc: localtime", "etc: resolv.conf", "tmp: x", ".updated")
     wrong = [line for line in out.splitlines() if not any(word in line for word in neutral)]
     if wrong:
         raise Broken(f"'{name}' differs from what it was made of: {wrong[:3]}")
@@ -65,13 +65,14 @@ def shown(herd, rows, row, item):
             run("umount", point)
 
 
-def check_all(herd, source_tree, state="stopped"):
-    """Every listed object of disks and trees; those of zfs and LXD are checked where they are tested. `state` is clone c's, or None."""
+def check_all(herd, source_tree, state="stopped", wakes=()):
+    """Every listed object of disks and trees; those of zfs and LXD are checked where they are tested. `state` is clone c's, or None;
+    those of `wakes` run."""
     rows = {row["id"]: row for row in herd.rows()}
     items = herd.listed()
     for item in items:
         row = rows[item["id"]]
-        wanted = state if item["name"] == "c" else "stopped"
+        wanted = state if item["name"] == "c" else "running" if item["name"] in wakes else "stopped"
         if item["role"] == "clone" and wanted and item["state"] != wanted:
             raise Broken(f"clone '{item['name']}' is listed as {item['state']}")
         if item["store"] in ("zfs", "lxd_pool"):

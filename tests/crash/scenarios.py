@@ -27,10 +27,12 @@ class Scenario:
     takes: tuple = ()
     again: int = 73
     running: bool = False    # the clone runs before, and has to run afterwards
+    wakes: tuple = ()        # clones that run where they are there
     points: int = 0          # of `quick`; 0: as many as usual
     set_up: object = None    # called with the fixture before each kill
     look: object = None      # called with the fixture and what is listed after each kill, once cleanup is done
     helper: bool = False     # a helper goes on when the command is done: cleanup ends it before anything is looked at
+    life: object = None      # instances may run afterwards: commands done before the repetition, once all of them were stopped
     gone: bool = False       # after `after`, nothing at all may be left of the herd
 
 
@@ -109,6 +111,36 @@ def points_of_store(fixture, label, target, source, before=(), more=()):
     ]
 
 
+def life(target, verb, *more, name="c"):
+    return (*target, verb, f"name={name}", *more)
+
+
+def life_of(fixture, label, target, source, more=(), inside=False):
+    """The verbs of an instance's life. What runs after a kill is stopped by force, and then nothing may be left of it."""
+    up, down = life(target, "start_if_stopped"), life(target, "stop_if_running", "force=true")
+    common = dict(fixture=fixture, points=8, prepare=(register(target, source, "b", *more), clone(target)), after=(down,))
+    alone = dict(fixture=fixture, points=8, prepare=(register(target, source, "b", *more),), life=())
+    started, gone = clone(target, "c", "start=true"), life(target, "delete", "force=true")
+    found = [
+        Scenario(name=f"{label}: start", command=life(target, "start"), before=(down,), life=(), **common),
+        Scenario(name=f"{label}: stop", command=down, before=(up,), life=(up,), **common),
+        Scenario(name=f"{label}: restart", command=life(target, "restart", "force=true"), before=(up,), life=(), **common),
+        Scenario(name=f"{label}: pause", command=life(target, "pause"), before=(down, up), life=(up,), **common),
+        Scenario(name=f"{label}: clone start=true", command=started, after=(gone,), makes=("c",), **alone),
+        Scenario(name=f"{label}: restore while it runs", command=life(target, "restore", "snapshot=s"), before=(started, life(target, "snapshot", "snapshot=s"), up),
+                 after=(gone,), **alone),
+        Scenario(name=f"{label}: delete force=true", command=gone, before=(started, up), takes=("c",), again=66, **alone),
+    ]
+    if inside:
+        found += [
+            Scenario(name=f"{label}: execute", command=life(target, "execute", "command=echo x; sleep 0.1"), before=(up,), life=(up,), **common),
+            Scenario(name=f"{label}: copy_to", command=life(target, "copy_to", "local={f}/disk.vmdk", "remote=/tmp/x"), before=(up,), life=(up,), **common),
+            Scenario(name=f"{label}: copy_from", command=life(target, "copy_from", "remote=/bin/busybox", "local={p}/copied"), before=(up,), life=(up,),
+                     set_up=remove_copy, **common),
+        ]
+    return found
+
+
 def running_points(fixture, label, target, source):
     """The same of a machine that runs: it goes on, whatever its command was killed at."""
     common = dict(fixture=fixture, points=8, running=True, prepare=(register(target, source),), before=(clone(target), point(target, "start")))
@@ -123,7 +155,37 @@ def running_points(fixture, label, target, source):
     ]
 
 
+def expect_live(_fixture, items):
+    """A live base is whole, or it is none."""
+    for item in items:
+        if item["name"] == "p" and item.get("live") != 1:
+            raise Broken(f"'p' is a base without its memory: {item}")
+
+
+def live_bases(fixture, label, source):
+    """Of a machine that runs, with its memory; nobody is in there who could be given an identity."""
+    end = point(QEMU, "stop", "force=true")
+    ready = (register(QEMU, source), clone(QEMU, "c", "memory=64M"), point(QEMU, "start"))
+    promote = point(QEMU, "promote", "as=p", "live=true")
+    common = dict(fixture=fixture, running=True, look=expect_live)
+    return [
+        Scenario(name=f"{label}: promote", command=promote, prepare=ready[:1], before=ready[1:], points=16,
+                 after=(end, delete(QEMU), remove(QEMU, "p")), makes=("p",), **common),
+        Scenario(name=f"{label}: clone", command=(*QEMU, "clone_from_base", "base=p", "name=d", "identity=keep"), prepare=(*ready, promote), points=12,
+                 after=((*QEMU, "delete", "name=d", "force=true"),), makes=("d",), wakes=("d",), **common),
+        Scenario(name=f"{label}: clone count=2 atomic=true", prepare=(*ready, promote), points=8, makes=("d-1", "d-2"), wakes=("d-1", "d-2"),
+                 command=(*QEMU, "clone_from_base", "base=p", "name=d", "identity=keep", "count=2", "atomic=true"),
+                 after=((*QEMU, "delete", "name=d-*", "force=true"),), **common),
+        Scenario(name=f"{label}: remove_base in use", command=remove(QEMU, "p"), prepare=ready, before=(promote,), takes=("p",), again=66, points=6,
+                 **common),
+    ]
+
+
 # ---- what needs more than commands ----
+
+def remove_copy(fixture):
+    (fixture.place / "copied").unlink(missing_ok=True)
+
 
 def put_image(fixture):
     if not (fixture.place / "own.qcow2").exists() and "b" not in fixture.herd.names():
@@ -137,6 +199,12 @@ def find_image(fixture, items):
         raise Broken("the adopted file is at its old place and in a base" if there else "the adopted file is lost")
     if there and (fixture.place / "own.qcow2").read_bytes() != (fixture.folder / "disk.qcow2").read_bytes():
         raise Broken("the adopted file came back changed")
+
+
+def expect_no_base(_fixture, items):
+    """create leaves no base that has a name."""
+    if any(item["role"] == "base" for item in items):
+        raise Broken(f"a base is left: {[item['name'] for item in items]}")
 
 
 def leave_wreck(fixture):
@@ -195,9 +263,14 @@ SCENARIOS = [
     Scenario("ext4", "qemu: flatten of the last clone of a removed base", point(QEMU, "flatten"), after=(delete(QEMU),),
              before=(register(QEMU, DISK), clone(QEMU), remove(QEMU))),
     *running_points("ext4", "qemu, running", QEMU, DISK),
+    *live_bases("ext4", "qemu, live", DISK),
     *of_store("ext4", "nspawn, overlay", NSPAWN, TREE, more=("store=overlay",)),
     *points_of_store("ext4", "nspawn, overlay", NSPAWN, TREE, more=("store=overlay",)),
     Scenario("ext4", "nspawn: register_base of a tarball", register(NSPAWN, "tarball={f}/tree.tar"), after=(remove(NSPAWN),), makes=("b",)),
+    *life_of("ext4", "qemu", QEMU, DISK),
+    Scenario("ext4", "qemu: create", (*QEMU, "create", DISK, "name=c"), after=(delete(QEMU),), makes=("c",), look=expect_no_base),
+    Scenario("ext4", "qemu: extend", (*QEMU, "extend", "name=c", "ttl=1h"), prepare=(register(QEMU, DISK), clone(QEMU)), points=4),
+    *life_of("ext4", "nspawn, overlay", NSPAWN, TREE, more=("store=overlay",), inside=True),
     *of_store("ext4", "nspawn, copy", NSPAWN, TREE, more=("store=copy",))[1:3],
     *of_store("ext4", "nspawn, hardlink", NSPAWN, TREE, more=("store=hardlink",))[1:3],
     *of_store("ext4", "nspawn, btrfs in a file", NSPAWN, TREE, before=(POOL,)),
@@ -207,6 +280,7 @@ SCENARIOS = [
     Scenario("btrfs", "nspawn, btrfs: clone count=3", clone(NSPAWN, "c", "count=3"), prepare=(register(NSPAWN, TREE),), after=(delete(NSPAWN, "c-*"),),
              makes=("c-1", "c-2", "c-3")),
     *points_of_store("btrfs", "nspawn, btrfs", NSPAWN, TREE),
+    *life_of("btrfs", "nspawn, btrfs", NSPAWN, TREE)[:2],
     Scenario("btrfs", "nspawn, btrfs: register_base from=", register(NSPAWN, "from=c", "p"), prepare=(register(NSPAWN, TREE),), before=(clone(NSPAWN),),
              set_up=mark_clone, look=expect_mark, after=(delete(NSPAWN), remove(NSPAWN, "p")), makes=("p",)),
     *of_store("xfs", "qemu, reflink", QEMU, DISK, more=("store=reflink",)),
@@ -219,6 +293,8 @@ SCENARIOS = [
     *of_store("lxd", "lxd, a file", LXD, "image={f}/lxd.tar"),
     Scenario("lxd", "lxd: register_base of a tree", register(LXD, TREE), after=(remove(LXD),), makes=("b",)),
     *points_of_store("lxd", "lxd", LXD, TREE),
+    *[dataclasses.replace(scenario, points=4) for scenario in life_of("lxd", "lxd", LXD, TREE, inside=True)
+      if scenario.name.endswith(("start", "start=true", "execute", "copy_to"))],
     Scenario("lxd", "lxd: rename", ("lxd", "rename", "name=c", "as=d"), prepare=(register(LXD, TREE), clone(LXD)),
              after=(("lxd", "rename", "name=d", "as=c"),), makes=("d",), takes=("c",), again=66),
     Scenario("lxd", "lxd: clone of what is kept warm", clone(LXD), prepare=(register(LXD, TREE),), before=(("lxd", "setup", "warm=1"),), set_up=wait_warm,

@@ -39,7 +39,7 @@ NAMING=('qemu register_base image=IMAGE name=' 'qemu info name=' 'qemu remove_ba
         'qemu clone_from_base base=b name=' 'qemu usage name=' 'qemu snapshot name=' 'qemu snapshot name=c snapshot=' 'qemu restore name=' 'qemu promote as=x name=' 'qemu promote name=c as='
         'qemu flatten name=' 'qemu register_base name=x from=' 'qemu rename as=x name=' 'qemu rename name=c as=' 'qemu delete name='
         'nspawn clone_from_base base=b name=' 'lxd delete name=' 'info name=' 'delete name=' 'qemu start name=' 'nspawn stop name='
-        'qemu wait name=' 'qemu execute command=true name=' 'qemu copy_to local=/etc/hosts remote=/x name=' 'qemu logs name=' 'qemu extend ttl=1h name='
+        'qemu wait name=' 'qemu copy_to local=/etc/hosts remote=/x name=' 'qemu logs name=' 'qemu extend ttl=1h name='
         'qemu create image=IMAGE name=' 'start name=')
 
 @test "names that are none, for every verb" {
@@ -144,7 +144,7 @@ NAMING=('qemu register_base image=IMAGE name=' 'qemu info name=' 'qemu remove_ba
         refuses 66 "not found" nspawn register_base x rootfs=nowhere
         refuses 66 "not found" nspawn register_base x tarball=nowhere
         refuses 66 "did you mean" qemu clone base=bb name=x
-        # A base is no clone, a clone no base to be removed.
+        # A clone is no base, a base no clone.
         answer 64 qemu delete b || answer 66 qemu delete b
         answer 64 qemu remove_base c || answer 66 qemu remove_base c
         unchanged
@@ -201,11 +201,21 @@ NAMING=('qemu register_base image=IMAGE name=' 'qemu info name=' 'qemu remove_ba
         unchanged
 }
 
+# in_guest CODE TEXT WORDS…: refuses, of execute and shell, whose exit status of an error of our own is 125.
+in_guest() {
+        local code=$1 text=$2
+        shift 2
+        expect 125 --json "$@" || return 1
+        jq -e ".success == 0 and .code == $code and (has(\"exit_code\") | not)" <<<"$output" >/dev/null || show "$*" || return 1
+        [[ $(field '.error + " / " + (.hint // "")') == *"$text"* ]] || show "cowherd --json $*: the error is without: $text"
+}
+
 @test "bad words of the verbs of a life" {
         local said
         while IFS='|' read -r code part said; do
                 # shellcheck disable=SC2086 # words
-                eval "refuses $code \"\$part\" $said" || { echo "$said"; return 1; }
+                if [[ $said == *" execute "* || $said == *" shell "* ]]; then said="in_guest $code \"\$part\" $said"; else said="refuses $code \"\$part\" $said"; fi
+                eval "$said" || { echo "$said"; return 1; }
         done <<'END'
 64|Missing required parameter 'name'|qemu start
 64|Missing required parameter 'name'|qemu wait
@@ -227,7 +237,7 @@ NAMING=('qemu register_base image=IMAGE name=' 'qemu info name=' 'qemu remove_ba
 64|is not absolute|qemu copy_to c /etc/hosts tmp/x
 64|is not absolute|qemu copy_from c tmp/x /tmp
 66|'/no/such' not found|qemu copy_to c /no/such /tmp
-66|not found|qemu copy_from c /etc/hosts /no/such/folder/x
+66|No such file|qemu copy_from c /etc/hosts /no/such/folder/x
 65|neither a file nor a folder|qemu copy_to c /dev/null /tmp
 64|has no name|qemu copy_from c / /tmp
 64|lines|qemu logs c lines=0
@@ -252,7 +262,7 @@ END
 
 @test "what is not there, does not run, or is no clone" {
         local verb
-        for verb in start stop restart pause resume start_if_stopped stop_if_running wait logs 'extend ttl=1h' 'execute command=true' \
+        for verb in start stop restart pause resume start_if_stopped stop_if_running wait logs 'extend ttl=1h' \
                 'copy_to local=/etc/hosts remote=/x' 'copy_from remote=/x local=x'; do
                 # shellcheck disable=SC2086 # words
                 refuses 66 "not found" qemu $verb name=nowhere || { echo "$verb"; return 1; }
@@ -263,7 +273,11 @@ END
                 # shellcheck disable=SC2086
                 refuses 66 "no clone matches" qemu $verb 'name=zz-*' || { echo "$verb"; return 1; }
         done
-        for verb in stop pause resume 'execute command=true' 'copy_to local=/etc/hosts remote=/x' 'copy_from remote=/x local=x'; do
+        in_guest 66 "not found" qemu execute command=true name=nowhere
+        in_guest 66 "name of a base" qemu execute command=true name=b
+        in_guest 64 "does not begin with a letter" qemu execute command=true name=../x
+        in_guest 75 "stopped" qemu execute command=true name=c
+        for verb in stop pause resume 'copy_to local=/etc/hosts remote=/x' 'copy_from remote=/x local=x'; do
                 # shellcheck disable=SC2086
                 refuses 75 "stopped" qemu $verb name=c || { echo "$verb"; return 1; }
         done
@@ -344,7 +358,7 @@ END
         done
         refuses 64 "" qemu register_base ../x "image=$MADE/disk.qcow2"
         refuses 65 "" qemu register_base x image=/dev/null
-        refuses 66 "" qemu start x
+        refuses 66 "not found" qemu start x
         [ ! -e none ]
 }
 

@@ -162,8 +162,8 @@ now_ms() {
         says 'no network=host'
         NETWORK=2 expect 69 check 10 web-1
         says 'lxc network create'
-        NETWORK=4 BRIDGE=nosuch0 expect 69 check 10 web-1
-        NETWORK=4 BRIDGE=lo expect 69 check 10 web-1
+        NETWORK=4 BRIDGE=nosuch0 expect 66 check 10 web-1
+        NETWORK=4 BRIDGE=lo expect 66 check 10 web-1
         says 'is no bridge'
         MEMORY=99999999999999 expect 69 check 10 web-1
         CPUS=4096 expect 69 check 10 web-1

@@ -210,8 +210,8 @@ supervisor() {
         complains "nowhere"
         NETWORK=user n 69 start
         complains 'network=user'
-        NETWORK=bridge BRIDGE=nobridge0 n 69 check
-        complains 'no bridge of that name'
+        NETWORK=bridge BRIDGE=nobridge0 n 66 check
+        complains "bridge 'nobridge0' not found"
         state_is stopped
 }
 

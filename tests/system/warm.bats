@@ -219,7 +219,7 @@ agrees() {
                 says "nothing to clean up"
         done
         expect 0 lxd clone base=b name=k
-        warm 4
+        warm 2
         quiet
         expect 0 lxd delete k
         agrees

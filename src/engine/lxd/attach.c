@@ -53,9 +53,9 @@ static void attaching_free(struct attaching *it)
 }
 define_owned(struct attaching, attaching_free)
 
-        /* ---- the thread ---- */
+/* ---- the thread ---- */
 
-        static int write_all(int fd, const char *bytes, size_t length, struct cowherd_error *err)
+static int write_all(int fd, const char *bytes, size_t length, struct cowherd_error *err)
 {
         while (length > 0) {
                 ssize_t count = send(fd, bytes, length, MSG_NOSIGNAL);

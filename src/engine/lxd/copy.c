@@ -145,7 +145,7 @@ static void streaming_free(struct streaming *it)
 }
 define_owned(struct streaming, streaming_free)
 
-        static void end(int *fd)
+static void end(int *fd)
 {
         close_at(fd);
         *fd = -1;

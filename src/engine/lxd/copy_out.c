@@ -34,7 +34,7 @@ static void copying_free(struct copying *it)
 }
 define_owned(struct copying, copying_free)
 
-        static int on_received(void *context, const char *bytes, size_t length)
+static int on_received(void *context, const char *bytes, size_t length)
 {
         struct copying *it = context;
 

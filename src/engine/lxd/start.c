@@ -28,8 +28,7 @@ static int check_bridge(const char *bridge, struct cowherd_error *err)
 
         if (access(path, F_OK) == 0)
                 return 0;
-        (void)fail(err, COWHERD_UNAVAILABLE,
-                   access(card, F_OK) == 0 ? "network interface '%s' is no bridge" : "this host has no bridge '%s'", bridge);
+        (void)fail(err, COWHERD_NOT_FOUND, access(card, F_OK) == 0 ? "network interface '%s' is no bridge" : "bridge '%s' not found", bridge);
         return fail_hint(err, "'ip link show type bridge' lists those there are");
 }
 

@@ -69,7 +69,7 @@ int lxd_user_find(const struct lxd_target *target, const char *who, struct lxd_u
                 return -1;
         if (passwd != NULL && lxd_user_parse(passwd, who, ret) == 0)
                 return 0;
-        if (!parse_id(who, &user.user))
+        if (!str_equal(who, "root") && !parse_id(who, &user.user)) /* root is there, whoever wrote it down */
                 return fail(err, COWHERD_NOT_FOUND, "user '%s' not found in instance '%s'", who, target->name);
         user.group = user.user;
         *ret = user;

@@ -36,7 +36,7 @@ static void waiting_free(struct waiting *it)
 }
 define_owned(struct waiting, waiting_free)
 
-        static double left_ms(const struct waiting *it)
+static double left_ms(const struct waiting *it)
 {
         double left = it->deadline - clock_ms();
 

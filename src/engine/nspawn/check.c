@@ -58,8 +58,7 @@ static int check_network(const struct engine_machine *machine, struct cowherd_er
         }
         if (machine->network != ENGINE_NETWORK_BRIDGE || is_bridge(machine->bridge))
                 return 0;
-        (void)fail(err, COWHERD_UNAVAILABLE, "network=bridge:%s: this host has no bridge of that name",
-                   machine->bridge);
+        (void)fail(err, COWHERD_NOT_FOUND, "bridge '%s' not found", machine->bridge);
         return fail_hint(err, "make it: ip link add %s type bridge && ip link set %s up", machine->bridge,
                          machine->bridge);
 }

@@ -77,6 +77,11 @@ int nspawn_make_plan(const struct engine_instance *instance, struct nspawn_plan 
 /* What people should know of a plan, a sentence or "". */
 void nspawn_note(const struct nspawn_plan *plan, char *buffer, size_t bytes);
 
+/* ---- prepare_tree.c ---- */
+
+/* Makes what nspawn would make in the tree, and can't where owners are shown shifted. */
+int nspawn_prepare_tree(const struct engine_instance *instance, struct cowherd_error *err) must_check;
+
 /* ---- wait.c ---- */
 
 /*

@@ -94,7 +94,7 @@ static int prepare(struct starting *s, struct cowherd_error *err)
 
         if (instance->machine->mount_count > MOUNTS_MAX)
                 return fail(err, COWHERD_USAGE, "container '%s' has more than %u mounts", instance->name, MOUNTS_MAX);
-        if (nspawn_make_plan(instance, &s->plan, s->mounts_mapped, err) < 0)
+        if (nspawn_make_plan(instance, &s->plan, s->mounts_mapped, err) < 0 || nspawn_prepare_tree(instance, err) < 0)
                 return -1;
         if (file_make_folders(AT_FDCWD, instance->runtime, 0700, err) < 0)
                 return -1;
@@ -136,19 +136,35 @@ static int spawn_nspawn(struct starting *s, struct cowherd_error *err)
         return spawn_detached(&spawn, &pid, &s->pidfd, err);
 }
 
-/* The last line that nspawn has said, "systemd-nspawn: " cut off; NULL where it said nothing. */
+/* Cuts a text before its last line, and returns that line. */
+static char *cut_last_line(char *text)
+{
+        size_t length = strlen(text);
+
+        while (length > 0 && (text[length - 1] == '\n' || text[length - 1] == '\r'))
+                text[--length] = '\0';
+        char *newline = strrchr(text, '\n');
+        if (newline == NULL)
+                return text;
+        *newline = '\0';
+        return newline + 1;
+}
+
+/*
+ * The last line that nspawn has said, NULL where it said nothing. Where /run is no tmpfs, its very last one tells only that it did
+ * not take its own folder there away.
+ */
 static char *last_words(int fd)
 {
+        static const char useless[] = "Attempted to remove disk file system";
         owned_str char *text = x_malloc(WORDS_BYTES + 1);
         off_t end = lseek(fd, 0, SEEK_END);
         ssize_t got = pread(fd, text, WORDS_BYTES, end > (off_t)WORDS_BYTES ? end - (off_t)WORDS_BYTES : 0);
 
         text[got < 0 ? 0 : got] = '\0';
-        for (size_t length = strlen(text); length > 0 && (text[length - 1] == '\n' || text[length - 1] == '\r');
-             length--)
-                text[length - 1] = '\0';
-        const char *line = strrchr(text, '\n');
-        line = line == NULL ? text : line + 1;
+        char *line = cut_last_line(text);
+        if (line != text && str_starts(line, useless))
+                line = cut_last_line(text);
         return line[0] == '\0' ? NULL : x_strdup(line);
 }
 

@@ -1,13 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Waiting. That it stopped, its control group tells; an address, the kernel; that it is up, its own init: systemctl
- * inside waits on systemd's bus for the end of the boot. Until systemd listens there, the folder of its socket is
- * watched.
+ * Waiting. That it runs, a file of its runtime folder tells, which the start writes last (inotify); that it stopped or goes on,
+ * its control group; an address, the kernel; that it is up, its own init: systemctl inside waits on systemd's bus for the end of
+ * the boot. Until systemd listens there, the folder of its socket is watched.
  */
 #include "engine/nspawn/nspawn.h"
 
 #include "engine/nspawn/net.h"
 #include "sys/clock.h"
+#include "sys/file.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -44,6 +45,58 @@ static int wait_stopped(const struct engine_instance *instance, uint64_t timeout
         int late = cgroup_wait_empty(nspawn_cgroup(instance, cgroup), timeout_ms, err);
 
         return late > 0 ? fail_late(instance, "stopped", timeout_ms, err) : late;
+}
+
+/* Whether it runs, and all is written down that later commands want to know of it. */
+static bool is_up(const struct engine_instance *instance)
+{
+        if (nspawn_state(instance) != ENGINE_RUNNING)
+                return false;
+        owned_str char *leader = nspawn_recall(instance, "leader");
+        return leader != NULL || instance->runtime == NULL || access(instance->runtime, F_OK) < 0;
+}
+
+/* Sleeps until the runtime folder changes, or a paused container goes on; at most until the deadline. */
+static int await_change(const struct engine_instance *instance, int changes, double deadline, struct cowherd_error *err)
+{
+        char cgroup[CGROUP_PATH_BYTES], events[4096];
+        owned_fd int group = cgroup_watch(nspawn_cgroup(instance, cgroup));
+        struct pollfd fds[] = {{changes, POLLIN, 0}, {group, POLLPRI, 0}};
+
+        (void)inotify_add_watch(changes, instance->runtime, IN_MOVED_TO | IN_ONLYDIR); /* once it is there */
+        uint64_t left = left_of(deadline);
+        if (is_up(instance))
+                return 0; /* it came before the watch */
+        if (poll(fds, array_length(fds), left > INT_MAX ? INT_MAX : (int)left) < 0 && errno != EINTR)
+                return fail_errno(err, "cannot wait for '%s'", instance->runtime);
+        (void)!read(changes, events, sizeof events);
+        return 0;
+}
+
+static int wait_running(const struct engine_instance *instance, uint64_t timeout_ms, struct cowherd_error *err)
+{
+        const char *last = instance->runtime == NULL ? NULL : strrchr(instance->runtime, '/');
+        double deadline = clock_ms() + (double)timeout_ms;
+
+        if (is_up(instance))
+                return 0;
+        if (last == NULL || timeout_ms == 0)
+                return fail_late(instance, "running", timeout_ms, err);
+        owned_str char *above = x_strndup(instance->runtime, (size_t)(last - instance->runtime));
+        owned_fd int changes = inotify_init1(IN_CLOEXEC | IN_NONBLOCK);
+        if (file_make_folders(AT_FDCWD, above, 0755, err) < 0)
+                return -1;
+        if (changes < 0 || inotify_add_watch(changes, above, IN_CREATE | IN_ONLYDIR) < 0)
+                return fail_errno(err, "cannot watch '%s'", above);
+        while (!is_up(instance)) {
+                if (nspawn_state(instance) == ENGINE_MISSING)
+                        return fail(err, COWHERD_NOT_FOUND, "the tree of container '%s' is gone", instance->name);
+                if (left_of(deadline) == 0)
+                        return fail_late(instance, "running", timeout_ms, err);
+                if (await_change(instance, changes, deadline, err) < 0)
+                        return -1;
+        }
+        return 0;
 }
 
 static bool exists_in(int root, const char *path)
@@ -174,12 +227,13 @@ int nspawn_wait(const struct engine_instance *instance, enum engine_event what, 
         struct engine_waited waited = {.identity_applied = true};
         double began = clock_ms();
         int result = what == ENGINE_EVENT_STOPPED ? wait_stopped(instance, timeout_ms, err)
-                                                  : nspawn_expect_running(instance, err);
+                                                  : wait_running(instance, timeout_ms, err);
+        uint64_t left = timeout_ms == 0 ? 0 : left_of(began + (double)timeout_ms);
 
         if (result == 0 && what == ENGINE_EVENT_READY)
-                result = wait_ready(instance, timeout_ms, err);
+                result = wait_ready(instance, left, err);
         if (result == 0 && what == ENGINE_EVENT_ADDRESS)
-                result = wait_address(instance, timeout_ms, &waited, err);
+                result = wait_address(instance, left, &waited, err);
         if (result < 0)
                 return -1;
         engine_phase(&waited.phases, names[what], clock_ms() - began);

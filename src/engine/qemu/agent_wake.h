@@ -65,7 +65,7 @@
         "  for name in udhcpc dhclient dhcpcd; do\n" \
         "    for pid in $(pidof $name); do\n" \
         "      case $name in\n" \
-        "      udhcpc) [ -z \"$flush\" ] || kill -USR2 \"$pid\"; kill -USR1 \"$pid\" ;;\n" \
+        "      udhcpc) kill -USR2 \"$pid\"; kill -USR1 \"$pid\" ;; # a lease given back first: else it asks by the old address\n" \
         "      dhclient) line=$(tr '\\0' ' ' <\"/proc/$pid/cmdline\"); kill \"$pid\"; $line ;;\n" \
         "      dhcpcd) dhcpcd -n; break ;;\n" \
         "      esac\n" \

@@ -16,6 +16,7 @@
 #include "engine/qemu/line.h"
 
 #include "base/mem.h"
+#include "guest/protocol.h"
 
 #include <inttypes.h>
 #include <stdarg.h>
@@ -73,7 +74,7 @@ static void add_machine(struct qemu_line *line, const struct engine_machine *mac
         qemu_line_add(line, "-machine", "%s,usb=off,vmport=off,dump-guest-core=off,memory-backend=ram%s%s",
                       types[machine->os],
                       machine->firmware == ENGINE_FIRMWARE_UEFI ? ",pflash0=firmware,pflash1=variables" : "",
-                      facts->wake != NULL && facts->wake->devices_only ? ",suppress-vmdesc=on" : "");
+                      facts->wake != NULL ? ",suppress-vmdesc=on" : "");
         qemu_line_add(line, "-accel", "%s", facts->acceleration);
         qemu_line_add(line, "-cpu", "%s%s", kvm ? "host" : "max", for_windows);
         qemu_line_add(line, "-smp", "cpus=%" PRIu64 ",sockets=1", facts->cpus);
@@ -112,6 +113,15 @@ static void add_monitor(struct qemu_line *line, const char *name, enum qemu_slot
         qemu_line_add(line, "-mon", "chardev=%s,mode=control", name);
 }
 
+static void add_guest_port(struct qemu_line *line, size_t port)
+{
+        int fd = qemu_line_slot(line, QEMU_SLOT_GUEST, port);
+
+        qemu_line_add(line, "-chardev", "socket,id=guest%zu,fd=%d,server=on,wait=off", port, fd);
+        qemu_line_add(line, "-device", "virtserialport,bus=channels.0,chardev=guest%zu,id=guest%zu,name=" GUEST_PORT_PREFIX "%zu", port,
+                      port, port);
+}
+
 static void add_channels(struct qemu_line *line, const struct engine_machine *machine)
 {
         bool virtio = machine->os == ENGINE_OS_LINUX;
@@ -129,6 +139,8 @@ static void add_channels(struct qemu_line *line, const struct engine_machine *ma
                 qemu_line_add(line, "-device", "virtio-serial-pci,id=channels");
                 qemu_line_add(line, "-device",
                               "virtserialport,bus=channels.0,chardev=agent,id=agent,name=org.qemu.guest_agent.0");
+                for (size_t port = 0; port < GUEST_PORTS; port++)
+                        add_guest_port(line, port);
         } else {
                 qemu_line_add(line, "-device", "isa-serial,chardev=agent,index=1");
         }
@@ -145,9 +157,8 @@ static void add_rest(struct qemu_line *line, const struct engine_machine *machin
         if (facts->wake != NULL) {
                 strv_add(&line->argv, "-S");
                 qemu_line_add(line, "-incoming", "defer");
-        }
-        if (facts->wake != NULL && facts->wake->devices_only)
                 qemu_line_add(line, "-global", "migration.send-configuration=off");
+        }
         if (facts->sandboxed)
                 qemu_line_add(line, "-sandbox",
                               "on,obsolete=deny,elevateprivileges=deny,spawn=deny,resourcecontrol=deny");

@@ -17,6 +17,7 @@ enum qemu_slot_kind {
         QEMU_SLOT_JOBS,
         QEMU_SLOT_CONSOLE,
         QEMU_SLOT_AGENT,
+        QEMU_SLOT_GUEST,       /* index: a port of cowherd-guest's, a listening socket */
         QEMU_SLOT_CONSOLE_LOG, /* to be appended to */
         QEMU_SLOT_LAYER,       /* index: of machine->layers; only 0 is opened for writing */
         QEMU_SLOT_FIRMWARE,    /* OVMF's code, read-only */
@@ -34,7 +35,6 @@ struct qemu_slot {
 /* A machine that wakes from a live base's memory has the devices that the base's source had, whatever it asks for itself. */
 struct qemu_wake {
         bool generation, card; /* there is a generation id, a network card */
-        bool devices_only;     /* the state has no RAM blocks and no header: live_state.c */
         int memory;            /* the base's memory file, sealed; borrowed */
 };
 

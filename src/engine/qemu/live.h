@@ -53,25 +53,41 @@ int live_memory_make(uint64_t bytes, int *ret_fd, struct cowherd_error *err) mus
 /* From now on nobody can change it. */
 int live_memory_seal(int fd, struct cowherd_error *err) must_check;
 bool live_memory_is_sealed(int fd, uint64_t bytes);
-/*
- * Makes `to` (of the same length) equal to `from` where that has data. Pages of zeros become holes where `to` has holes there. What
- * is equal already is not written, so a second time costs little. *ret_bytes (may be NULL): what was written.
- */
-int live_memory_copy(int from, int to, uint64_t bytes, uint64_t *ret_bytes, struct cowherd_error *err) must_check;
+/* Fills `to`, a file of holes of the same length, with what `from` has. Pages of zeros stay holes. */
+int live_memory_copy(int from, int to, uint64_t bytes, struct cowherd_error *err) must_check;
 /* The pages that a process has of its own over its private mapping of the file `memory`, written into `to`. */
 int live_memory_copy_private(pid_t pid, int memory, int to, uint64_t *ret_bytes, struct cowherd_error *err) must_check;
+
+/* ---- live_mirror.c: the same while somebody writes to `from` ---- */
+
+struct live_mirror {
+        int from, to; /* borrowed */
+        uint64_t bytes;
+        const char *source, *target; /* both mapped */
+        unsigned char *kept;         /* of each page, whether it was written to `to` */
+};
+void live_mirror_free(struct live_mirror *mirror);
+define_owned(struct live_mirror, live_mirror_free)
+/* Fills `to`, an empty memory file of `bytes`, with what `from` has now; it is to be freed whatever comes. `from` can't be cut (sealed so). */
+int live_mirror_begin(struct live_mirror *mirror, int from, int to, uint64_t bytes, struct cowherd_error *err) must_check;
+/* And with what changed since, now that nobody writes. */
+int live_mirror_catch_up(struct live_mirror *mirror, struct cowherd_error *err) must_check;
+
 /* What a process has of its own, and what it reads of others' memory, in bytes; 0 where it can't be told. */
 void live_memory_measure(pid_t pid, uint64_t *ret_private, uint64_t *ret_shared);
 
 /* ---- live_state.c: the devices ---- */
 
+/* Writes the state of the standing machine into the empty file `path` of `folder`. */
+int live_state_save(struct qmp *qmp, int folder, const char *path, struct cowherd_error *err) must_check;
 /*
- * Writes the state of the standing machine into the empty file `path` of `folder`: by a migration that leaves shared RAM out, or,
- * where RAM is private and would be streamed, of the devices alone.
+ * Opens a kept state for a machine that wakes. QEMU's user network remembers in it whose lease its first address is: that becomes the new
+ * card's, so that the woken guest, asking by its new address (both "52:54:…", or NULL), keeps the one that ports lead to. The
+ * descriptor is the caller's; -1.
  */
-int live_state_save(struct qmp *qmp, int folder, const char *path, bool devices_only, struct cowherd_error *err) must_check;
+int live_state_open(int folder, const char *path, const char *old_mac, const char *new_mac, struct cowherd_error *err) must_check;
 /* Has the machine that waits take it. */
-int live_state_load(struct qmp *qmp, int state, bool devices_only, struct cowherd_error *err) must_check;
+int live_state_load(struct qmp *qmp, int state, struct cowherd_error *err) must_check;
 
 /* ---- live_keeper.c ---- */
 

@@ -26,7 +26,7 @@
 #include <unistd.h>
 
 #define LINE_BYTES (1u << 20)
-#define SYNC_TIMEOUT_MS 20000
+#define SYNC_TIMEOUT_MS 60000
 #define MEMORY_OPTION "memory-backend-file,id=ram,"
 
 struct capture {
@@ -38,12 +38,14 @@ struct capture {
         struct strv argv;   /* its own command line */
         int memory, copy;   /* its RAM's file; ours */
         uint64_t bytes;
+        struct live_mirror mirror;
         bool shared, agent;
         double since;
 };
 
 static void capture_free(struct capture *capture)
 {
+        live_mirror_free(&capture->mirror);
         qmp_free(&capture->qmp);
         strv_free(&capture->argv);
         close_at(&capture->memory);
@@ -100,7 +102,7 @@ static int open_memory(struct capture *capture, struct cowherd_error *err)
         struct stat found;
         if (capture->memory < 0 || fstat(capture->memory, &found) < 0)
                 return fail_errno(err, "cannot open the memory of '%s'", capture->instance->name);
-        if (!S_ISREG(found.st_mode) || (uint64_t)found.st_size != capture->bytes)
+        if (!S_ISREG(found.st_mode) || (uint64_t)found.st_size != capture->bytes || (fcntl(capture->memory, F_GET_SEALS) & F_SEAL_SHRINK) == 0)
                 return fail(err, COWHERD_SYSTEM, "the memory of '%s' is not what its qemu was started with", capture->instance->name);
         return 0;
 }
@@ -111,7 +113,8 @@ static int find_machine(struct capture *capture, struct cowherd_error *err)
         owned_fd int runtime = -1, pidfd = -1;
         char status[64] = "";
 
-        if (qemu_control(instance, &capture->qmp, err) < 0 || qemu_runtime_open(instance, &runtime, err) < 0 ||
+        /* Not the socket for commands: that is switch_disk's, and this one is kept until the machine goes on, come what may. */
+        if (qemu_speak(instance, QEMU_JOBS, &capture->qmp, err) < 0 || qemu_runtime_open(instance, &runtime, err) < 0 ||
             qmp_status(&capture->qmp, status, sizeof status, QMP_TIMEOUT_MS, err) < 0)
                 return -1;
         if (!str_equal(status, "running")) {
@@ -132,17 +135,24 @@ static int find_machine(struct capture *capture, struct cowherd_error *err)
 /* ---- Its facts ---- */
 
 /* What it has written is on its disk, and whether its kernel makes its random pool anew by the generation id. Nobody inside: so be it. */
-static void ask_inside(struct capture *capture)
+static int ask_inside(struct capture *capture, struct cowherd_error *err)
 {
-        const char *const script[] = {"/bin/sh", "-c", "sync; [ -d /sys/bus/acpi/drivers/vmgenid ] && for id in /sys/bus/acpi/drivers/vmgenid/*:*; do "
-                                      "[ -e \"$id\" ] && echo vmgenid; done; exit 0", NULL};
+        const char *const script[] = {"/bin/sh", "-c",
+                                      "sync; for id in /sys/bus/acpi/drivers/vmgenid/*:*; do [ ! -e \"$id\" ] || echo vmgenid; done", NULL};
         const struct engine_command command = {.argv = script, .timeout_ms = SYNC_TIMEOUT_MS};
         struct engine_output output = {0};
-        struct cowherd_error ignored;
+        struct cowherd_error why;
 
-        capture->agent = qemu_agent_execute(capture->instance, &command, &output, &ignored) == 0;
-        capture->ret->fresh_random = capture->agent && output.out != NULL && str_starts(output.out, "vmgenid");
-        engine_output_free(&output);
+        if (qemu_agent_execute(capture->instance, &command, &output, &why) == 0) {
+                capture->agent = true;
+                capture->ret->fresh_random = str_starts(output.out, "vmgenid");
+                engine_output_free(&output);
+                return 0;
+        }
+        if (why.code == COWHERD_UNAVAILABLE)
+                return 0;
+        *err = why;
+        return -1;
 }
 
 /* The address of its card, as the guest has it now. */
@@ -193,7 +203,7 @@ static int tell_facts(struct capture *capture, struct cowherd_error *err)
         json_t *facts = json_pack("{s:s, s:s, s:s, s:s, s:s, s:s, s:I, s:I, s:b, s:b, s:b, s:b, s:o}", "qemu", version, "machine", type, "accel",
                                   acceleration, "processor", processor, "network",
                                   network == NULL ? "none" : str_starts(network, "tap,") ? "bridge" : "user", "state",
-                                  capture->shared ? "migration" : "devices", "memory_bytes", (json_int_t)capture->bytes, "cpus",
+                                  "devices", "memory_bytes", (json_int_t)capture->bytes, "cpus",
                                   (json_int_t)processors(capture), "generation_id", generation, "seed",
                                   find_option(capture, "-blockdev", "{\"driver\":\"raw\",\"node-name\":\"seed\"") != NULL, "agent",
                                   capture->agent, "fresh_random", capture->ret->fresh_random, "devices", live_shape(&capture->argv));
@@ -210,12 +220,12 @@ static int tell_facts(struct capture *capture, struct cowherd_error *err)
 /* ---- While it stands still ---- */
 
 /* A clone's copy is its base's memory, which nobody changes, and then what it has of its own. */
-static int copy_memory(struct capture *capture, bool still, struct cowherd_error *err)
+static int finish_copy(struct capture *capture, struct cowherd_error *err)
 {
         uint64_t own = 0;
 
-        if (capture->shared || !still)
-                return live_memory_copy(capture->memory, capture->copy, capture->bytes, NULL, err);
+        if (capture->shared)
+                return live_mirror_catch_up(&capture->mirror, err);
         return live_memory_copy_private(capture->pid, capture->memory, capture->copy, &own, err);
 }
 
@@ -224,20 +234,11 @@ static int take_disk(struct capture *capture, struct cowherd_error *err)
         const struct engine_capture *how = capture->how;
 
         if (how->next != NULL) {
-                /* Who speaks with the machine takes turns, and switching is a client of its own. */
-                qmp_free(&capture->qmp);
                 if (qemu_switch_disk(capture->instance, how->next, err) < 0)
                         return -1;
                 capture->ret->switched = true;
         }
         return how->disk == NULL ? 0 : how->disk(how->context, err);
-}
-
-static int go_on(struct capture *capture, struct cowherd_error *err)
-{
-        if (capture->qmp.fd < 0 && qemu_control(capture->instance, &capture->qmp, err) < 0)
-                return -1;
-        return qmp_command(&capture->qmp, "cont", err);
 }
 
 static int stand_still(struct capture *capture, struct cowherd_error *err)
@@ -248,15 +249,15 @@ static int stand_still(struct capture *capture, struct cowherd_error *err)
         double began = clock_ms();
         int done = qmp_command(&capture->qmp, "stop", err);
         if (done == 0)
-                done = live_state_save(&capture->qmp, capture->instance->folder, how->state, !capture->shared, err);
+                done = live_state_save(&capture->qmp, capture->instance->folder, how->state, err);
         phase_ends(capture, "state");
         if (done == 0)
-                done = copy_memory(capture, true, err);
+                done = finish_copy(capture, err);
         phase_ends(capture, "memory");
         if (done == 0)
                 done = take_disk(capture, err);
         phase_ends(capture, "disk");
-        if (go_on(capture, done < 0 ? &second : err) < 0)
+        if (qmp_command(&capture->qmp, "cont", done < 0 ? &second : err) < 0)
                 done = -1;
         capture->ret->pause_ms = clock_ms() - began;
         return done;
@@ -288,12 +289,13 @@ static int write_memory(struct capture *capture, struct cowherd_error *err)
         int folder = capture->instance->folder;
         struct cowherd_error ignored;
 
+        live_mirror_free(&capture->mirror); /* the kernel seals no file that is mapped for writing; nor is it looked at any more */
         if (live_memory_seal(capture->copy, err) < 0)
                 return -1;
         owned_fd int file = openat(folder, how->ram, O_RDWR | O_NOFOLLOW | O_CLOEXEC);
         if (file < 0 || ftruncate(file, (off_t)capture->bytes) < 0)
                 return fail_errno(err, "cannot write '%s'", how->ram);
-        if (live_memory_copy(capture->copy, file, capture->bytes, NULL, err) < 0)
+        if (live_memory_copy(capture->copy, file, capture->bytes, err) < 0)
                 return fail_while(err, "writing '%s'", how->ram);
         if (finish_file(folder, how->ram, &capture->ret->ram_bytes, err) < 0 ||
             finish_file(folder, how->state, &capture->ret->state_bytes, err) < 0)
@@ -308,14 +310,13 @@ static int capture_machine(struct capture *capture, struct cowherd_error *err)
 {
         int folder = capture->instance->folder;
 
-        ask_inside(capture);
-        /* Asked inside first: the control socket serves one at a time, and is ours from here on. */
-        if (find_machine(capture, err) < 0 || tell_facts(capture, err) < 0 || make_file(folder, capture->how->state, err) < 0)
+        if (find_machine(capture, err) < 0 || ask_inside(capture, err) < 0 || tell_facts(capture, err) < 0 || make_file(folder, capture->how->state, err) < 0)
                 return -1;
         phase_ends(capture, "facts");
-        if (live_memory_make(capture->bytes, &capture->copy, err) < 0 || copy_memory(capture, false, err) < 0)
+        if (live_memory_make(capture->bytes, &capture->copy, err) < 0 || 
+            live_mirror_begin(&capture->mirror, capture->memory, capture->copy, capture->bytes, err) < 0)
                 return -1;
-        phase_ends(capture, "first copy");
+        phase_ends(capture, "first_copy");
         return stand_still(capture, err) < 0 || write_memory(capture, err) < 0 ? -1 : 0;
 }
 

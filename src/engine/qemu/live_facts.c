@@ -30,7 +30,7 @@ int live_facts_read(const struct engine_live *live, struct live_facts *ret, stru
         json_t *json = json_loads(live->facts == NULL ? "" : live->facts, JSON_REJECT_DUPLICATES, &wrong);
         const char *form = json_string_value(json_object_get(json, "state"));
 
-        if (!json_is_object(json) || form == NULL || !json_is_array(json_object_get(json, "devices"))) {
+        if (!json_is_object(json) || !str_equal(form, "devices") || !json_is_array(json_object_get(json, "devices"))) {
                 json_decref(json);
                 return fail(err, COWHERD_DATA, "what is known of the memory of base '%s' is damaged", live->base);
         }
@@ -38,7 +38,6 @@ int live_facts_read(const struct engine_live *live, struct live_facts *ret, stru
                 .json = json,
                 .wake = {.generation = json_is_true(json_object_get(json, "generation_id")),
                          .card = !str_equal(json_string_value(json_object_get(json, "network")), "none"),
-                         .devices_only = str_equal(form, "devices"),
                          .memory = -1},
                 .memory_bytes = (uint64_t)json_integer_value(json_object_get(json, "memory_bytes")),
                 .cpus = (uint64_t)json_integer_value(json_object_get(json, "cpus")),

@@ -103,7 +103,7 @@ static int start_keeper(int runtime, int folder, const char *ram, int memory, st
         if (nothing < 0)
                 return fail_errno(err, "cannot open /dev/null");
         /* One that is still there does not answer, or it would have been asked. */
-        if (module_program("keeper", &program, err) < 0 || end_keeper(runtime, err) < 0 || watch(folder, ram, &changes, err) < 0 ||
+        if (module_helper("keeper", &program, err) < 0 || end_keeper(runtime, err) < 0 || watch(folder, ram, &changes, err) < 0 ||
             qemu_socket_listen(runtime, KEEPER_SOCKET, &listener, err) < 0)
                 return -1;
         const int descriptors[] = {memory, listener, changes};
@@ -149,7 +149,7 @@ static int read_in(const struct engine_instance *instance, uint64_t bytes, int *
         if (!S_ISREG(found.st_mode) || (uint64_t)found.st_size != bytes)
                 return fail(err, COWHERD_DATA, "the memory of base '%s' is damaged: it has %" PRId64 " bytes (expected %" PRIu64 ")", live->base,
                             (int64_t)found.st_size, bytes);
-        if (live_memory_make(bytes, &memory, err) < 0 || live_memory_copy(file, memory, bytes, NULL, err) < 0 ||
+        if (live_memory_make(bytes, &memory, err) < 0 || live_memory_copy(file, memory, bytes, err) < 0 ||
             live_memory_seal(memory, err) < 0)
                 return fail_while(err, "reading the memory of base '%s'", live->base);
         *ret_fd = take_fd(memory);

@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Copies between memory files. What a guest never touched is a hole, and pages of zeros are made holes too. The copy is
- * read and compared before it is written: a first pass, while the machine runs, does nearly all of it, and the second, while it
- * stands still, only reads. Through a buffer and not through mappings, for a fault costs more than copying a page twice.
+ * Memory files, and copies of them to and from the disk. What a guest never touched is a hole, and pages of zeros are left holes too.
+ * Through a buffer and not through mappings: a file on a disk may be cut under us.
  */
 #include "engine/qemu/live.h"
 
@@ -57,7 +56,7 @@ bool live_memory_is_sealed(int fd, uint64_t bytes)
 struct copy {
         int from, to;
         uint64_t bytes;
-        _Atomic uint64_t next, written;
+        _Atomic uint64_t next;
         _Atomic int failure; /* an errno */
 };
 
@@ -85,36 +84,38 @@ static bool write_all(int fd, const char *buffer, size_t count, uint64_t at)
         return true;
 }
 
-/* Writes the runs of pages in which the buffers differ. */
-static bool write_difference(struct copy *copy, const char *wanted, const char *there, size_t count, uint64_t at)
+static bool is_zero(const char *page)
+{
+        return page[0] == 0 && memcmp(page, page + 1, PAGE_BYTES - 1) == 0;
+}
+
+/* Writes the runs of pages that are not all zeros. */
+static bool write_pages(const struct copy *copy, const char *buffer, size_t count, uint64_t at)
 {
         for (size_t begin = 0; begin < count;) {
                 size_t end = begin;
-                while (end < count && memcmp(wanted + end, there + end, PAGE_BYTES) != 0)
+                while (end < count && !is_zero(buffer + end))
                         end += PAGE_BYTES;
-                if (end > begin && !write_all(copy->to, wanted + begin, end - begin, at + begin))
+                if (end > begin && !write_all(copy->to, buffer + begin, end - begin, at + begin))
                         return false;
-                atomic_fetch_add(&copy->written, end - begin);
                 begin = end + PAGE_BYTES;
         }
         return true;
 }
 
 /* One piece that has data in `from`. */
-static bool copy_extent(struct copy *copy, char *buffers, uint64_t at, uint64_t end)
+static bool copy_extent(const struct copy *copy, char *buffer, uint64_t at, uint64_t end)
 {
         while (at < end) {
                 size_t count = end - at < BUFFER_BYTES ? (size_t)(end - at) : BUFFER_BYTES;
-                char *there = buffers + BUFFER_BYTES;
-                if (!read_all(copy->from, buffers, count, at) || !read_all(copy->to, there, count, at) ||
-                    !write_difference(copy, buffers, there, count, at))
+                if (!read_all(copy->from, buffer, count, at) || !write_pages(copy, buffer, count, at))
                         return false;
                 at += count;
         }
         return true;
 }
 
-static bool copy_chunk(struct copy *copy, char *buffers, uint64_t at, uint64_t end)
+static bool copy_chunk(const struct copy *copy, char *buffer, uint64_t at, uint64_t end)
 {
         while (at < end) {
                 off_t data = lseek(copy->from, (off_t)at, SEEK_DATA);
@@ -129,7 +130,7 @@ static bool copy_chunk(struct copy *copy, char *buffers, uint64_t at, uint64_t e
                         return false;
                 uint64_t begin = (uint64_t)data / PAGE_BYTES * PAGE_BYTES;
                 at = (uint64_t)hole < end ? ((uint64_t)hole + PAGE_BYTES - 1) / PAGE_BYTES * PAGE_BYTES : end;
-                if (!copy_extent(copy, buffers, begin, at))
+                if (!copy_extent(copy, buffer, begin, at))
                         return false;
         }
         return true;
@@ -138,20 +139,20 @@ static bool copy_chunk(struct copy *copy, char *buffers, uint64_t at, uint64_t e
 static void *copy_chunks(void *context)
 {
         struct copy *copy = context;
-        owned_mem char *buffers = x_malloc((size_t)2 * BUFFER_BYTES);
+        owned_mem char *buffer = x_malloc(BUFFER_BYTES);
 
         while (atomic_load(&copy->failure) == 0) {
                 uint64_t at = atomic_fetch_add(&copy->next, CHUNK_BYTES);
                 if (at >= copy->bytes)
                         break;
-                if (!copy_chunk(copy, buffers, at, at + CHUNK_BYTES < copy->bytes ? at + CHUNK_BYTES : copy->bytes))
+                if (!copy_chunk(copy, buffer, at, at + CHUNK_BYTES < copy->bytes ? at + CHUNK_BYTES : copy->bytes))
                         atomic_store(&copy->failure, errno == 0 ? EIO : errno);
         }
         return NULL;
 }
 
-/* Descriptors of our own for SEEK_DATA: threads that share one don't mind, for nobody reads at its position. */
-int live_memory_copy(int from, int to, uint64_t bytes, uint64_t *ret_bytes, struct cowherd_error *err)
+/* The threads share descriptors: SEEK_DATA moves their positions, and nobody reads at those. */
+int live_memory_copy(int from, int to, uint64_t bytes, struct cowherd_error *err)
 {
         struct copy copy = {.from = from, .to = to, .bytes = bytes};
         long processors = sysconf(_SC_NPROCESSORS_ONLN);
@@ -165,11 +166,7 @@ int live_memory_copy(int from, int to, uint64_t bytes, uint64_t *ret_bytes, stru
         for (size_t i = 0; i < started; i++)
                 (void)pthread_join(threads[i], NULL);
         errno = atomic_load(&copy.failure);
-        if (errno != 0)
-                return fail_errno(err, "cannot copy the memory of a machine");
-        if (ret_bytes != NULL)
-                *ret_bytes = atomic_load(&copy.written);
-        return 0;
+        return errno == 0 ? 0 : fail_errno(err, "cannot copy the memory of a machine");
 }
 
 /* ---- What it costs ---- */
@@ -181,6 +178,7 @@ static uint64_t sum_of(const char *text, const char *key)
         return at == NULL ? 0 : strtoull(at + strlen(key), NULL, 10) * 1024;
 }
 
+/* "Private_…" would count the base's pages too, as long as nobody else has mapped them. */
 void live_memory_measure(pid_t pid, uint64_t *ret_private, uint64_t *ret_shared)
 {
         owned_str char *text = NULL;
@@ -190,6 +188,7 @@ void live_memory_measure(pid_t pid, uint64_t *ret_private, uint64_t *ret_shared)
         (void)snprintf(path, sizeof path, "/proc/%d/smaps_rollup", (int)pid);
         if (file_read(AT_FDCWD, path, ROLLUP_BYTES, &text, NULL, &ignored) < 0)
                 return;
-        *ret_private = sum_of(text, "Private_Clean:") + sum_of(text, "Private_Dirty:");
-        *ret_shared = sum_of(text, "Shared_Clean:") + sum_of(text, "Shared_Dirty:");
+        uint64_t resident = sum_of(text, "Rss:");
+        *ret_private = sum_of(text, "Anonymous:");
+        *ret_shared = resident > *ret_private ? resident - *ret_private : 0;
 }

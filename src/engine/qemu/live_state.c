@@ -1,39 +1,29 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The devices' state, out of a machine and into one. QEMU's own migration to a file, with "x-ignore-shared": RAM is not in it, as it
- * is kept apart, but all the small blocks are (ROMs, video memory). Its end is an event (capability "events").
+ * The devices' state, out of a machine and into one. It is asked for by xen-save-devices-state, which needs no Xen and takes what a
+ * migration does but RAM. A migration with "x-ignore-shared" leaves out shared RAM too, but a clone's mapping is private and would be
+ * streamed whole; and after a migration the disks are given up, so that for a while the machine looks stopped to everybody and its
+ * disk can't be switched. What a migration has besides, the small blocks of ROMs and video memory, QEMU makes anew; a screen is redrawn.
  *
- * RAM that is not shared would be streamed whole, so a clone, whose mapping is private, is asked for its devices alone
- * (xen-save-devices-state, which needs no Xen). That stream has neither header nor description, which the one that takes it
- * is told (qemu_wake.devices_only); what is in the small blocks, QEMU makes anew.
- *
- * Files go in and out as descriptors: the confined QEMU can open none.
+ * That stream has neither header nor description, which the machine that takes it is told in its line. There it is a migration, whose
+ * end is an event (capability "events"). Files go in and out as descriptors: the confined QEMU can open none.
  */
 #include "engine/qemu/live.h"
 
 #include "base/mem.h"
 #include "sys/clock.h"
+#include "sys/file.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <unistd.h>
 
-#define MIGRATION_TIMEOUT_MS 60000
+#define STATE_TIMEOUT_MS 60000
+#define STATE_BYTES (64u << 20) /* more than the devices of any machine here have */
 #define DESCRIPTOR "live-state"
-
-static json_t *capability(const char *name, bool on)
-{
-        return json_pack("{s:s, s:b}", "capability", name, "state", on);
-}
-
-static int set_capabilities(struct qmp *qmp, bool ignore_shared, struct cowherd_error *err)
-{
-        return qmp_execute(qmp, "migrate-set-capabilities",
-                           json_pack("{s:[o, o]}", "capabilities", capability("events", true), capability("x-ignore-shared", ignore_shared)),
-                           -1, QMP_TIMEOUT_MS, NULL, err);
-}
 
 /* 1 where the event is the end; -1 where that is a failure. */
 static int read_event(const json_t *event, struct cowherd_error *err)
@@ -50,7 +40,7 @@ static int read_event(const json_t *event, struct cowherd_error *err)
 
 static int await_migration(struct qmp *qmp, struct cowherd_error *err)
 {
-        double deadline = clock_ms() + MIGRATION_TIMEOUT_MS;
+        double deadline = clock_ms() + STATE_TIMEOUT_MS;
 
         for (;;) {
                 double left = deadline - clock_ms();
@@ -64,32 +54,9 @@ static int await_migration(struct qmp *qmp, struct cowherd_error *err)
         }
 }
 
-/* What QEMU says of a migration that failed, if it says anything. */
-static int explain(struct qmp *qmp, struct cowherd_error *err)
+static int save(struct qmp *qmp, int state, struct cowherd_error *err)
 {
         struct cowherd_error ignored;
-        json_t *value = NULL;
-
-        if (qmp_execute(qmp, "query-migrate", NULL, -1, QMP_TIMEOUT_MS, &value, &ignored) < 0)
-                return -1;
-        const char *why = json_string_value(json_object_get(value, "error-desc"));
-        if (why != NULL)
-                (void)fail(err, COWHERD_SYSTEM, "qemu can't tell the state of its devices: %s", why);
-        json_decref(value);
-        return -1;
-}
-
-static int migrate(struct qmp *qmp, int state, struct cowherd_error *err)
-{
-        if (set_capabilities(qmp, true, err) < 0 ||
-            qmp_execute(qmp, "getfd", json_pack("{s:s}", "fdname", DESCRIPTOR), state, QMP_TIMEOUT_MS, NULL, err) < 0 ||
-            qmp_execute(qmp, "migrate", json_pack("{s:s}", "uri", "fd:" DESCRIPTOR), -1, QMP_TIMEOUT_MS, NULL, err) < 0)
-                return -1;
-        return await_migration(qmp, err) < 0 ? explain(qmp, err) : 0;
-}
-
-static int save_devices(struct qmp *qmp, int state, struct cowherd_error *err)
-{
         json_t *value = NULL;
         char name[48];
 
@@ -100,24 +67,69 @@ static int save_devices(struct qmp *qmp, int state, struct cowherd_error *err)
         (void)snprintf(name, sizeof name, "/dev/fdset/%d", (int)set);
         /* live=false: the disks stay in use, the machine goes on with them. */
         int done = qmp_execute(qmp, "xen-save-devices-state", json_pack("{s:s, s:b}", "filename", name, "live", 0), -1,
-                               MIGRATION_TIMEOUT_MS, NULL, err);
-        struct cowherd_error ignored;
+                               STATE_TIMEOUT_MS, NULL, err);
         ignore_result(qmp_execute(qmp, "remove-fd", json_pack("{s:I}", "fdset-id", set), -1, QMP_TIMEOUT_MS, NULL, &ignored));
         return done;
 }
 
-int live_state_save(struct qmp *qmp, int folder, const char *path, bool devices_only, struct cowherd_error *err)
+int live_state_save(struct qmp *qmp, int folder, const char *path, struct cowherd_error *err)
 {
         owned_fd int state = openat(folder, path, O_WRONLY | O_NOFOLLOW | O_CLOEXEC); /* an fdset wants it for writing alone */
 
-        if (state < 0)
-                return fail_errno(err, "cannot open '%s'", path);
-        return devices_only ? save_devices(qmp, state, err) : migrate(qmp, state, err);
+        return state < 0 ? fail_errno(err, "cannot open '%s'", path) : save(qmp, state, err);
 }
 
-int live_state_load(struct qmp *qmp, int state, bool devices_only, struct cowherd_error *err)
+/* ---- Into one ---- */
+
+#define MAC_BYTES 6
+/* An entry of libslirp's table of leases, as it is kept (vmstate_bootp_client): a true one of two bytes, and the card. */
+struct lease {
+        unsigned char bytes[2 + MAC_BYTES];
+};
+
+static bool read_lease(const char *mac, struct lease *ret)
 {
-        if (set_capabilities(qmp, !devices_only, err) < 0 ||
+        unsigned char *to = ret->bytes + 2;
+
+        ret->bytes[0] = 0;
+        ret->bytes[1] = 1;
+        return mac != NULL && sscanf(mac, "%2hhx:%2hhx:%2hhx:%2hhx:%2hhx:%2hhx", &to[0], &to[1], &to[2], &to[3], &to[4], &to[5]) == MAC_BYTES;
+}
+
+static void hand_on_lease(char *state, size_t length, const struct lease *from, const struct lease *to)
+{
+        char *at = state;
+
+        while ((at = memmem(at, length - (size_t)(at - state), from->bytes, sizeof from->bytes)) != NULL) {
+                memcpy(at, to->bytes, sizeof to->bytes);
+                at += sizeof to->bytes;
+        }
+}
+
+int live_state_open(int folder, const char *path, const char *old_mac, const char *new_mac, struct cowherd_error *err)
+{
+        struct lease from, to;
+        owned_str char *state = NULL;
+        size_t length = 0;
+
+        if (!read_lease(old_mac, &from) || !read_lease(new_mac, &to)) {
+                int fd = openat(folder, path, O_RDONLY | O_NOFOLLOW | O_NOCTTY | O_NONBLOCK | O_CLOEXEC);
+                return fd < 0 ? fail_errno(err, "cannot open '%s'", path) : fd;
+        }
+        if (file_read(folder, path, STATE_BYTES, &state, &length, err) < 0)
+                return -1;
+        hand_on_lease(state, length, &from, &to);
+        owned_fd int fd = memfd_create("cowherd-state", MFD_CLOEXEC);
+        if (fd < 0 || write(fd, state, length) != (ssize_t)length || lseek(fd, 0, SEEK_SET) < 0)
+                return fail_errno(err, "cannot prepare the state of a machine");
+        return take_fd(fd);
+}
+
+int live_state_load(struct qmp *qmp, int state, struct cowherd_error *err)
+{
+        json_t *events = json_pack("{s:[{s:s, s:b}]}", "capabilities", "capability", "events", "state", 1);
+
+        if (qmp_execute(qmp, "migrate-set-capabilities", events, -1, QMP_TIMEOUT_MS, NULL, err) < 0 ||
             qmp_execute(qmp, "getfd", json_pack("{s:s}", "fdname", DESCRIPTOR), state, QMP_TIMEOUT_MS, NULL, err) < 0 ||
             qmp_execute(qmp, "migrate-incoming", json_pack("{s:s}", "uri", "fd:" DESCRIPTOR), -1, QMP_TIMEOUT_MS, NULL, err) < 0)
                 return -1;

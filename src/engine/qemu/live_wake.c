@@ -57,14 +57,16 @@ static int restore(struct waking *waking, int runtime, struct cowherd_error *err
         const struct engine_live *live = waking->instance->machine->live;
         int fd = -1;
 
-        owned_fd int state = openat(waking->instance->folder, live->state, O_RDONLY | O_NOFOLLOW | O_NOCTTY | O_NONBLOCK | O_CLOEXEC);
+        const struct engine_identity *identity = waking->instance->identity;
+        bool leases = identity->fresh && str_equal(waking->facts->network, "user");
+        owned_fd int state = live_state_open(waking->instance->folder, live->state, leases ? waking->facts->mac : NULL, identity->mac, err);
         if (state < 0)
-                return fail_errno(err, "cannot open the state of base '%s'", live->base);
+                return fail_while(err, "opening the state of base '%s'", live->base);
         if (qemu_socket_connect(runtime, QEMU_CONTROL, &fd, err) < 0 || qmp_begin(fd, GREETING_TIMEOUT_MS, &waking->qmp, err) < 0)
                 return -1;
         phase_ends(waking, "spawn");
         if (live_facts_compare_version(waking->facts, live, &waking->qmp, err) < 0 ||
-            live_state_load(&waking->qmp, state, waking->facts->wake.devices_only, err) < 0 || set_link(waking, false, err) < 0 ||
+            live_state_load(&waking->qmp, state, err) < 0 || set_link(waking, false, err) < 0 ||
             qmp_command(&waking->qmp, "cont", err) < 0)
                 return -1;
         phase_ends(waking, "restore");

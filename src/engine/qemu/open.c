@@ -29,12 +29,12 @@ void qemu_files_free(struct qemu_files *files)
         *files = (struct qemu_files){0};
 }
 
-/* QEMU opens it again by /proc/self/fd, so the file must be its user's. */
+/* QEMU opens it again by /proc/self/fd, so the file must be its user's; of fixed length, as we may map it too (live_mirror.c). */
 static int make_memory(uint64_t bytes, uid_t user, int *ret_fd, struct cowherd_error *err)
 {
         owned_fd int fd = memfd_create("cowherd-ram", MFD_CLOEXEC | MFD_ALLOW_SEALING);
 
-        if (fd < 0 || ftruncate(fd, (off_t)bytes) < 0 || fchmod(fd, 0600) < 0 ||
+        if (fd < 0 || ftruncate(fd, (off_t)bytes) < 0 || fcntl(fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW) < 0 || fchmod(fd, 0600) < 0 ||
             (geteuid() == 0 && fchown(fd, user, user) < 0))
                 return fail_errno(err, "cannot make a memory file of %" PRIu64 " bytes", bytes);
         *ret_fd = take_fd(fd);
@@ -116,6 +116,8 @@ static int open_firmware(int *ret_fd, struct cowherd_error *err)
 static int open_slot(const struct engine_instance *instance, const struct qemu_facts *facts, struct qemu_slot slot,
                      int runtime, int *ret_fd, struct cowherd_error *err)
 {
+        char name[32];
+
         switch (slot.kind) {
         case QEMU_SLOT_MEMORY:
                 return open_memory(instance, facts, ret_fd, err);
@@ -129,6 +131,9 @@ static int open_slot(const struct engine_instance *instance, const struct qemu_f
                 return qemu_socket_listen(runtime, QEMU_CONSOLE, ret_fd, err);
         case QEMU_SLOT_AGENT:
                 return qemu_socket_listen(runtime, QEMU_AGENT, ret_fd, err);
+        case QEMU_SLOT_GUEST:
+                (void)snprintf(name, sizeof name, QEMU_GUEST, slot.index);
+                return qemu_socket_listen(runtime, name, ret_fd, err);
         case QEMU_SLOT_CONSOLE_LOG:
                 return open_console_log(instance, ret_fd, err);
         case QEMU_SLOT_LAYER:

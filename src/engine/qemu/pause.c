@@ -4,7 +4,7 @@
 #include "engine/qemu/life.h"
 
 #include "base/str.h"
-#include "engine/qemu/agent.h"
+#include "engine/qemu/inside.h"
 #include "engine/qemu/runtime.h"
 #include "sys/file.h"
 
@@ -47,22 +47,23 @@ static bool stands_still(struct qmp *qmp)
 }
 
 /*
- * Whether anything inside may have the agent's port open. QEMU knows of a virtio port, so that a guest without an agent is
+ * Whether anything inside may have the agent's port open, or the helper's. QEMU knows of a virtio port, so that a guest without an agent is
  * not waited for; of a serial port it always says yes.
  */
 static bool port_is_open(struct qmp *qmp)
 {
         json_t *devices = NULL, *device;
         struct cowherd_error ignored;
-        bool open = true;
+        bool open = false;
         size_t i;
 
         if (qmp_execute(qmp, "query-chardev", NULL, -1, QMP_TIMEOUT_MS, &devices, &ignored) < 0)
                 return true;
         json_array_foreach(devices, i, device)
         {
-                if (str_equal(json_string_value(json_object_get(device, "label")), "agent"))
-                        open = json_is_true(json_object_get(device, "frontend-open"));
+                const char *label = json_string_value(json_object_get(device, "label"));
+                if (label != NULL && (str_equal(label, "agent") || str_starts(label, "guest")))
+                        open |= json_is_true(json_object_get(device, "frontend-open"));
         }
         json_decref(devices);
         return open;
@@ -78,10 +79,10 @@ static int make_quiet(const struct engine_instance *instance, bool *ret_frozen, 
 
         if (qemu_control(instance, &qmp, err) < 0)
                 return -1;
-        bool asked = !stands_still(&qmp) && port_is_open(&qmp) && qemu_agent_freeze(instance, &frozen, &ignored) == 0;
+        bool asked = !stands_still(&qmp) && port_is_open(&qmp) && inside_freeze(instance, &frozen, &ignored) == 0;
         if (qmp_command(&qmp, "stop", err) < 0) {
                 if (asked)
-                        ignore_result(qemu_agent_thaw(instance, &ignored));
+                        ignore_result(inside_thaw(instance, &ignored));
                 return -1;
         }
         *ret_frozen = frozen > 0;
@@ -97,10 +98,10 @@ static int let_go_on(const struct engine_instance *instance, bool *ret_frozen, s
         if (qemu_control(instance, &qmp, err) < 0 || go_on(&qmp, instance, err) < 0)
                 return -1;
         if (*ret_frozen)
-                if (qemu_agent_thaw(instance, err) < 0)
+                if (inside_thaw(instance, err) < 0)
                         return fail_while(err, "thawing the filesystems of '%s'", instance->name);
         if (!*ret_frozen && port_is_open(&qmp))
-                ignore_result(qemu_agent_thaw(instance, &ignored));
+                ignore_result(inside_thaw(instance, &ignored));
         *ret_frozen = false;
         return 0;
 }

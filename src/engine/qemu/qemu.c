@@ -8,6 +8,7 @@
 #include "engine/qemu/accel.h"
 #include "engine/qemu/agent.h"
 #include "engine/qemu/host.h"
+#include "engine/qemu/inside.h"
 #include "engine/qemu/life.h"
 #include "engine/qemu/live.h"
 #include "sys/process.h"
@@ -78,10 +79,10 @@ const struct engine_driver engine_qemu = {
         .pause = qemu_pause,
         .resume = qemu_resume,
         .wait = qemu_wait,
-        .execute = qemu_agent_execute,
-        .attach = qemu_agent_attach,
-        .copy_in = qemu_agent_copy_in,
-        .copy_out = qemu_agent_copy_out,
+        .execute = inside_execute,
+        .attach = inside_attach,
+        .copy_in = inside_copy_in,
+        .copy_out = inside_copy_out,
         .logs = qemu_logs,
         .quiesce = qemu_quiesce,
         .switch_disk = qemu_switch_disk,

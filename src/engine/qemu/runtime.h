@@ -13,6 +13,8 @@
 #define QEMU_JOBS "jobs.sock"        /* who waits for the end of a long job */
 #define QEMU_CONSOLE "console.sock"  /* the serial console */
 #define QEMU_AGENT "agent.sock"      /* the guest agent's channel */
+#define QEMU_GUEST "guest%zu.sock"   /* a port of cowherd-guest, by its number */
+#define QEMU_GUEST_LOCK "guest.lock" /* who uses which of them, see guest_channel.c */
 #define QEMU_PROCESS "process"       /* which process, see process.c */
 #define QEMU_RESUMED "resumed"       /* made anew each time it goes on */
 #define QEMU_MESSAGES "qemu.log"     /* its stdout and stderr */

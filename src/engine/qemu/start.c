@@ -51,7 +51,7 @@ static void launch_free(struct launch *launch)
 }
 define_owned(struct launch, launch_free)
 
-        static void phase_ends(struct launch *launch, const char *name)
+static void phase_ends(struct launch *launch, const char *name)
 {
         double now = clock_ms();
 

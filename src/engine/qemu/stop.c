@@ -7,7 +7,7 @@
 #include "engine/qemu/life.h"
 
 #include "base/mem.h"
-#include "engine/qemu/agent.h"
+#include "engine/qemu/inside.h"
 #include "engine/qemu/process.h"
 #include "engine/qemu/runtime.h"
 #include "sys/clock.h"
@@ -87,7 +87,7 @@ static int ask(const struct engine_instance *instance, int pidfd, uint64_t timeo
         while (clock_ms() < deadline) {
                 press_power_button(instance);
                 if (!agent_was_asked)
-                        agent_was_asked = qemu_agent_shutdown(instance, &ignored) == 0;
+                        agent_was_asked = inside_shutdown(instance, &ignored) == 0;
                 double left = deadline - clock_ms();
                 if (qemu_process_wait(pidfd, left < 0 ? 0 : (int)(left < pause ? left + 1 : pause)))
                         return 1;

@@ -7,7 +7,7 @@
 #include "engine/qemu/life.h"
 
 #include "base/mem.h"
-#include "engine/qemu/agent.h"
+#include "engine/qemu/inside.h"
 #include "engine/qemu/process.h"
 #include "engine/qemu/runtime.h"
 #include "sys/clock.h"
@@ -112,9 +112,10 @@ static int wait_ready(const struct engine_instance *instance, double deadline, s
 {
         const struct engine_identity *identity = instance->identity;
         double since = clock_ms();
+        const struct inside_wish wish = {.sync = true};
         char pending[256] = "";
 
-        if (qemu_agent_wait(instance, (uint64_t)remaining_ms(deadline), err) < 0)
+        if (inside_wait(instance, (uint64_t)remaining_ms(deadline), NULL, err) < 0)
                 return -1;
         engine_phase(&ret->phases, "agent", clock_ms() - since);
         bool wanted = instance->machine != NULL && identity != NULL &&
@@ -125,7 +126,7 @@ static int wait_ready(const struct engine_instance *instance, double deadline, s
                 return 0;
         }
         since = clock_ms();
-        if (qemu_agent_personalise(instance, (uint64_t)remaining_ms(deadline), pending, sizeof pending, err) < 0)
+        if (inside_personalise(instance, &wish, (uint64_t)remaining_ms(deadline), pending, sizeof pending, err) < 0)
                 return fail_while(err, "giving '%s' its identity", instance->name);
         ret->identity_applied = pending[0] == '\0';
         engine_phase(&ret->phases, "identity", clock_ms() - since);
@@ -140,7 +141,7 @@ static int wait_address(const struct engine_instance *instance, double deadline,
         if (instance->machine != NULL && instance->machine->network == ENGINE_NETWORK_NONE)
                 return fail(err, COWHERD_UNAVAILABLE, "'%s' has no network (network=none), so it never has an address",
                             instance->name);
-        if (qemu_agent_address(instance, (uint64_t)remaining_ms(deadline), ret->address, err) < 0)
+        if (inside_address(instance, (uint64_t)remaining_ms(deadline), ret->address, err) < 0)
                 return -1;
         engine_phase(&ret->phases, "address", clock_ms() - since);
         return 0;

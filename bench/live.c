@@ -1,0 +1,254 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * build/bench/live: from the wish for a machine to its first command done, by waking it in a live base's memory, beside booting the
+ * same guest, both by cowherd; many at once; what memory a clone adds; how long the source stands still for its base. Run as root,
+ * in the same fixtures as build/bench/clone.
+ *
+ *     build/bench/live [--json] [--quick] [--only TEXT]
+ */
+#include "harness.h"
+
+#include <dirent.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define MIB (1024.0 * 1024.0)
+#define TOUCHED_MIB "100"
+
+/* ---- speaking ---- */
+
+/* Says a command and gives back its answer, the caller's; ends the bench where it fails. */
+static struct cowherd_answer *ask(const char *command)
+{
+        struct cowherd_answer *answer = cowherd_execute(bench_herd, COWHERD_QEMU, command, NULL);
+
+        if (!cowherd_answer_success(answer))
+                measure_die("qemu %s: %s", command, cowherd_answer_text(answer));
+        return answer;
+}
+
+static double number_of(const struct cowherd_answer *answer, const char *field)
+{
+        const char *text = cowherd_answer_get(answer, field);
+
+        return text == NULL ? 0 : strtod(text, NULL);
+}
+
+/* ---- one machine ---- */
+
+static double until_agent_live(unsigned run)
+{
+        struct cowherd_answer *answer = NULL;
+        char command[128];
+        double began = measure_now_ms();
+
+        (void)snprintf(command, sizeof command, "clone_from_base base=hot name=a-%u", run);
+        answer = ask(command);
+        /* What comes after the agent's answer in there is the identity. */
+        double ms = measure_now_ms() - began - number_of(answer, "identity_ms") - number_of(answer, "ready_ms");
+        cowherd_answer_free(answer);
+        (void)say(COWHERD_QEMU, "delete name=a-%u force=true", run);
+        return ms;
+}
+
+static double until_agent_cold(unsigned run)
+{
+        struct cowherd_answer *answer = NULL;
+        char command[128];
+        double began = measure_now_ms();
+
+        (void)snprintf(command, sizeof command, "clone_from_base base=tiny name=b-%u start=true wait=true", run);
+        answer = ask(command);
+        double ms = measure_now_ms() - began - number_of(answer, "identity_ms");
+        cowherd_answer_free(answer);
+        (void)say(COWHERD_QEMU, "delete name=b-%u force=true", run);
+        return ms;
+}
+
+static double first_command(const char *base, const char *more, unsigned run)
+{
+        double ms = say(COWHERD_QEMU, "clone_from_base base=%s name=c-%u %s", base, run, more);
+
+        ms += say(COWHERD_QEMU, "execute name=c-%u command=true", run);
+        (void)say(COWHERD_QEMU, "delete name=c-%u force=true", run);
+        return ms;
+}
+
+static double command_live(unsigned run)
+{
+        return first_command("hot", "", run);
+}
+
+static double command_cold(unsigned run)
+{
+        return first_command("tiny", "start=true wait=true", run);
+}
+
+/* ---- many ---- */
+
+/* Until the last has done its command. */
+static double many(const char *base, const char *more, unsigned count)
+{
+        double ms = say(COWHERD_QEMU, "clone_from_base base=%s name=m count=%u timeout=30m %s", base, count, more);
+
+        for (unsigned i = 1; i <= count; i++)
+                ms += say(COWHERD_QEMU, "execute name=m-%u command=true", i);
+        (void)say(COWHERD_QEMU, "delete name=m-* force=true");
+        return ms;
+}
+
+static double ten_live(unsigned run)
+{
+        (void)run;
+        return many("hot", "", 10);
+}
+
+static double ten_cold(unsigned run)
+{
+        (void)run;
+        return many("tiny", "start=true wait=true", 10);
+}
+
+static double fifty_live(unsigned run)
+{
+        (void)run;
+        return many("hot", "", 50);
+}
+
+static double fifty_cold(unsigned run)
+{
+        (void)run;
+        return bench_quick ? 5 * many("tiny", "start=true wait=true", 10) : many("tiny", "start=true wait=true", 50);
+}
+
+/* ---- memory ---- */
+
+/* The sum of a process's lines that begin so, of /proc/PID/smaps_rollup, in bytes. */
+static double read_rollup(const char *pid, const char *beginning)
+{
+        char path[64], line[256];
+        double sum = 0;
+
+        (void)snprintf(path, sizeof path, "/proc/%.20s/smaps_rollup", pid);
+        FILE *file = fopen(path, "re");
+        while (file != NULL && fgets(line, sizeof line, file) != NULL)
+                if (strncmp(line, beginning, strlen(beginning)) == 0)
+                        sum += strtod(strchr(line, ':') + 1, NULL) * 1024;
+        if (file != NULL)
+                (void)fclose(file);
+        return sum;
+}
+
+/* Whether a process has this text among its words. */
+static bool has_word(const char *pid, const char *word)
+{
+        char path[64], text[16384];
+        bool found = false;
+
+        (void)snprintf(path, sizeof path, "/proc/%.20s/cmdline", pid);
+        FILE *file = fopen(path, "re");
+        if (file == NULL)
+                return false;
+        size_t length = fread(text, 1, sizeof text - 1, file);
+        (void)fclose(file);
+        for (size_t i = 0; i < length && !found; i++)
+                found = strncmp(text + i, word, strlen(word)) == 0;
+        return found;
+}
+
+/* Of the QEMU of a machine, found by its UUID. */
+static double measure_process(const char *name, const char *beginning)
+{
+        char command[96], uuid[64] = "";
+        double bytes = -1;
+        DIR *processes = opendir("/proc");
+
+        (void)snprintf(command, sizeof command, "info name=%s", name);
+        (void)say_to(bench_herd, COWHERD_QEMU, command, "uuid", uuid, sizeof uuid);
+        if (processes == NULL || uuid[0] == '\0')
+                measure_die("'%s' can't be measured", name);
+        for (const struct dirent *entry = readdir(processes); entry != NULL && bytes < 0; entry = readdir(processes))
+                if (strspn(entry->d_name, "0123456789") == strlen(entry->d_name) && has_word(entry->d_name, uuid))
+                        bytes = read_rollup(entry->d_name, beginning);
+        (void)closedir(processes);
+        if (bytes < 0)
+                measure_die("the process of '%s' is not found", name);
+        return bytes / MIB;
+}
+
+static double added(const char *base, const char *more, const char *beginning, unsigned run)
+{
+        char name[32];
+
+        (void)snprintf(name, sizeof name, "p-%u", run);
+        (void)say(COWHERD_QEMU, "clone_from_base base=%s name=%s %s", base, name, more);
+        (void)say(COWHERD_QEMU, "execute name=%s command=true", name);
+        double mib = measure_process(name, beginning);
+        (void)say(COWHERD_QEMU, "delete name=%s force=true", name);
+        return mib;
+}
+
+/* "Private_Clean" and "Private_Dirty"; a cold one's RAM is a memory file: shared by nobody, and yet counted as it is mapped shared. */
+static double private_live(unsigned run)
+{
+        return added("hot", "", "Private_", run);
+}
+
+static double pss_live(unsigned run)
+{
+        return added("hot", "", "Pss:", run);
+}
+
+static double pss_cold(unsigned run)
+{
+        return added("tiny", "start=true wait=true", "Pss:", run);
+}
+
+/* ---- the source ---- */
+
+static double pause_of(unsigned run)
+{
+        char command[96];
+
+        (void)snprintf(command, sizeof command, "promote name=source as=again-%u live=true", run);
+        struct cowherd_answer *answer = ask(command);
+        double ms = number_of(answer, "pause_ms");
+        cowherd_answer_free(answer);
+        (void)say(COWHERD_QEMU, "remove_base name=again-%u", run);
+        return ms;
+}
+
+/* ---- fixtures ---- */
+
+static void set_up(void)
+{
+        (void)say(COWHERD_QEMU, "register_base name=tiny image=%s/tiny.qcow2 memory=256M", bench_folder);
+        (void)say(COWHERD_QEMU, "clone_from_base base=tiny name=source start=true wait=true");
+        (void)say(COWHERD_QEMU, "promote name=source as=hot live=true");
+}
+
+static void touch_memory(void)
+{
+        (void)say(COWHERD_QEMU, "execute name=source command='head -c " TOUCHED_MIB "M /dev/urandom >/run/touched'");
+}
+
+static const struct group groups[] = {
+        {set_up,
+         {{"live clone, its agent answers", "wake in a live base's memory : boot", "ms", 10, until_agent_live, until_agent_cold},
+          {"live clone, first command done", "the same, its identity fresh, and `true` : boot, identity, `true`", "ms", 10, command_live, command_cold}}},
+        {NULL, {{"10 live clones, until the last has done its command", "woken : booted, ten at once", "ms", 3, ten_live, ten_cold}}},
+        {NULL, {{"50 live clones, until the last has done its command", "woken : booted, fifty at once", "ms", 1, fifty_live, fifty_cold}}},
+        {NULL,
+         {{"memory that a live clone adds", "private to it after `true` : PSS of a booted one", "MiB", 5, private_live, pss_cold},
+          {"PSS of a live clone", "its share of the base's memory included : of a booted one", "MiB", 5, pss_live, pss_cold}}},
+        {touch_memory, {{"pause of the source", "promote live=true, " TOUCHED_MIB " MiB touched of 256", "ms", 10, pause_of, NULL}}},
+};
+
+int main(int argc, char **argv)
+{
+        static const struct bench bench = {groups, sizeof groups / sizeof groups[0], NULL};
+
+        return bench_main(argc, argv, &bench);
+}

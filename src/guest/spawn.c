@@ -1,0 +1,87 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Programs of the guest that are started and not waited for, and processes that are looked for by name. */
+#include "guest/program.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+static const char *const folders[] = {"/usr/local/sbin", "/usr/local/bin", "/usr/sbin", "/usr/bin", "/sbin", "/bin"};
+
+static bool find(const char *name, char *ret, size_t bytes)
+{
+        for (size_t i = 0; i < array_length(folders); i++) {
+                (void)snprintf(ret, bytes, "%s/%s", folders[i], name);
+                if (access(ret, X_OK) == 0)
+                        return true;
+        }
+        return false;
+}
+
+bool is_program(const char *name)
+{
+        char path[256];
+
+        return find(name, path, sizeof path);
+}
+
+static void run(const char *path, const char *const *argv) __attribute__((noreturn));
+static void run(const char *path, const char *const *argv)
+{
+        static char search[] = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", language[] = "LC_ALL=C";
+        static char *const environment[] = {search, language, NULL};
+        sigset_t none;
+
+        (void)sigemptyset(&none);
+        (void)sigprocmask(SIG_SETMASK, &none, NULL);
+        (void)signal(SIGPIPE, SIG_DFL);
+        (void)setsid();
+        int fd = open("/dev/null", O_RDWR | O_CLOEXEC);
+        if (fd >= 0 && dup2(fd, 0) == 0 && dup2(fd, 1) == 1 && dup2(fd, 2) == 2)
+                (void)execve(path, (char *const *)(uintptr_t)argv, environment);
+        _exit(127);
+}
+
+int spawn_detached(const char *const *argv)
+{
+        char path[256];
+
+        if (!find(argv[0], path, sizeof path))
+                return ENOENT;
+        pid_t child = fork();
+        if (child < 0)
+                return errno;
+        if (child == 0) {
+                if (fork() == 0)
+                        run(path, argv);
+                _exit(0); /* the other is init's now */
+        }
+        return waitpid(child, NULL, 0) < 0 ? errno : 0;
+}
+
+void processes_named(const char *name, void (*each)(pid_t pid, void *context), void *context)
+{
+        DIR *folder = opendir("/proc");
+        char path[64], text[32];
+
+        for (const struct dirent *entry; folder != NULL && (entry = readdir(folder)) != NULL;) {
+                if (entry->d_name[0] < '1' || entry->d_name[0] > '9')
+                        continue;
+                (void)snprintf(path, sizeof path, "/proc/%.20s/comm", entry->d_name);
+                int fd = open(path, O_RDONLY | O_CLOEXEC);
+                ssize_t got = fd < 0 ? 0 : read(fd, text, sizeof text - 1);
+                if (fd >= 0)
+                        (void)close(fd);
+                text[got > 0 ? got : 0] = '\0';
+                text[strcspn(text, "\n")] = '\0';
+                if (text[0] != '\0' && strncmp(text, name, 15) == 0)
+                        each((pid_t)strtol(entry->d_name, NULL, 10), context);
+        }
+        if (folder != NULL)
+                (void)closedir(folder);
+}

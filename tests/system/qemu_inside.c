@@ -1,0 +1,178 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What is asked of a machine's inside (engine/qemu/inside.h), function by function, for qemu_inside.bats, which has started the machine.
+ *
+ *     qemu-inside PLACE DISK RUNTIME VERB …        PLACE a folder, DISK relative to it
+ *         wait|address MS    freeze    thaw    shutdown
+ *         execute|attach TIMEOUT-MS WORKING-DIR USER COMMAND…      ("" for none; its stdin is passed on; no command: a shell)
+ *         personalise|wake HOSTNAME MACHINE-ID INSTANCE-ID SEED KEY-FILE SSH-KEY MAC
+ *         time COUNT         how long that many executes take, one by one: "ms=1.234" each
+ *         hold MS            holds a session open that says nothing
+ *
+ * Exits with the error's code after its sentence on stderr; execute and attach with the command's status.
+ */
+#include "base/mem.h"
+#include "base/str.h"
+#include "engine/qemu/agent.h"
+#include "engine/qemu/guest.h"
+#include "engine/qemu/inside.h"
+#include "sys/clock.h"
+#include "sys/file.h"
+
+#include <fcntl.h>
+#include <poll.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+static struct engine_machine machine;
+static struct engine_identity identity;
+static struct engine_instance instance = {.id = 5, .name = "vm-1", .machine = &machine, .identity = &identity};
+
+static char *read_input(size_t *ret_length)
+{
+        struct str text = {0};
+        char piece[4096];
+        ssize_t got;
+
+        while ((got = read(STDIN_FILENO, piece, sizeof piece)) > 0)
+                str_add_bytes(&text, piece, (size_t)got);
+        *ret_length = text.length;
+        return str_take(&text);
+}
+
+static int execute(struct engine_command *command, int *ret_status, struct cowherd_error *err)
+{
+        struct engine_output output = {0};
+        owned_str char *input = read_input(&command->input_length);
+
+        command->input = input;
+        if (inside_execute(&instance, command, &output, err) < 0)
+                return -1;
+        (void)fwrite(output.out, 1, output.out_length, stdout);
+        (void)fwrite(output.errors, 1, output.errors_length, stderr);
+        if (output.cut)
+                (void)fprintf(stderr, "cut\n");
+        *ret_status = output.exit_code;
+        engine_output_free(&output);
+        return 0;
+}
+
+static int run(char **words, int *ret_status, struct cowherd_error *err)
+{
+        static const char *const environment[] = {"GREETING=it's \"fine\" $HOME", NULL};
+        struct engine_command command = {.argv = words[4] == NULL ? NULL : (const char *const *)(words + 4), .environment = environment};
+        const struct engine_streams streams = {STDIN_FILENO, STDOUT_FILENO, STDERR_FILENO, isatty(STDIN_FILENO) != 0};
+
+        command.timeout_ms = strtoull(words[1], NULL, 10);
+        command.working_dir = words[2][0] == '\0' ? NULL : words[2];
+        command.user = words[3][0] == '\0' ? NULL : words[3];
+        if (str_equal(words[0], "execute"))
+                return execute(&command, ret_status, err);
+        return inside_attach(&instance, &command, &streams, ret_status, err);
+}
+
+static int personalise(char **words, struct cowherd_error *err)
+{
+        const struct inside_wish wish = {.woken = str_equal(words[0], "wake"), .sync = str_equal(words[0], "personalise")};
+        owned_str char *key = NULL, *public_file = x_asprintf("%s.pub", words[5]), *public = NULL;
+        char pending[256];
+
+        if (file_read(AT_FDCWD, words[5], 65536, &key, NULL, err) < 0 || file_read(AT_FDCWD, public_file, 65536, &public, NULL, err) < 0)
+                return -1;
+        identity = (struct engine_identity){.fresh = true, .hostname = words[1], .machine_id = words[2], .instance_id = words[3],
+                                            .random_seed = words[4], .host_key = key, .host_key_public = public, .ssh_key = words[6],
+                                            .mac = words[7]};
+        double since = clock_ms();
+        if (inside_personalise(&instance, &wish, 60000, pending, sizeof pending, err) < 0)
+                return -1;
+        (void)printf("pending=%s\n", pending);
+        (void)fprintf(stderr, "ms=%.1f\n", clock_ms() - since);
+        return 0;
+}
+
+static int measure(const char *count, bool by_agent, struct cowherd_error *err)
+{
+        static const char *const words[] = {"/bin/true", NULL};
+        const struct engine_command command = {.argv = words};
+
+        for (unsigned long left = strtoul(count, NULL, 10); left > 0; left--) {
+                struct engine_output output = {0};
+                double since = clock_ms();
+                if ((by_agent ? qemu_agent_execute : inside_execute)(&instance, &command, &output, err) < 0)
+                        return -1;
+                (void)printf("ms=%.3f\n", clock_ms() - since);
+                engine_output_free(&output);
+        }
+        return 0;
+}
+
+static int hold(uint64_t ms, struct cowherd_error *err)
+{
+        owned_guest struct guest guest = GUEST_CLOSED;
+
+        int none = guest_begin(&instance, false, 5000, &guest, err);
+        if (none != 0)
+                return none < 0 ? -1 : fail(err, COWHERD_UNAVAILABLE, "there is no cowherd-guest");
+        (void)printf("nonce=");
+        for (size_t i = 0; i < GUEST_NONCE_BYTES; i++)
+                (void)printf("%02x", guest.nonce[i]);
+        (void)printf("\n");
+        (void)fflush(stdout);
+        (void)poll(NULL, 0, (int)ms);
+        return 0;
+}
+
+static int question(const char *verb, const char *value, struct cowherd_error *err)
+{
+        uint64_t count = 0, ms = strtoull(value, NULL, 10);
+        char address[64];
+        const char *who = "";
+
+        if (str_equal(verb, "thaw"))
+                return inside_thaw(&instance, err);
+        if (str_equal(verb, "shutdown"))
+                return inside_shutdown(&instance, err);
+        if (str_equal(verb, "time") || str_equal(verb, "time-agent"))
+                return measure(value, str_equal(verb, "time-agent"), err);
+        if (str_equal(verb, "hold"))
+                return hold(ms, err);
+        if (str_equal(verb, "wait")) {
+                if (inside_wait(&instance, ms, &who, err) < 0)
+                        return -1;
+                (void)printf("%s\n", who);
+        } else if (str_equal(verb, "freeze")) {
+                if (inside_freeze(&instance, &count, err) < 0)
+                        return -1;
+                (void)printf("frozen=%llu\n", (unsigned long long)count);
+        } else if (str_equal(verb, "address")) {
+                if (inside_address(&instance, ms, address, err) < 0)
+                        return -1;
+                (void)printf("%s\n", address);
+        } else {
+                return fail(err, COWHERD_USAGE, "no verb '%s'", verb);
+        }
+        return 0;
+}
+
+int main(int count, char **words)
+{
+        struct cowherd_error err = {0};
+        int status = 0, result;
+
+        if (count < 5)
+                return COWHERD_USAGE;
+        instance.folder = open(words[1], O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+        instance.path = words[2];
+        instance.runtime = words[3];
+        if ((str_equal(words[4], "execute") || str_equal(words[4], "attach")) && count >= 8)
+                result = run(words + 4, &status, &err);
+        else if ((str_equal(words[4], "personalise") || str_equal(words[4], "wake")) && count == 12)
+                result = personalise(words + 4, &err);
+        else
+                result = question(words[4], count > 5 ? words[5] : "30000", &err);
+        if (result == 0)
+                return status;
+        (void)fprintf(stderr, "error %d: %s (%s)\n", err.code, err.text, err.hint);
+        return err.code;
+}

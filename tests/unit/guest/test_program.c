@@ -1,0 +1,349 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The real cowherd-guest on this machine, over a pair of sockets, with a scratch folder for its root and nothing but files to change; spoken
+ * to by the engine's own client.
+ */
+#include "engine/qemu/guest.h"
+
+#include "../image/scratch.h"
+#include "base/str.h"
+#include "sys/clock.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+
+#define KEY "-----BEGIN OPENSSH PRIVATE KEY-----\nb3Bl\n-----END OPENSSH PRIVATE KEY-----\n"
+
+static struct engine_identity identity;
+static struct engine_instance instance = {.id = 1, .name = "vm-1", .folder = -1, .path = "none", .identity = &identity};
+
+struct program {
+        struct guest guest;
+        pid_t pid;
+        char root[64];
+};
+
+static void begin(struct program *program, bool greeted)
+{
+        struct cowherd_error err;
+        int ends[2];
+
+        *program = (struct program){.guest = GUEST_CLOSED, .root = "/tmp/cowherd-guest-XXXXXX"};
+        assert_non_null(mkdtemp(program->root));
+        assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends), 0);
+        program->pid = fork();
+        if (program->pid == 0) {
+                (void)dup2(ends[1], 9);
+                (void)execl(GUEST, GUEST, "--port", "fd:9", "--root", program->root, "--files-only", (char *)NULL);
+                _exit(127);
+        }
+        (void)close(ends[1]);
+        if (!greeted) {
+                program->guest.fd = ends[0];
+                program->guest.instance = &instance;
+                return;
+        }
+        assert_int_equal(guest_greet(&instance, ends[0], &program->guest, &err), 0);
+        assert_int_equal(guest_welcome(&program->guest, clock_ms() + 20000, &err), 0);
+}
+
+/* It ends with its port, and well. */
+static void end(struct program *program)
+{
+        owned_str char *command = x_asprintf("rm -rf %s", program->root);
+        int status = -1;
+
+        guest_close(&program->guest);
+        assert_int_equal(waitpid(program->pid, &status, 0), program->pid);
+        assert_int_equal(status, 0);
+        assert_int_equal(system(command), 0);
+}
+
+static char *path_in(const struct program *program, const char *path)
+{
+        return x_asprintf("%s%s", program->root, path);
+}
+
+static void write_in(const struct program *program, const char *path, const char *text)
+{
+        owned_str char *file = path_in(program, path);
+        FILE *stream = fopen(file, "we");
+
+        assert_non_null(stream);
+        assert_true(fputs(text, stream) >= 0);
+        assert_int_equal(fclose(stream), 0);
+}
+
+static void expect_in(const struct program *program, const char *path, const char *text)
+{
+        owned_str char *file = path_in(program, path);
+        char found[4096] = "";
+        FILE *stream = fopen(file, "re");
+
+        assert_non_null(stream);
+        found[fread(found, 1, sizeof found - 1, stream)] = '\0';
+        (void)fclose(stream);
+        assert_string_equal(found, text);
+}
+
+static void make_folder(const struct program *program, const char *path)
+{
+        owned_str char *folder = path_in(program, path);
+
+        assert_int_equal(mkdir(folder, 0755), 0);
+}
+
+/* ---- Commands ---- */
+
+static struct engine_output run(struct program *program, const char *script, const char *input)
+{
+        const char *const words[] = {"/bin/sh", "-c", script, NULL};
+        const struct engine_command command = {
+                .argv = words, .input = input, .input_length = input == NULL ? 0 : strlen(input), .working_dir = "/"};
+        struct engine_output output = {0};
+        struct cowherd_error err = {0};
+
+        int result = guest_execute(&program->guest, &command, &output, &err);
+        assert_string_equal(err.text, "");
+        assert_int_equal(result, 0);
+        return output;
+}
+
+static void expect_run(struct program *program, const char *script, const char *input, int code, const char *out, const char *errors)
+{
+        struct engine_output output = run(program, script, input);
+
+        assert_int_equal(output.exit_code, code);
+        assert_string_equal(output.out, out);
+        assert_string_equal(output.errors, errors);
+        engine_output_free(&output);
+}
+
+static void test_commands(void **state)
+{
+        struct program program;
+
+        (void)state;
+        begin(&program, true);
+        expect_run(&program, "echo out; echo errors >&2; exit 3", NULL, 3, "out\n", "errors\n");
+        expect_run(&program, "cat; cat", "some input", 0, "some input", "");
+        expect_run(&program, "cat", "", 0, "", "");
+        expect_run(&program, "kill -TERM $$", NULL, 143, "", "");
+        expect_run(&program, "pwd; ls /proc/self/fd | wc -l", NULL, 0, "/\n4\n", ""); /* nothing of ours is inherited */
+        expect_run(&program, "trap '' PIPE; kill -USR1 $$ || true", NULL, 138, "", "");
+        end(&program);
+}
+
+static void test_much_both_ways(void **state)
+{
+        struct program program;
+        size_t length = 3 << 20;
+        char *input = x_malloc(length + 1);
+
+        (void)state;
+        for (size_t i = 0; i < length; i++)
+                input[i] = (char)('a' + i * 31 % 23);
+        input[length] = '\0';
+        begin(&program, true);
+        struct engine_output output = run(&program, "cat; head -c 100000 /dev/zero >&2", input);
+        assert_int_equal(output.out_length, length);
+        assert_memory_equal(output.out, input, length);
+        assert_int_equal(output.errors_length, 100000);
+        engine_output_free(&output);
+        expect_run(&program, "exit 0", input, 0, "", ""); /* which reads none of it */
+        end(&program);
+        free(input);
+}
+
+static void expect_failure(struct program *program, const struct engine_command *command, enum cowherd_code code, const char *text)
+{
+        struct engine_output output = {0};
+        struct cowherd_error err = {0};
+
+        assert_int_equal(guest_execute(&program->guest, command, &output, &err), -1);
+        assert_int_equal(err.code, code);
+        assert_non_null(strstr(err.text, text));
+}
+
+static void test_what_is_not_there(void **state)
+{
+        static const char *const absent[] = {"/nope", NULL}, *const folder[] = {"/tmp", NULL}, *const fine[] = {"/bin/true", NULL};
+        struct program program;
+
+        (void)state;
+        begin(&program, true);
+        expect_failure(&program, &(struct engine_command){.argv = absent}, COWHERD_NOT_FOUND, "command '/nope' not found");
+        expect_failure(&program, &(struct engine_command){.argv = folder}, COWHERD_DENIED, "can't be run");
+        expect_failure(&program, &(struct engine_command){.argv = fine, .working_dir = "/nope"}, COWHERD_NOT_FOUND, "working_dir '/nope'");
+        expect_failure(&program, &(struct engine_command){.argv = fine, .user = "nobody-here"}, COWHERD_NOT_FOUND, "user 'nobody-here'");
+        expect_failure(&program, &(struct engine_command){.argv = fine, .user = "a:b"}, COWHERD_USAGE, "user");
+        expect_run(&program, "echo on", NULL, 0, "on\n", "");
+        end(&program);
+}
+
+static void test_the_time_ends_all_that_was_started(void **state)
+{
+        static const char *const words[] = {"/bin/sh", "-c", "setsid sh -c 'setsid sleep 7531 & sleep 7531' & sleep 7531 & sleep 7531", NULL};
+        const struct engine_command command = {.argv = words, .timeout_ms = 200};
+        struct program program;
+
+        (void)state;
+        begin(&program, true);
+        expect_failure(&program, &command, COWHERD_BUSY, "took longer than 200 ms");
+        expect_run(&program, "pgrep -fx 'sleep 7531' | wc -l", NULL, 0, "0\n", "");
+        end(&program);
+}
+
+static void test_its_end_is_that_of_its_commands(void **state)
+{
+        struct program program;
+        owned_string struct str request = {0}, out = {0};
+        static const char *const words[] = {"/bin/sh", "-c", "sleep 7532 & sleep 7532", NULL};
+        const struct engine_command command = {.argv = words};
+        struct cowherd_error err;
+        struct guest_frame frame;
+
+        (void)state;
+        begin(&program, true);
+        assert_int_equal(guest_run_request(&command, NULL, &request, &err), 0);
+        guest_frame_add(&out, GUEST_RUN, 9, request.data, request.length);
+        assert_int_equal(guest_send(&program.guest, &out, clock_ms() + 5000, &err), 0);
+        assert_int_equal(guest_next(&program.guest, clock_ms() + 5000, &frame, &err), 0);
+        assert_int_equal(frame.type, GUEST_STARTED);
+        assert_int_equal(guest_ask(&program.guest, GUEST_PING, NULL, GUEST_DONE, 5000, &frame, &err), 0);
+        assert_int_equal(frame.payload[0], 1);
+        /* another session */
+        int fd = dup(program.guest.fd);
+        guest_close(&program.guest);
+        assert_int_equal(guest_greet(&instance, fd, &program.guest, &err), 0);
+        assert_int_equal(guest_welcome(&program.guest, clock_ms() + 5000, &err), 0);
+        expect_run(&program, "n=100; while pgrep -fx 'sleep 7532' >/dev/null; do sleep 0.05; n=$((n-1)); [ $n -gt 0 ] || exit 1; done", NULL, 0,
+                   "", "");
+        end(&program);
+}
+
+/* ---- Identities ---- */
+
+static char *personalise(struct program *program)
+{
+        const struct guest_wish wish = {.sync = true};
+        static char pending[512];
+        struct cowherd_error err = {0};
+
+        int result = guest_personalise(&program->guest, &wish, 5000, pending, sizeof pending, &err);
+        assert_string_equal(err.text, "");
+        assert_int_equal(result, 0);
+        return pending;
+}
+
+static void test_an_identity(void **state)
+{
+        struct program program;
+
+        (void)state;
+        begin(&program, true);
+        make_folder(&program, "/etc");
+        make_folder(&program, "/etc/ssh");
+        write_in(&program, "/etc/hosts", "127.0.0.1 localhost\n127.0.1.1 old\n::1 six");
+        write_in(&program, "/etc/ssh/ssh_host_rsa_key", "old");
+        owned_str char *trap = path_in(&program, "/etc/hostname"), *moduli = path_in(&program, "/etc/ssh/moduli"),
+                       *old = path_in(&program, "/etc/ssh/ssh_host_rsa_key");
+        write_in(&program, "/etc/ssh/moduli", "stays");
+        assert_int_equal(symlink("/tmp/cowherd-guest-trap", trap), 0);
+        identity = (struct engine_identity){.fresh = true,
+                                            .hostname = "web-1",
+                                            .machine_id = "0123456789abcdef0123456789abcdef",
+                                            .instance_id = "iid-1",
+                                            .random_seed = "0011",
+                                            .host_key = KEY,
+                                            .host_key_public = "ssh-ed25519 AAAA\n",
+                                            .ssh_key = "ssh-ed25519 BBBB me"};
+        assert_string_equal(personalise(&program), "");
+        expect_in(&program, "/etc/hostname", "web-1\n");
+        assert_int_equal(access("/tmp/cowherd-guest-trap", F_OK), -1); /* the link was replaced, not followed */
+        expect_in(&program, "/etc/hosts", "127.0.0.1 localhost\n127.0.1.1\tweb-1\n::1 six\n");
+        expect_in(&program, "/etc/machine-id", "0123456789abcdef0123456789abcdef\n");
+        expect_in(&program, "/etc/ssh/ssh_host_ed25519_key", KEY);
+        expect_in(&program, "/root/.ssh/authorized_keys", "ssh-ed25519 BBBB me\n");
+        expect_in(&program, "/var/lib/cowherd/instance-id", "iid-1\n");
+        assert_int_equal(access(old, F_OK), -1);
+        assert_int_equal(access(moduli, F_OK), 0);
+        identity.hostname = "web-2";
+        assert_string_equal(personalise(&program), "");
+        expect_in(&program, "/etc/hostname", "web-1\n");
+        expect_in(&program, "/root/.ssh/authorized_keys", "ssh-ed25519 BBBB me\n");
+        end(&program);
+}
+
+static void test_folders_that_lead_out(void **state)
+{
+        struct program program;
+
+        (void)state;
+        begin(&program, true);
+        owned_str char *etc = path_in(&program, "/etc"), *outside = x_asprintf("%s-outside", program.root);
+        owned_str char *made = x_asprintf("%s/hostname", outside);
+        assert_int_equal(mkdir(outside, 0755), 0);
+        assert_int_equal(symlink(outside, etc), 0); /* inside of the root this is a folder that is not there */
+        identity = (struct engine_identity){.fresh = true, .hostname = "web-1", .instance_id = "iid-1"};
+        assert_non_null(strstr(personalise(&program), "/etc/hostname: No such file"));
+        assert_int_equal(access(made, F_OK), -1);
+        assert_int_equal(rmdir(outside), 0);
+        end(&program);
+}
+
+/* ---- Nonsense ---- */
+
+static void test_nonsense_is_survived(void **state)
+{
+        struct program program;
+        owned_string struct str bytes = {0};
+        struct cowherd_error err;
+        unsigned seed = 1;
+
+        (void)state;
+        begin(&program, false);
+        for (unsigned type = 0; type < 256; type++)
+                if (type != GUEST_POWER && type != GUEST_RUN)
+                        for (size_t length = 0; length < 40; length += 3) {
+                                char payload[64];
+                                for (size_t i = 0; i < length; i++)
+                                        payload[i] = (char)(rand_r(&seed) % 5 == 0 ? rand_r(&seed) : 0);
+                                guest_frame_add(&bytes, (enum guest_type)type, type, payload, length);
+                        }
+        for (size_t i = 0; i < 200000; i++)
+                str_add_char(&bytes, (char)rand_r(&seed));
+        int fd = program.guest.fd;
+        /* Its answers are read meanwhile, or both would wait for each other. */
+        for (size_t sent = 0; sent < bytes.length;) {
+                char piece[4096];
+                ssize_t done = send(fd, bytes.data + sent, bytes.length - sent > 4096 ? 4096 : bytes.length - sent, MSG_DONTWAIT | MSG_NOSIGNAL);
+                sent += done > 0 ? (size_t)done : 0;
+                while (recv(fd, piece, sizeof piece, MSG_DONTWAIT) > 0)
+                        ;
+                assert_true(done > 0 || errno == EAGAIN);
+        }
+        assert_int_equal(guest_greet(&instance, fd, &program.guest, &err), 0);
+        assert_int_equal(guest_welcome(&program.guest, clock_ms() + 20000, &err), 0);
+        expect_run(&program, "echo alive", NULL, 0, "alive\n", "");
+        end(&program);
+}
+
+int main(void)
+{
+        const struct CMUnitTest tests[] = {
+                cmocka_unit_test(test_commands),
+                cmocka_unit_test(test_much_both_ways),
+                cmocka_unit_test(test_what_is_not_there),
+                cmocka_unit_test(test_the_time_ends_all_that_was_started),
+                cmocka_unit_test(test_its_end_is_that_of_its_commands),
+                cmocka_unit_test(test_an_identity),
+                cmocka_unit_test(test_folders_that_lead_out),
+                cmocka_unit_test(test_nonsense_is_survived),
+        };
+
+        return cmocka_run_group_tests(tests, NULL, NULL);
+}
