@@ -17,7 +17,7 @@ for verb in missing:
     print(f"# no page for '{verb}'")
 complaints = []
 for page in pages:
-    formatted = subprocess.run(["groff", "-man", "-Tutf8", "-ww", "-z", page], stdin=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+    formatted = subprocess.run(["groff", "-man", "-Kutf8", "-Tutf8", "-ww", "-z", page], stdin=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
     if formatted.returncode != 0 or formatted.stderr:
         complaints.append(f"{page.name}: {formatted.stderr.strip()[:300]}")
 print("not ok 2 - the pages can be formatted" if complaints or not pages else f"ok 2 - {len(pages)} pages can be formatted")

@@ -192,7 +192,7 @@ static void print_notes(const struct cowherd_answer *answer, const struct layout
 
         for (size_t item = 0; layout != NULL && layout->notes != NULL && item < cowherd_answer_items(answer); item++) {
                 const struct cowherd_field *first = field_of(answer, item, "name");
-                if (first == NULL)
+                if (first == NULL || first->value[0] == '\0')
                         first = cowherd_answer_item_field(answer, item, 0);
                 const char *before = "";
                 for (const char *at = layout->notes; *at != '\0'; at += strspn(at, " ")) {

@@ -44,7 +44,7 @@ char *cli_readable(const struct cowherd_field *field)
         char size[40];
         const char *value = field->value;
 
-        if (field->type == COWHERD_NUMBER && ends_in(field->name, "_bytes")) {
+        if (field->type == COWHERD_NUMBER && (ends_in(field->name, "_bytes") || strcmp(field->name, "bytes") == 0)) {
                 format_size(value, size, sizeof size);
                 value = size;
         } else if (field->type == COWHERD_BOOLEAN) {

@@ -22,7 +22,8 @@ static void renew_udhcpc(pid_t pid, void *context)
 {
         struct clients *clients = context;
 
-        if (kill(pid, SIGUSR1) == 0)
+        /* It gives its lease up first, or it would ask for the same by the address that its card had when it was started. */
+        if (kill(pid, SIGUSR2) == 0 && kill(pid, SIGUSR1) == 0)
                 clients->told = "udhcpc";
 }
 

@@ -211,7 +211,9 @@ int verb_remove_base(struct call *call, struct cowherd_error *err)
         answer_number(call->answer, "clones", row.clones);
         if (herd_remove_base(&owned, &row, &waits, err) < 0)
                 return -1;
-        if (waits)
+        if (waits && row.clones == 1)
+                answer_done(call->answer, "base '%s' removed; its bytes stay until its last clone is deleted", row.name);
+        else if (waits)
                 answer_done(call->answer, "base '%s' removed; its bytes stay until the last of its %llu clones is deleted", row.name, (unsigned long long)row.clones);
         else
                 answer_done(call->answer, "base '%s' removed", row.name);

@@ -51,6 +51,16 @@ static void ask_again(struct group *group)
                         group->lives[i].state = states[i];
 }
 
+/* In the sentence, as the hint may be taken: an agent that is missing says how to install one. */
+static void tell_how_it_was_left(const struct live *live, struct cowherd_error *err)
+{
+        owned_str char *why = x_strdup(err->text);
+        owned_str char *hint = x_strdup(err->hint[0] == '\0' ? "'logs' shows its console" : err->hint);
+
+        (void)fail(err, (enum cowherd_code)err->code, "%s; it was left as it is, %s", why, engine_state_name(live->state));
+        (void)fail_hint(err, "%s", hint);
+}
+
 void group_wait(struct group *group, enum engine_event what, double deadline_ms, bool (*wanted)(const struct live *))
 {
         struct waiting waiting = {.group = group, .what = what, .deadline_ms = deadline_ms, .wanted = wanted};
@@ -64,9 +74,8 @@ void group_wait(struct group *group, enum engine_event what, double deadline_ms,
                 struct live *live = &group->lives[i];
                 struct cowherd_error err;
                 struct outcome *outcome = &group->outcomes[i];
-                if (outcome->failed && outcome->err.code == COWHERD_BUSY && outcome->err.hint[0] == '\0')
-                        (void)fail_hint(&outcome->err, "'%s' was left as it is, %s; 'logs' shows its console", live->thing.row.name,
-                                        engine_state_name(live->state));
+                if (outcome->failed && outcome->err.code == COWHERD_BUSY)
+                        tell_how_it_was_left(live, &outcome->err);
                 if (!live->wait.identity_applied || live->thing.row.identity_applied)
                         continue;
                 live->thing.row.identity_applied = true;

@@ -180,7 +180,7 @@ static int do_capture(const struct described *described, const char *root, const
 
 static int do_execute(const struct engine_instance *instance, char **argv)
 {
-        const struct engine_command command = {.argv = (const char *const *)argv, .timeout_ms = 20000};
+        const struct engine_command command = {.argv = (const char *const *)argv, .timeout_ms = 120000};
         struct engine_output output = {0};
 
         if (engine_qemu.execute(instance, &command, &output, &err) < 0)
@@ -196,7 +196,7 @@ static int do_wait(const struct engine_instance *instance)
 {
         struct engine_waited waited;
 
-        if (engine_qemu.wait(instance, ENGINE_EVENT_READY, 60000, &waited, &err) < 0)
+        if (engine_qemu.wait(instance, ENGINE_EVENT_READY, 240000, &waited, &err) < 0)
                 return -1;
         print_phases(&waited.phases);
         return 0;

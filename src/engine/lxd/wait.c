@@ -58,7 +58,7 @@ static int pause_a_little(struct waiting *it)
 
 static int timed_out(const struct waiting *it, const char *what, struct cowherd_error *err)
 {
-        return fail(err, COWHERD_BUSY, "instance '%s' did not %s within %.0f ms; it is as it was", it->instance->name, what,
+        return fail(err, COWHERD_BUSY, "instance '%s' did not %s within %.0f ms", it->instance->name, what,
                     clock_ms() - it->begun);
 }
 

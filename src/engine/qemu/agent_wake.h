@@ -58,14 +58,18 @@
         "wake() {\n" \
         "  [ -z \"$pool\" ] || reseed\n" \
         "  date -u -s \"@$woken\" >/dev/null 2>&1 || pending 'clock'\n" \
-        "  [ -z \"$old\" ] || [ -z \"$mac\" ] || set_cards\n" \
+        "  if [ -n \"$old\" ] && [ -n \"$mac\" ]; then\n" \
+        "    set_cards\n" \
+        "    # it gives its lease up, unheard as the link is down, or it would ask for the same by its old address\n" \
+        "    for pid in $(pidof udhcpc); do kill -USR2 \"$pid\"; done\n" \
+        "  fi\n" \
         "  sync() { :; }\n" \
         "}\n" \
         "renew() { # whoever has leases asks for one anew; others see the link come up by themselves\n" \
         "  for name in udhcpc dhclient dhcpcd; do\n" \
         "    for pid in $(pidof $name); do\n" \
         "      case $name in\n" \
-        "      udhcpc) kill -USR2 \"$pid\"; kill -USR1 \"$pid\" ;; # a lease given back first: else it asks by the old address\n" \
+        "      udhcpc) kill -USR1 \"$pid\" ;;\n" \
         "      dhclient) line=$(tr '\\0' ' ' <\"/proc/$pid/cmdline\"); kill \"$pid\"; $line ;;\n" \
         "      dhcpcd) dhcpcd -n; break ;;\n" \
         "      esac\n" \

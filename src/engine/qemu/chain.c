@@ -76,19 +76,23 @@ static int put_on_top(struct qmp *qmp, const char *top, int fd, struct cowherd_e
         return -1;
 }
 
-int qemu_switch_disk(const struct engine_instance *instance, const char *next, struct cowherd_error *err)
+int qemu_switch_disk_by(struct qmp *qmp, const struct engine_instance *instance, const char *next, struct cowherd_error *err)
 {
-        owned_qmp struct qmp qmp = {.fd = -1};
         owned_str char *top = NULL;
 
         owned_fd int fd = openat(instance->folder, next, O_RDWR | O_NOFOLLOW | O_CLOEXEC);
         if (fd < 0)
                 return fail_errno(err, "cannot open the overlay '%s'", next);
-        if (qemu_control(instance, &qmp, err) < 0)
-                return -1;
-        if (find_top(&qmp, &top, err) < 0 || put_on_top(&qmp, top, fd, err) < 0)
+        if (find_top(qmp, &top, err) < 0 || put_on_top(qmp, top, fd, err) < 0)
                 return fail_while(err, "putting '%s' on the disk of '%s'", next, instance->name);
         return 0;
+}
+
+int qemu_switch_disk(const struct engine_instance *instance, const char *next, struct cowherd_error *err)
+{
+        owned_qmp struct qmp qmp = {.fd = -1};
+
+        return qemu_control(instance, &qmp, err) < 0 ? -1 : qemu_switch_disk_by(&qmp, instance, next, err);
 }
 
 /* 1 where the event is the job's end; -1 where that was a failure. */

@@ -50,9 +50,11 @@ static int read_steps(const struct guest *guest, const struct guest_frame *frame
 static void describe(const struct engine_identity *identity, const struct guest_wish *wish, struct guest_identity *ret)
 {
         *ret = (struct guest_identity){.login = (char *)(uintptr_t)identity->ssh_key, .sync = wish->sync};
+        if (wish->woken)
+                ret->wall_ns = clock_wall_ms() * NS_PER_MS;
         if (!identity->fresh)
                 return;
-        if (!identity->applied) {
+        if (!identity->applied || wish->woken) {
                 ret->instance_id = (char *)(uintptr_t)identity->instance_id;
                 ret->hostname = (char *)(uintptr_t)identity->hostname;
                 ret->machine_id = (char *)(uintptr_t)identity->machine_id;
@@ -62,7 +64,6 @@ static void describe(const struct engine_identity *identity, const struct guest_
         }
         if (wish->woken) {
                 ret->mac = (char *)(uintptr_t)identity->mac;
-                ret->wall_ns = clock_wall_ms() * NS_PER_MS;
                 ret->renew = true;
         }
 }
@@ -123,7 +124,7 @@ int guest_personalise(struct guest *guest, const struct guest_wish *wish, uint64
         struct guest_frame frame;
 
         ret_pending[0] = '\0';
-        if (identity != NULL && (identity->fresh || identity->ssh_key != NULL)) {
+        if (identity != NULL && (identity->fresh || identity->ssh_key != NULL || wish->woken)) {
                 bool first = identity->fresh && !identity->applied && !wish->woken;
                 if (first && (guest->flags & GUEST_HAS_CLOUD_INIT) != 0 && await_cloud_init(guest, timeout_ms, err) < 0)
                         return -1;

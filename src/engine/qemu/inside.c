@@ -16,6 +16,7 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <stdio.h>
+#include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -104,6 +105,37 @@ int inside_personalise(const struct engine_instance *instance, const struct insi
         if (who != 0)
                 return who < 0 ? -1 : qemu_agent_personalise(instance, timeout_ms, ret_pending, bytes, err);
         return guest_personalise(&guest, &wanted, timeout_ms, ret_pending, bytes, err);
+}
+
+/* Those that its card's last user had, where others may have them: the lease that is asked for next brings others. */
+static int forget_addresses(struct guest *guest, const struct engine_identity *identity, struct cowherd_error *err)
+{
+        const char *const script[] = {"/bin/sh", "-c",
+                                      "for card in /sys/class/net/*; do read -r address <\"$card/address\" || continue; "
+                                      "[ \"$address\" != \"$1\" ] || ip address flush dev \"${card##*/}\" || ifconfig \"${card##*/}\" 0.0.0.0 || exit 1; "
+                                      "done 2>/dev/null; exit 0", "sh", identity->mac, NULL};
+        int status = 0;
+
+        if (guest_tool(guest, script, GUEST_ANSWER_MS, &status, err) < 0)
+                return -1;
+        return status == 0 ? 0 : fail(err, COWHERD_SYSTEM, "the addresses of the woken machine's card can't be taken away");
+}
+
+int inside_wake(const struct engine_instance *instance, const struct qemu_agent_waking *waking, uint64_t timeout_ms, char *ret_pending,
+                size_t bytes, struct cowherd_error *err)
+{
+        const struct engine_identity *identity = instance->identity;
+        const struct guest_wish wanted = {.woken = true};
+        owned_guest struct guest guest = GUEST_CLOSED;
+
+        int who = choose(instance, false, &guest, err);
+        if (who != 0)
+                return who < 0 ? -1 : qemu_agent_wake(instance, waking, timeout_ms, ret_pending, bytes, err);
+        if (guest_personalise(&guest, &wanted, timeout_ms, ret_pending, bytes, err) < 0)
+                return -1;
+        if (strstr(ret_pending, "random-seed:") != NULL || strstr(ret_pending, "mac:") != NULL)
+                return fail(err, COWHERD_SYSTEM, "it can't be made another than it was: %s", ret_pending);
+        return identity->fresh && waking->forget_addresses ? forget_addresses(&guest, identity, err) : 0;
 }
 
 int inside_execute(const struct engine_instance *instance, const struct engine_command *command, struct engine_output *ret,

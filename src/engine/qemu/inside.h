@@ -18,6 +18,14 @@ struct inside_wish {
 int inside_personalise(const struct engine_instance *instance, const struct inside_wish *wish, uint64_t timeout_ms,
                        char *ret_pending, size_t bytes, struct cowherd_error *err) must_check;
 
+/*
+ * Of a machine that woke, its link down: as qemu_agent_wake. What keeps it from being somebody else (its random pool, its address) is a
+ * failure.
+ */
+struct qemu_agent_waking;
+int inside_wake(const struct engine_instance *instance, const struct qemu_agent_waking *waking, uint64_t timeout_ms, char *ret_pending,
+                size_t bytes, struct cowherd_error *err) must_check;
+
 /* The driver's callbacks. */
 int inside_execute(const struct engine_instance *instance, const struct engine_command *command, struct engine_output *ret,
                    struct cowherd_error *err) must_check;

@@ -4,6 +4,8 @@
 
 #include "engine/engine.h"
 
+struct qmp; /* qmp.h */
+
 /* ---- states.c ---- */
 int qemu_states(const struct engine_instance *instances, size_t count, enum engine_state *ret, struct cowherd_error *err) must_check;
 
@@ -26,6 +28,8 @@ int qemu_wait(const struct engine_instance *instance, enum engine_event what, ui
 
 /* ---- chain.c ---- */
 int qemu_switch_disk(const struct engine_instance *instance, const char *next, struct cowherd_error *err) must_check;
+/* The same by a connection that is there. */
+int qemu_switch_disk_by(struct qmp *qmp, const struct engine_instance *instance, const char *next, struct cowherd_error *err) must_check;
 int qemu_flatten(const struct engine_instance *instance, void (*report)(void *context, uint64_t done, uint64_t total),
                  void *context, struct cowherd_error *err) must_check;
 

@@ -10,7 +10,7 @@
 #include "engine/qemu/live.h"
 
 #include "base/mem.h"
-#include "engine/qemu/agent.h"
+#include "engine/qemu/inside.h"
 #include "engine/qemu/life.h"
 #include "engine/qemu/process.h"
 #include "engine/qemu/runtime.h"
@@ -113,8 +113,11 @@ static int find_machine(struct capture *capture, struct cowherd_error *err)
         owned_fd int runtime = -1, pidfd = -1;
         char status[64] = "";
 
-        /* Not the socket for commands: that is switch_disk's, and this one is kept until the machine goes on, come what may. */
-        if (qemu_speak(instance, QEMU_JOBS, &capture->qmp, err) < 0 || qemu_runtime_open(instance, &runtime, err) < 0 ||
+        /*
+         * Kept until the machine goes on, come what may. By the socket for commands: who lets it go on should we be killed is heard there
+         * only after all that we have said was done.
+         */
+        if (qemu_control(instance, &capture->qmp, err) < 0 || qemu_runtime_open(instance, &runtime, err) < 0 ||
             qmp_status(&capture->qmp, status, sizeof status, QMP_TIMEOUT_MS, err) < 0)
                 return -1;
         if (!str_equal(status, "running")) {
@@ -143,7 +146,7 @@ static int ask_inside(struct capture *capture, struct cowherd_error *err)
         struct engine_output output = {0};
         struct cowherd_error why;
 
-        if (qemu_agent_execute(capture->instance, &command, &output, &why) == 0) {
+        if (inside_execute(capture->instance, &command, &output, &why) == 0) {
                 capture->agent = true;
                 capture->ret->fresh_random = str_starts(output.out, "vmgenid");
                 engine_output_free(&output);
@@ -234,7 +237,7 @@ static int take_disk(struct capture *capture, struct cowherd_error *err)
         const struct engine_capture *how = capture->how;
 
         if (how->next != NULL) {
-                if (qemu_switch_disk(capture->instance, how->next, err) < 0)
+                if (qemu_switch_disk_by(&capture->qmp, capture->instance, how->next, err) < 0)
                         return -1;
                 capture->ret->switched = true;
         }

@@ -9,6 +9,7 @@
 
 #include "base/mem.h"
 #include "engine/qemu/agent.h"
+#include "engine/qemu/inside.h"
 #include "engine/qemu/runtime.h"
 #include "sys/clock.h"
 
@@ -84,10 +85,10 @@ static int personalise(struct waking *waking, struct engine_started *ret, struct
 
         if (!waking->facts->agent)
                 return 0; /* identity=keep, else it was refused: live_check */
-        if (qemu_agent_wait(instance, AGENT_TIMEOUT_MS, err) < 0)
+        if (inside_wait(instance, AGENT_TIMEOUT_MS, NULL, err) < 0)
                 return fail_while(err, "waiting until the woken '%s' answers", instance->name);
         phase_ends(waking, "agent");
-        if (qemu_agent_wake(instance, &words, IDENTITY_TIMEOUT_MS, ret->pending, sizeof ret->pending, err) < 0)
+        if (inside_wake(instance, &words, IDENTITY_TIMEOUT_MS, ret->pending, sizeof ret->pending, err) < 0)
                 return fail_while(err, "giving '%s' its identity", instance->name);
         phase_ends(waking, "identity");
         return 0;

@@ -118,6 +118,23 @@ static void networks_and_mounts(void **state)
         expect_line("no-network", &machine, &fresh, &found);
 }
 
+/* The devices are the base's, not what is asked for: a card without a network, no seed, a generation id although its identity is kept. */
+static void machines_that_wake(void **state)
+{
+        const struct qemu_wake all = {.generation = true, .card = true, .memory = -1}, none = {.memory = -1};
+        struct engine_machine machine = {.layers = layers, .layer_count = 3, .network = ENGINE_NETWORK_NONE};
+        struct qemu_facts found = facts();
+
+        (void)state;
+        found.wake = &all;
+        expect_line("wakes", &machine, &fresh, &found);
+        expect_line("wakes-kept", &machine, &kept, &found);
+        found.wake = &none;
+        found.seeded = false;
+        machine.network = ENGINE_NETWORK_DEFAULT;
+        expect_line("wakes-bare", &machine, &fresh, &found);
+}
+
 /* Commas would end a value, and what follows be an option of the machine's. */
 static void commas_are_doubled(void **state)
 {
@@ -167,6 +184,7 @@ int main(void)
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test(linux_machine),      cmocka_unit_test(uefi_machine),
                 cmocka_unit_test(other_systems),      cmocka_unit_test(networks_and_mounts),
+                cmocka_unit_test(machines_that_wake),
                 cmocka_unit_test(commas_are_doubled), cmocka_unit_test(slots_are_numbered),
         };
 
