@@ -28,7 +28,7 @@ struct catalogue_row {
         enum catalogue_role role;
         enum catalogue_phase phase;
         enum cowherd_target target;
-        char *name;             /* NULL: a snapshot, or a removed base whose bytes wait for its last clone */
+        char *name;             /* NULL: a snapshot, a removed base whose bytes wait for its last clone, or a clone that is kept warm */
         char *store;            /* driver's name */
         char *place;            /* name of a row of the places table ("" is the herd's root) */
         unsigned kind;          /* enum store_kind */
@@ -64,7 +64,12 @@ struct catalogue_row {
         uint64_t of_id;
         char *label;            /* of a snapshot: its name among its clone's; NULL: it is there for what stands on it, and goes with that */
 
-        uint64_t clones;        /* counted on reading: how many stand on it */
+        /* Said to catalogue_reserve and _settle, and told by them; not kept. */
+        bool may_be_warm;       /* of a clone to be reserved: take one that is kept warm of its base, if there is one */
+        bool was_warm;          /* that was done: its bytes are there, and its engine does not know its name yet */
+        const char *then;       /* what is intended with it once it is settled, or NULL. Borrowed */
+
+        uint64_t clones;        /* counted on reading: how many with a name stand on it */
         char *base_name;        /* joined on reading: the name of of_id, else of base_id; NULL where that is gone or removed */
 };
 void catalogue_row_free(struct catalogue_row *row);
@@ -107,13 +112,15 @@ typedef int catalogue_reserved_fn(void *context, const struct catalogue_row *row
  * Reserves `count` rows (phase CREATING, an intent each) in one transaction, all or none, and fills in their ids. A clone's
  * base_id must be READY and named (where it has an of_id: READY), checked in the same transaction (66 where it is gone). A name that is taken is 1 with
  * that row in *ret_taken (the caller's; its phase says whether it is READY or in the making), nothing reserved.
+ *
+ * A clone without a name is one to be kept warm (catalogue_warm): its base does not count it.
  */
 int catalogue_reserve(struct catalogue *catalogue, struct catalogue_row *rows, size_t count, const char *operation,
                       catalogue_reserved_fn *reserved, void *context, struct catalogue_row *ret_taken,
                       struct cowherd_error *err) must_check;
 /*
  * Writes all that is in the rows (but target and name, which were reserved), makes them READY and ends their intents, in one
- * transaction. One that is gone is 66. Another base_id than before moves the row to that base, which may be one that is
+ * transaction. One that is gone is 66, and so is one to be kept warm whose base has just been removed. Another base_id than before moves the row to that base, which may be one that is
  * settled before it here; a removed base or nameless snapshot that it was the last to stand on is marked DELETING.
  */
 int catalogue_settle(struct catalogue *catalogue, const struct catalogue_row *rows, size_t count, struct cowherd_error *err) must_check;
@@ -136,7 +143,7 @@ int catalogue_forget(struct catalogue *catalogue, const uint64_t *ids, size_t co
                      struct cowherd_error *err) must_check;
 /*
  * Removes a base by name's row: where nothing stands on it, marks it DELETING (0: destroy it, then forget it); where
- * something does, takes its name (1: its bytes wait).
+ * something does, takes its name (1: its bytes wait). Those that are kept warm of it are marked DELETING, and it waits for them.
  */
 int catalogue_remove_base(struct catalogue *catalogue, uint64_t id, struct cowherd_error *err) must_check;
 /* Writes down that something is being done to a READY row that its engine must hear of as well; and that it is done. */
@@ -173,6 +180,17 @@ int catalogue_nameless(struct catalogue *catalogue, struct catalogue_rows *ret, 
 int catalogue_remove_snapshot(struct catalogue *catalogue, uint64_t id, struct cowherd_error *err) must_check;
 /* Marks a nameless snapshot DELETING where nothing stands on it: 1 where something does, or it is gone. */
 int catalogue_free_nameless(struct catalogue *catalogue, uint64_t id, struct cowherd_error *err) must_check;
+
+/*
+ * Clones that are kept warm: made in advance, whole, without a name, so that no list, pattern or count has them, until
+ * catalogue_reserve gives one a name. _begin is called before the first of a herd is made: it gives the catalogue the index by
+ * which they are found (a program that does not know of it keeps it up as well).
+ */
+int catalogue_warm_begin(struct catalogue *catalogue, struct cowherd_error *err) must_check;
+/* All of a base, in any phase, oldest first; append to *ret. */
+int catalogue_warm(struct catalogue *catalogue, uint64_t base_id, struct catalogue_rows *ret, struct cowherd_error *err) must_check;
+/* Marks READY ones of a base DELETING, with an intent, but for the `keep` oldest. */
+int catalogue_drop_warm(struct catalogue *catalogue, uint64_t base_id, uint64_t keep, struct cowherd_error *err) must_check;
 
 /* READY clones whose expires_ms has passed. */
 int catalogue_expired(struct catalogue *catalogue, uint64_t now_ms, struct catalogue_rows *ret, struct cowherd_error *err) must_check;

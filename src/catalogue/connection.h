@@ -31,6 +31,7 @@ enum statement {
         ROW_IS_STOOD_ON,
         BASE_GAIN,
         BASE_GAIN_ANY,
+        BASE_STAY,
         BASE_LOSE,
         BASE_FREE,
         BASE_MARK_DELETING,
@@ -42,6 +43,10 @@ enum statement {
         SNAPSHOT_MARK_DELETING,
         SNAPSHOT_MARK_ALONE,
         SNAPSHOT_TAKE_LABEL,
+        WARM_INDEX,
+        WARM_FIND,
+        WARM_TAKE,
+        WARM_LIST,
         FIND_ID,
         FIND_NAME,
         LIST_NAMED,
@@ -182,13 +187,23 @@ int snapshots_follow(struct catalogue *catalogue, uint64_t clone_id, const char 
 int snapshots_buried(struct catalogue *catalogue, uint64_t clone_id, struct strv *ids,
                      struct cowherd_error *err) must_check;
 
+/* ---- warm.c ---- */
+
+#define WARM_NONE 2
+/* Gives one that is kept warm the name and id of a row to be reserved: 1 where the name is taken, WARM_NONE where none is kept. */
+int warm_take(struct catalogue *catalogue, struct catalogue_row *row, struct cowherd_error *err) must_check;
+/* Whether a row is one to be kept warm. */
+bool row_is_warm(const struct catalogue_row *row);
+/* catalogue_drop_warm within a transaction. */
+int warm_drop(struct catalogue *catalogue, uint64_t base_id, uint64_t keep, struct cowherd_error *err) must_check;
+
 /* ---- remove.c ---- */
 
 int intent_begin(struct catalogue *catalogue, uint64_t id, const char *operation, struct cowherd_error *err) must_check;
 /* Marks a removed base DELETING where nothing stands on it any more; *ret_freed tells. */
 int free_base(struct catalogue *catalogue, uint64_t id, bool *ret_freed, struct cowherd_error *err) must_check;
 /* The base that a row stands on by the catalogue, 0 for none: 1 where there is no such row, *ret_base as it was. */
-int read_base(struct catalogue *catalogue, uint64_t id, uint64_t *ret_base, struct cowherd_error *err) must_check;
+int read_base(struct catalogue *catalogue, uint64_t id, uint64_t *ret_base, bool *ret_counted, struct cowherd_error *err) must_check;
 
 /* How something that others may stand on is removed, and what it is called in sentences. */
 struct removal {

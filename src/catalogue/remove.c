@@ -73,14 +73,15 @@ int catalogue_mark_deleting(struct catalogue *catalogue, const uint64_t *ids, si
 static int forget_object(struct catalogue *catalogue, uint64_t id, uint64_t *ret_base, struct cowherd_error *err)
 {
         uint64_t base = 0;
+        bool counted = false;
 
-        if (read_base(catalogue, id, &base, err) < 0)
+        if (read_base(catalogue, id, &base, &counted, err) < 0)
                 return -1;
         if (statement_run_id(catalogue, INTENT_END, id, NULL, err) < 0)
                 return -1;
         if (statement_run_id(catalogue, ROW_DELETE, id, NULL, err) < 0)
                 return -1;
-        if (base != 0 && statement_run_id(catalogue, BASE_LOSE, base, NULL, err) < 0)
+        if (base != 0 && counted && statement_run_id(catalogue, BASE_LOSE, base, NULL, err) < 0)
                 return -1;
         *ret_base = base;
         return 0;
@@ -127,6 +128,8 @@ static int remove_or_unname(struct catalogue *catalogue, uint64_t id, const stru
 {
         bool done = false;
 
+        if (how->mark_deleting == BASE_MARK_DELETING && warm_drop(catalogue, id, 0, err) < 0)
+                return -1;
         if (statement_run_id(catalogue, how->mark_deleting, id, &done, err) < 0)
                 return -1;
         if (done)

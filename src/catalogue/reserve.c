@@ -4,13 +4,15 @@
  * transaction and as few pages as can be: a name is found taken by the unique index, not by a question before; that a
  * base is still there is found by counting the clone on it; and what indexes hold (target, name, base) is not written
  * twice.
+ *
+ * A clone may be one that is kept warm (warm.c): then a row that is there gets the name, and no other is written.
  */
 #include "catalogue/connection.h"
 
 /* A new clone needs a base that is named; what becomes of a clone may stand on what that stood on, removed or not. */
 static int gain_base(struct catalogue *catalogue, const struct catalogue_row *row, enum statement how, struct cowherd_error *err)
 {
-        const char *name = row->name != NULL ? row->name : row->label != NULL ? row->label : "a snapshot";
+        const char *name = row->name != NULL ? row->name : row->label != NULL ? row->label : row_is_warm(row) ? "a clone kept warm" : "a snapshot";
         bool there = false;
 
         if (statement_run_id(catalogue, how, row->base_id, &there, err) < 0)
@@ -38,12 +40,21 @@ static int insert_row(struct catalogue *catalogue, const struct catalogue_row *r
 static int reserve_row(struct catalogue *catalogue, struct catalogue_row *row, const char *operation,
                        struct cowherd_error *err)
 {
-        if (row->base_id != 0 && gain_base(catalogue, row, row->of_id == 0 ? BASE_GAIN : BASE_GAIN_ANY, err) < 0)
+        enum statement how = row->of_id != 0 ? BASE_GAIN_ANY : row_is_warm(row) ? BASE_STAY : BASE_GAIN;
+        int got = WARM_NONE;
+
+        row->was_warm = false;
+        if (row->base_id != 0 && gain_base(catalogue, row, how, err) < 0)
                 return -1;
-        int got = insert_row(catalogue, row, err);
+        if (row->may_be_warm)
+                got = warm_take(catalogue, row, err);
+        row->was_warm = got == 0;
+        if (got == WARM_NONE) {
+                got = insert_row(catalogue, row, err);
+                row->id = (uint64_t)sqlite3_last_insert_rowid(catalogue->db);
+        }
         if (got != 0)
                 return got;
-        row->id = (uint64_t)sqlite3_last_insert_rowid(catalogue->db);
         row->phase = CATALOGUE_CREATING;
         return intent_begin(catalogue, row->id, operation, err);
 }
@@ -126,7 +137,7 @@ static int write_row(struct catalogue *catalogue, const struct catalogue_row *ro
         return 0;
 }
 
-int read_base(struct catalogue *catalogue, uint64_t id, uint64_t *ret_base, struct cowherd_error *err)
+int read_base(struct catalogue *catalogue, uint64_t id, uint64_t *ret_base, bool *ret_counted, struct cowherd_error *err)
 {
         sqlite3_stmt *statement owned_statement = statement_get(catalogue, ROW_BASE, err);
 
@@ -139,6 +150,8 @@ int read_base(struct catalogue *catalogue, uint64_t id, uint64_t *ret_base, stru
         if (got == 0)
                 return 1;
         *ret_base = column_number(statement, 0);
+        if (ret_counted != NULL)
+                *ret_counted = column_number(statement, 1) == 0;
         return 0;
 }
 
@@ -170,7 +183,7 @@ static int settle_row(struct catalogue *catalogue, const struct catalogue_row *r
         if (write_row(catalogue, row, &written, err) < 0)
                 return -1;
         if (!written) { /* it is gone, or is to stand on another base */
-                int got = read_base(catalogue, row->id, &old_base, err);
+                int got = read_base(catalogue, row->id, &old_base, NULL, err);
                 if (got < 0)
                         return -1;
                 if (got > 0)
@@ -179,6 +192,8 @@ static int settle_row(struct catalogue *catalogue, const struct catalogue_row *r
                 if (move_row(catalogue, row, old_base, err) < 0 || write_row(catalogue, row, &written, err) < 0)
                         return -1;
         }
+        if (row_is_warm(row) && gain_base(catalogue, row, BASE_STAY, err) < 0)
+                return -1;
         return statement_run_id(catalogue, INTENT_END, row->id, NULL, err);
 }
 
@@ -191,8 +206,9 @@ int catalogue_settle_and_begin(struct catalogue *catalogue, const struct catalog
                 return -1;
         for (size_t i = 0; got == 0 && i < count; i++) {
                 got = settle_row(catalogue, &rows[i], err);
-                if (got == 0 && operation != NULL)
-                        got = intent_begin(catalogue, rows[i].id, operation, err);
+                const char *then = operation != NULL ? operation : rows[i].then;
+                if (got == 0 && then != NULL)
+                        got = intent_begin(catalogue, rows[i].id, then, err);
         }
         return transaction_end(catalogue, got, err);
 }

@@ -26,6 +26,8 @@
 #define NOW_MS "CAST((julianday('now') - 2440587.5) * 86400000 AS INTEGER)"
 #define NOTHING_STANDS_ON_IT "NOT EXISTS (SELECT 1 FROM object d WHERE d.base_id = object.id)"
 #define NOTHING_STAYS_ON_IT "NOT EXISTS (SELECT 1 FROM object d WHERE d.base_id = object.id AND d.phase <> 2)"
+/* A clone that is kept warm has no name yet. The words of the index object_warm: only so is it found by it. */
+#define IS_WARM "role = 1 AND name IS NULL"
 /* A removed base, a nameless snapshot: it is there for what stands on it. */
 #define WAITS_FOR_ITS_LAST "(role = 0 AND name IS NULL OR role = 2 AND label IS NULL)"
 
@@ -37,7 +39,7 @@ static const char *const texts[STATEMENTS] = {
         [ROW_INSERT] = INSERT_ROW,
         [ROW_SETTLE] = SETTLE_ROW,
         [ROW_REBASE] = "UPDATE object SET base_id = ?2 WHERE id = ?1",
-        [ROW_BASE] = "SELECT base_id FROM object WHERE id = ?",
+        [ROW_BASE] = "SELECT base_id, " IS_WARM " FROM object WHERE id = ?",
         [ROW_RENAME] = "UPDATE object SET name = ?2 WHERE id = ?1 AND phase = 1 AND name IS NOT NULL",
         [ROW_MARK_DELETING] = "UPDATE object SET phase = 2 WHERE id = ? AND phase = 1",
         [ROW_DELETE] = "DELETE FROM object WHERE id = ?",
@@ -45,6 +47,7 @@ static const char *const texts[STATEMENTS] = {
 
         [BASE_GAIN] = "UPDATE object SET clones = clones + 1 WHERE id = ? AND phase = 1 AND name IS NOT NULL",
         [BASE_GAIN_ANY] = "UPDATE object SET clones = clones + 1 WHERE id = ? AND phase = 1",
+        [BASE_STAY] = "UPDATE object SET clones = clones WHERE id = ? AND phase = 1 AND name IS NOT NULL",
         [BASE_LOSE] = "UPDATE object SET clones = clones - 1 WHERE id = ?",
         [BASE_FREE] = "UPDATE object SET phase = 2 WHERE id = ? AND phase = 1 AND " WAITS_FOR_ITS_LAST
                       " AND " NOTHING_STANDS_ON_IT,
@@ -62,6 +65,11 @@ static const char *const texts[STATEMENTS] = {
         [SNAPSHOT_MARK_ALONE] = "UPDATE object SET phase = 2 WHERE role = 2 AND of_id = ? AND phase = 1"
                                 " AND " NOTHING_STAYS_ON_IT,
         [SNAPSHOT_TAKE_LABEL] = "UPDATE object SET label = NULL WHERE id = ? AND role = 2 AND phase = 1 AND label IS NOT NULL",
+
+        [WARM_INDEX] = "CREATE INDEX IF NOT EXISTS object_warm ON object (base_id) WHERE " IS_WARM,
+        [WARM_FIND] = "SELECT id FROM object WHERE base_id = ? AND " IS_WARM " AND phase = 1 ORDER BY id LIMIT 1",
+        [WARM_TAKE] = "UPDATE object SET phase = 0, name = ?2 WHERE id = ?1",
+        [WARM_LIST] = SELECT_ROWS "WHERE base_id = ? AND " IS_WARM " ORDER BY id",
 
         [FIND_ID] = SELECT_ROWS "WHERE id = ?",
         [FIND_NAME] = SELECT_ROWS "WHERE target = ? AND name = ?",

@@ -61,7 +61,7 @@ static const struct cowherd_parameter parameters[KEY_COUNT] = {
         [KEY_WARM] = {.name = "warm",
                       .type = "count",
                       .range = "0..1024",
-                      .help = "How many instances are kept started in advance."},
+                      .help = "How many clones of a base are kept ready, made in advance (LXD)."},
 
         [KEY_MEMORY] = {.name = "memory", .type = "size", .range = "1M..64T", .help = "Memory of the instance."},
         [KEY_CPUS] = {.name = "cpus", .type = "count", .range = "1..1024", .help = "Processors of the instance."},

@@ -47,11 +47,14 @@ static const struct verb_row rows[VERB_COUNT] = {
                         .description = "Makes the root folder and, where a store is named, what it needs: "
                                        "store=btrfs size=20G makes an embedded pool, a btrfs file system in "
                                        "one file that is mounted whenever it is needed. On LXD the storage "
-                                       "pool and the profile. Safe to repeat.",
+                                       "pool and the profile; and warm=4 keeps four clones of each base ready, "
+                                       "so that a clone is only given a name: a helper makes others in the "
+                                       "background after each use. warm=0 takes them away. Safe to repeat.",
                         .example = "setup store=btrfs size=20G",
                         .available = true,
                 },
-                .uses = SETUP_USES,
+                .uses = USES({.key = KEY_STORE}, {.key = KEY_SIZE}, {.key = KEY_POOL}, {.key = KEY_WARM},
+                             {.key = KEY_BASE, .help = "The base for which warm= is meant; without it, all that have none of their own."}),
         },
         [VERB_TEARDOWN] = {
                 .public = {
@@ -82,7 +85,7 @@ static const struct verb_row rows[VERB_COUNT] = {
                 .uses = USES({.key = KEY_NAME, .required = true, .help = "Name of the new base."},
                              {.key = KEY_IMAGE, .aliases = "disk"}, {.key = KEY_ROOTFS}, {.key = KEY_TARBALL},
                              {.key = KEY_DISTRO}, {.key = KEY_RELEASE}, {.key = KEY_MIRROR}, {.key = KEY_VARIANT},
-                             {.key = KEY_PACKAGES}, {.key = KEY_FROM}, {.key = KEY_LIVE}, {.key = KEY_ADOPT}, {.key = KEY_FORMAT}, {.key = KEY_GUEST},
+                             {.key = KEY_PACKAGES}, {.key = KEY_FROM}, {.key = KEY_LIVE}, {.key = KEY_ADOPT}, {.key = KEY_FORMAT}, {.key = KEY_GUEST}, {.key = KEY_WARM},
                              {.key = KEY_STORE},
                              {.key = KEY_MEMORY, .help = "Memory of its clones, where they do not say."},
                              {.key = KEY_CPUS, .help = "Processors of its clones, where they do not say."},

@@ -1,8 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* cleanup: what killed commands left, what no row knows, and clones whose ttl is over. Two at once share the work. */
+/*
+ * cleanup: what killed commands left, what no row knows, and clones whose ttl is over. Two at once share the work. The helper that keeps
+ * clones warm ends before it; those that are ready stay.
+ */
 #include "herd/herd.h"
 
 #include "herd/runtime.h"
+#include "herd/warm.h"
 #include "sys/clock.h"
 
 struct expiry {
@@ -99,6 +103,7 @@ int verb_cleanup(struct call *call, struct cowherd_error *err)
 {
         struct recovery recovery = {0};
         struct expiry expiry = {0};
+        struct warm_pause pause owned_by(warm_pause_end) = WARM_PAUSE_OF(call->herd);
         int got = herd_open(call->herd, false, err);
 
         if (got < 0)
@@ -113,7 +118,7 @@ int verb_cleanup(struct call *call, struct cowherd_error *err)
         }
         if (got > 0)
                 return answer_cleanup(call, &recovery, &expiry, err);
-        if (herd_recover(call->herd, &recovery, err) < 0 || expire_all(call, &recovery, &expiry, err) < 0 ||
+        if (warm_pause(&pause, err) < 0 || herd_recover(call->herd, &recovery, err) < 0 || warm_trim(call->herd, call->request->target, err) < 0 || expire_all(call, &recovery, &expiry, err) < 0 ||
             runtime_sweep(call->herd, &recovery, err) < 0 || herd_sweep(call->herd, &recovery, err) < 0)
                 return -1;
         return answer_cleanup(call, &recovery, &expiry, err);

@@ -5,6 +5,8 @@
  *
  * Clones of a live base wake at once in its memory, as if start=true wait=true had been said, unless start=false was.
  *
+ * A clone may have been made in advance (warm.h): then it is only given its name.
+ *
  * What is cloned may be a clone: then a nameless snapshot is taken of it first, and cloned. It goes with the last that stands on it.
  */
 #include "herd/clone.h"
@@ -153,6 +155,7 @@ static void fill_row(const struct cloning *cloning, struct catalogue_row *row, c
                 .disk_bytes = request_number(request, KEY_DISK_SIZE),
                 .keep_identity = str_equal_case(request_text(request, KEY_IDENTITY), "keep"),
                 .base_name = x_strdup(base->name),
+                .may_be_warm = cloning->may_be_warm,
         };
 }
 
@@ -162,7 +165,7 @@ static int fill_rows(struct cloning *cloning, struct cowherd_error *err)
         uint64_t disk_bytes = 0;
         owned_str char *extra = NULL;
 
-        if (choose_disk_size(cloning, &disk_bytes, err) < 0 ||
+        if (choose_disk_size(cloning, &disk_bytes, err) < 0 || cloning_choose_warm(cloning, err) < 0 ||
             machine_extra(request, cloning->base.row.target, cloning->base.row.extra, &extra, err) < 0)
                 return -1;
         cloning->count = request_has(request, KEY_COUNT_OF) ? request_number(request, KEY_COUNT_OF) : 1;
@@ -198,7 +201,11 @@ int verb_clone_from_base(struct call *call, struct cowherd_error *err)
                 answer_done(call->answer, "nothing done: this is the plan to clone '%s'", cloning.base.row.name);
                 return 0;
         }
-        if (herd_recover(call->herd, NULL, err) < 0 || cloning_apply(&cloning, err) < 0)
+        if (herd_recover(call->herd, NULL, err) < 0)
+                return -1;
+        int applied = cloning_apply(&cloning, err);
+        cloning_refill(&cloning, applied < 0 && err->code == COWHERD_DATA);
+        if (applied < 0)
                 return -1;
         return cloning_answer(&cloning, err);
 }

@@ -12,6 +12,7 @@ struct cloning {
         struct memory memory;              /* of a live base … */
         bool wakes;                        /* … that the clones wake from */
         const struct store_driver *driver; /* of the clones: the base's, unless store= says otherwise */
+        bool may_be_warm;                  /* one that is kept warm would do */
         struct catalogue_row *rows;
         struct store_object *objects;
         double *item_ms;
@@ -32,6 +33,18 @@ struct cloning {
 void cloning_make_plan(struct cloning *cloning);
 /* Does it. Where they are to get ready and may stay if they don't, that is waited for once the rows are settled. */
 int cloning_apply(struct cloning *cloning, struct cowherd_error *err) must_check;
+
+/* Whether they are to run: start=true, or what wakes by itself. */
+bool cloning_is_started(const struct cloning *cloning);
+
+/* ---- clone_warm.c ---- */
+
+/* Whether one that is kept warm would do: all but the size of its disk is told to its engine at the first start. */
+int cloning_choose_warm(struct cloning *cloning, struct cowherd_error *err) must_check;
+/* Gives one that was kept warm its name: 1 where this is none, or where another tool removed what was kept. */
+int cloning_take_warm(struct cloning *cloning, size_t item, const struct store_place *place, bool checked, struct cowherd_error *err) must_check;
+/* Has others made, and the engine told what was taken. What is kept of a base that was changed goes. */
+void cloning_refill(struct cloning *cloning, bool is_changed);
 
 /* ---- clone_answer.c ---- */
 

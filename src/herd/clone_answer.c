@@ -17,6 +17,8 @@ static void add_clone(struct cloning *cloning, size_t index, bool measured)
         if (live == NULL && cloning->memory.kept != NULL)
                 answer_text(answer, "note", "a clone of the live base's disk alone: when it is started it boots");
         fields_of_clone(answer, row, path, live == NULL ? "stopped" : engine_state_name(live->state));
+        if (row->was_warm)
+                answer_flag(answer, "warm", true);
         if (live != NULL && live->started)
                 fields_of_start(answer, live);
         if (live != NULL && live->wait_ms > 0)

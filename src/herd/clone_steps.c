@@ -157,8 +157,10 @@ static int make_clone(void *operation, size_t item, struct cowherd_error *err)
         double began = clock_ms();
 
         const struct store_place place = place_of_item(cloning, item);
-        int made = checks_while_cloning(cloning) ? cloning->driver->clone_checked(&place, &cloning->objects[item], err)
-                                                 : cloning->driver->clone(&place, &cloning->objects[item], err);
+        bool checked = checks_while_cloning(cloning);
+        int made = cloning_take_warm(cloning, item, &place, checked, err);
+        if (made > 0)
+                made = checked ? cloning->driver->clone_checked(&place, &cloning->objects[item], err) : cloning->driver->clone(&place, &cloning->objects[item], err);
         if (made < 0)
                 return fail_while(err, "cloning '%s'", cloning->rows[item].name);
         cloning->item_ms[item] = clock_ms() - began;
@@ -225,12 +227,17 @@ static int wait_ready(void *operation, size_t item, struct cowherd_error *err)
         return live_wait(&cloning->group.lives[item], ENGINE_EVENT_READY, cloning->deadline_ms, err);
 }
 
+bool cloning_is_started(const struct cloning *cloning)
+{
+        return cloning->wakes || request_flag(cloning->call->request, KEY_START);
+}
+
 static void add_start(struct cloning *cloning)
 {
         const struct request *request = cloning->call->request;
         struct plan *plan = &cloning->plan;
 
-        if (!cloning->wakes && !request_flag(request, KEY_START))
+        if (!cloning_is_started(cloning))
                 return;
         plan_add(plan, false, open_lives, NULL, "open what the engine is to be told");
         if (cloning->wakes)
@@ -302,7 +309,8 @@ void cloning_make_plan(struct cloning *cloning)
                 plan_add(plan, false, reserve, unreserve, "reserve the names '%s' to '%s' and choose their identities", first, last);
         if (cloning->count > 1 && cloning->driver->prepare_clone != NULL)
                 plan_add(plan, true, prepare_clone, unmake_clone, "make room in store '%s'", cloning->driver->name);
-        plan_add(plan, true, make_clone, unmake_clone, "clone '%s' by store '%s'", cloning->base.row.name, cloning->driver->name);
+        plan_add(plan, true, make_clone, unmake_clone, "%s '%s' by store '%s'", cloning->may_be_warm ? "take what is kept warm, or clone" : "clone", cloning->base.row.name,
+                 cloning->driver->name);
         add_start(cloning);
         plan_add(plan, false, settle, NULL, "settle the catalogue");
         if (waits_afterwards(cloning))

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* list, list_bases and info: what the catalogue knows, with the state that the engines tell now. */
 #include "herd/live.h"
+#include "herd/warm.h"
 #include "herd/memory.h"
 
 /* 0 where the herd exists; 1 where there is none yet: every list of it is empty. */
@@ -149,7 +150,7 @@ static int info_of_clone(struct call *call, const struct catalogue_row *row, str
         return 0;
 }
 
-static int info_of_base(struct call *call, const struct catalogue_row *row)
+static int info_of_base(struct call *call, const struct catalogue_row *row, struct cowherd_error *err)
 {
         struct folders folders = {.place.fd = -1};
         owned_str char *path = path_of(call->herd, &folders, row);
@@ -158,6 +159,8 @@ static int info_of_base(struct call *call, const struct catalogue_row *row)
         answer_text(call->answer, "role", "base");
         fields_of_base(call->answer, row);
         answer_text(call->answer, "path", row->kind == STORE_INSTANCE ? NULL : path);
+        if (fields_of_warm(call->herd, call->answer, row, err) < 0)
+                return -1;
         fields_of_memory_facts(call->answer, call->herd, row);
         answer_done(call->answer, "base '%s' has %llu clone%s", row->name, (unsigned long long)row->clones, row->clones == 1 ? "" : "s");
         return 0;
@@ -175,5 +178,5 @@ int verb_info(struct call *call, struct cowherd_error *err)
                 return no_herd(call, err);
         if (herd_find(call->herd, call->request->target, "", request_text(call->request, KEY_NAME), &row, err) < 0)
                 return -1;
-        return row.role == CATALOGUE_BASE ? info_of_base(call, &row) : info_of_clone(call, &row, err);
+        return row.role == CATALOGUE_BASE ? info_of_base(call, &row, err) : info_of_clone(call, &row, err);
 }

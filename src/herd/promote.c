@@ -10,6 +10,7 @@
 #include "herd/live.h"
 #include "herd/machine.h"
 #include "herd/point.h"
+#include "herd/warm.h"
 
 #include "base/number.h"
 #include "sys/clock.h"
@@ -24,6 +25,11 @@ static void fill_base(struct point *point, const struct request *request, const 
         row->image = x_strdup(clone->name);
         row->source = thing_path(&point->clone.place, clone);
         row->extra = machine_handed_on(clone->extra);
+        if (request_has(request, KEY_WARM)) {
+                char *marked = warm_mark(row->extra, request_number(request, KEY_WARM));
+                free(row->extra);
+                row->extra = marked;
+        }
         if (request_has(request, KEY_MEMORY))
                 row->memory_bytes = request_number(request, KEY_MEMORY);
         if (request_has(request, KEY_CPUS))
@@ -107,8 +113,11 @@ static int make_base(struct call *call, const char *from, const char *name, bool
                 answer_done(call->answer, "nothing done: this is the plan to make base '%s' of clone '%s'", name, from);
                 return 0;
         }
+        if (request_has(call->request, KEY_WARM) && catalogue_warm_begin(call->herd->catalogue, err) < 0)
+                return -1;
         if (plan_apply(&plan, &outcome, err) < 0)
                 return fail_while(err, "making a base of '%s'", from);
+        warm_refill(call->herd, &point.made.row);
         return answer_base(call, &point);
 }
 

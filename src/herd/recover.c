@@ -12,6 +12,7 @@
 #include "herd/inject.h"
 #include "herd/memory.h"
 #include "herd/point.h"
+#include "herd/warm.h"
 #include "store/folder.h"
 #include "sys/file.h"
 #include "sys/lock.h"
@@ -72,7 +73,7 @@ int herd_settle_unfinished(struct cowherd_herd *herd, const struct catalogue_row
         if (row->role == CATALOGUE_BASE && row->phase == CATALOGUE_CREATING &&
             (inject_end(herd, row->id, err) < 0 || adopt_give_back(&thing, err) < 0 || remove_staging(herd, row->id, err) < 0))
                 return -1;
-        if (row->role == CATALOGUE_CLONE && end_life(herd, row->id, err) < 0)
+        if (row->role == CATALOGUE_CLONE && row->name != NULL && end_life(herd, row->id, err) < 0)
                 return -1;
         if (row->role == CATALOGUE_BASE && row->target == COWHERD_QEMU && memory_release(herd, row->id, NULL, err) < 0)
                 return -1;
@@ -119,7 +120,7 @@ int herd_settle_ready(struct cowherd_herd *herd, const struct catalogue_row *row
                 return settle_create(herd, row, err);
         if (str_equal(operation, OPERATION_UNPROMOTE))
                 return row->role == CATALOGUE_BASE ? settle_create(herd, row, err) : catalogue_end(herd->catalogue, row->id, err);
-        if (str_equal(operation, "rename"))
+        if (str_equal(operation, "rename") || str_equal(operation, OPERATION_TAKE))
                 return herd_finish_rename(herd, row->id, err);
         got = point_recover(herd, row, operation, err);
         return got <= 0 ? got : settle_power(herd, row->id, err);
@@ -156,6 +157,22 @@ static void count_failure(struct recovery *recovery, const struct cowherd_error 
                 recovery->first = *err;
 }
 
+/*
+ * A clone that was kept warm is whole once it is settled, and its engine is told its name by the helper, or by who next works on it:
+ * nobody else is to wait for that.
+ */
+static int can_wait(struct cowherd_herd *herd, const struct catalogue_row *row, const struct recovery *recovery, bool *ret, struct cowherd_error *err)
+{
+        owned_str char *operation = NULL;
+
+        *ret = false;
+        if (!recovery->only_wrecks || row->phase != CATALOGUE_READY)
+                return 0;
+        int got = catalogue_operation(herd->catalogue, row->id, &operation, err);
+        *ret = str_equal(operation, OPERATION_TAKE);
+        return got < 0 ? -1 : 0;
+}
+
 /* Settles one row if nobody owns it. */
 static int recover_row(struct cowherd_herd *herd, const struct catalogue_row *row, struct recovery *recovery, struct cowherd_error *err)
 {
@@ -163,7 +180,7 @@ static int recover_row(struct cowherd_herd *herd, const struct catalogue_row *ro
         struct catalogue_row now owned_by(catalogue_row_free) = {0};
         bool kept = false;
 
-        if (has_keeper(herd, row, &kept, err) < 0)
+        if (can_wait(herd, row, recovery, &kept, err) < 0 || (!kept && has_keeper(herd, row, &kept, err) < 0))
                 return -1;
         if (kept)
                 return 0;
@@ -209,7 +226,7 @@ static bool is_among(const struct catalogue_rows *rows, size_t count, uint64_t i
 int herd_recover(struct cowherd_herd *herd, struct recovery *ret, struct cowherd_error *err)
 {
         struct catalogue_rows rows owned_by(catalogue_rows_free) = {0};
-        struct recovery ignored = {0}, *recovery = ret == NULL ? &ignored : ret;
+        struct recovery ignored = {.only_wrecks = true}, *recovery = ret == NULL ? &ignored : ret;
 
         /* To settle one may leave others to be taken away: a removed base that its last clone was cut loose from. */
         for (size_t seen = 0, settled = 0;; settled = recovery->finished + recovery->undone) {

@@ -9,6 +9,7 @@
 #include "herd/adopt.h"
 #include "herd/inject.h"
 #include "herd/point.h"
+#include "herd/warm.h"
 #include "image/tree.h"
 #include "sys/clock.h"
 #include "sys/file.h"
@@ -46,6 +47,11 @@ static int fill_row(struct registering *registering, struct cowherd_error *err)
 
         if (machine_extra(request, request->target, NULL, &extra, err) < 0)
                 return -1;
+        if (request_has(request, KEY_WARM)) {
+                char *marked = warm_mark(extra, request_number(request, KEY_WARM));
+                free(extra);
+                extra = marked;
+        }
         registering->base.row = (struct catalogue_row){
                 .role = CATALOGUE_BASE,
                 .phase = CATALOGUE_CREATING,
@@ -188,6 +194,8 @@ static int settle(void *operation, size_t item, struct cowherd_error *err)
         struct registering *registering = operation;
 
         (void)item;
+        if (request_has(registering->call->request, KEY_WARM) && catalogue_warm_begin(registering->call->herd->catalogue, err) < 0)
+                return -1;
         return catalogue_settle_and_begin(registering->call->herd->catalogue, &registering->base.row, 1, registering->call->keep == NULL ? NULL : OPERATION_CREATE, err);
 }
 
@@ -282,6 +290,8 @@ int verb_register_base(struct call *call, struct cowherd_error *err)
         const struct request *request = call->request;
         struct outcome outcome = {0};
 
+        if (warm_check_words(request, request->target, err) < 0)
+                return -1;
         if (request_has(request, KEY_FROM) && wants_guest(request))
                 return fail(err, COWHERD_USAGE, "parameters 'guest' and 'from' exclude each other: a clone is a guest already");
         if (request_has(request, KEY_FROM))
@@ -314,6 +324,8 @@ int verb_register_base(struct call *call, struct cowherd_error *err)
         if (call->keep != NULL) {
                 *call->keep = registering.owned;
                 registering.owned = (struct ownership){.herd = call->herd};
+        } else {
+                warm_refill(call->herd, &registering.base.row);
         }
         return answer_base(&registering);
 }

@@ -5,6 +5,7 @@
  */
 #include "herd/group.h"
 #include "herd/memory.h"
+#include "herd/warm.h"
 
 static bool is_on(const struct live *live)
 {
@@ -133,6 +134,22 @@ int verb_delete(struct call *call, struct cowherd_error *err)
 
 /* ---- remove_base ---- */
 
+/* What was kept warm of it goes; the last of that takes the base along where nothing else stands on it. */
+static int remove_warm(struct ownership *owned, uint64_t id, unsigned kind, bool *ret_waits, struct cowherd_error *err)
+{
+        struct cowherd_herd *herd = owned->herd;
+        struct catalogue_row now owned_by(catalogue_row_free) = {0};
+
+        if (kind != STORE_INSTANCE)
+                return 0;
+        ownership_free(owned); /* who forgets the last of them takes the base's lock */
+        if (warm_bury(herd, id, err) < 0)
+                return -1;
+        int got = catalogue_get(herd->catalogue, id, &now, err);
+        *ret_waits = got == 0;
+        return got < 0 ? -1 : 0;
+}
+
 int herd_remove_base(struct ownership *owned, const struct catalogue_row *row, bool *ret_waits, struct cowherd_error *err)
 {
         struct cowherd_herd *herd = owned->herd;
@@ -146,7 +163,7 @@ int herd_remove_base(struct ownership *owned, const struct catalogue_row *row, b
         if (got > 0 && memory_release(herd, row->id, NULL, err) < 0)
                 return -1;
         if (got > 0)
-                return catalogue_end(herd->catalogue, row->id, err);
+                return catalogue_end(herd->catalogue, row->id, err) < 0 ? -1 : remove_warm(owned, row->id, row->kind, ret_waits, err);
         got = catalogue_get(herd->catalogue, row->id, &now, err);
         if (got != 0)
                 return got;

@@ -3,9 +3,12 @@
  * setup and teardown: the root folder, and the places some stores need (an embedded btrfs pool, a ZFS dataset, an LXD pool
  * and profile). A place is written down before it is made, so that what a kill leaves is found and taken away by
  * teardown, or made whole by setup again: the stores' setup and teardown can both be repeated.
+ *
+ * setup warm= says how many clones are kept ready (warm.h), of one base or of all; what is too much is taken away at once.
  */
 #include "herd/machine.h"
 #include "herd/plan.h"
+#include "herd/warm.h"
 
 #include "base/number.h"
 #include "sys/file.h"
@@ -20,6 +23,8 @@ struct setting_up {
         struct store_setup setup;
         struct store_made made;
         bool makes_place;
+        struct catalogue_row base; /* whose warm= is set, or none: the engine's */
+        struct warm_count warm;
         struct plan plan;
 };
 
@@ -28,6 +33,7 @@ static void setting_up_free(struct setting_up *setting)
         free(setting->made.folder);
         free(setting->made.source);
         places_unlock(&setting->lock);
+        catalogue_row_free(&setting->base);
 }
 define_owned(struct setting_up, setting_up_free)
 
@@ -74,6 +80,54 @@ static int choose_store(void *operation, size_t item, struct cowherd_error *err)
         if (choice_make(herd, target, kind_of_target(target), setting->driver->name, false, &choice, err) < 0)
                 return -1;
         return catalogue_set_setting(herd->catalogue, key, setting->driver->name, err);
+}
+
+static int keep_warm_of_base(struct setting_up *setting, uint64_t wanted, struct cowherd_error *err)
+{
+        struct cowherd_herd *herd = setting->call->herd;
+        struct ownership owned owned_by(ownership_free) = {.herd = herd};
+
+        if (herd_own(&owned, &setting->base, err) < 0)
+                return -1;
+        char *marked = warm_mark(setting->base.extra, wanted);
+        free(setting->base.extra);
+        setting->base.extra = marked;
+        return catalogue_settle(herd->catalogue, &setting->base, 1, err);
+}
+
+/* Nobody makes more while it is written down, and what is too much then is taken away. */
+static int keep_warm(void *operation, size_t item, struct cowherd_error *err)
+{
+        struct setting_up *setting = operation;
+        struct cowherd_herd *herd = setting->call->herd;
+        enum cowherd_target target = setting->call->request->target;
+        struct warm_pause pause owned_by(warm_pause_end) = WARM_PAUSE_OF(herd);
+        uint64_t wanted = request_number(setting->call->request, KEY_WARM);
+
+        (void)item;
+        if (warm_pause(&pause, err) < 0 || catalogue_warm_begin(herd->catalogue, err) < 0)
+                return -1;
+        if (setting->base.id != 0 ? keep_warm_of_base(setting, wanted, err) < 0 : warm_set_default(herd, target, wanted, err) < 0)
+                return -1;
+        return warm_trim(herd, target, err);
+}
+
+/* base= says whose warm= is meant. */
+static int find_base(struct setting_up *setting, struct cowherd_error *err)
+{
+        const struct request *request = setting->call->request;
+
+        if (!request_has(request, KEY_BASE))
+                return 0;
+        if (!request_has(request, KEY_WARM)) {
+                (void)fail(err, COWHERD_USAGE, "parameter 'base' goes with warm= only");
+                return fail_hint(err, "say how many clones of it are to be kept ready, such as warm=4");
+        }
+        if (setting->call->herd->catalogue == NULL)
+                return fail(err, COWHERD_NOT_FOUND, "base '%s' not found", request_text(request, KEY_BASE));
+        if (herd_find(setting->call->herd, request->target, "base", request_text(request, KEY_BASE), &setting->base, err) < 0)
+                return -1;
+        return expect_role(&setting->base, CATALOGUE_BASE, err);
 }
 
 /* Whether a store needs a place of its own here: it can make one, and the root can't serve (or a pool was asked for). */
@@ -128,6 +182,24 @@ static void make_plan(struct setting_up *setting)
                 plan_add(plan, false, make_place, NULL, "make, or find again, the pool of store '%s'", setting->driver->name);
         plan_add(plan, false, choose_store, NULL, "see that store '%s' works, and make it the choice of %s", setting->driver->name,
                  cowherd_target_name(setting->call->request->target));
+        if (request_has(setting->call->request, KEY_WARM))
+                plan_add(plan, false, keep_warm, NULL, "keep %s clones of %s%s ready, and take away what is more", request_text(setting->call->request, KEY_WARM),
+                         setting->base.id != 0 ? "base " : "each base", setting->base.id != 0 ? setting->base.name : "");
+}
+
+/* The helper fills in what is missing, once the answer is given. */
+static int answer_warm(struct setting_up *setting, struct cowherd_error *err)
+{
+        struct call *call = setting->call;
+
+        if (!request_has(call->request, KEY_WARM))
+                return 0;
+        answer_number(call->answer, "warm", request_number(call->request, KEY_WARM));
+        if (warm_count_all(call->herd, call->request->target, &setting->warm, err) < 0)
+                return -1;
+        answer_number(call->answer, "ready", setting->warm.ready);
+        warm_refill_all(call->herd, call->request->target);
+        return 0;
 }
 
 /* One setup at a time; what an interrupted one left is out of the way before this one begins. */
@@ -148,17 +220,15 @@ static int set_up(struct call *call, struct cowherd_error *err)
         struct outcome outcome = {0};
         bool dry = request_flag(request, KEY_DRY_RUN);
 
-        if (request_has(request, KEY_WARM)) {
-                (void)fail(err, COWHERD_UNAVAILABLE, "warm= is not available in this version");
-                return fail_hint(err, "leave warm= out");
-        }
+        if (warm_check_words(request, request->target, err) < 0)
+                return -1;
         if ((dry ? herd_open(call->herd, false, err) : herd_open(call->herd, true, err)) < 0)
                 return -1;
         setting.setup = (struct store_setup){.root = call->herd->root,
                                              .herd_uuid = call->herd->catalogue == NULL ? "" : catalogue_uuid(call->herd->catalogue),
                                              .pool = request_text(request, KEY_POOL),
                                              .size_bytes = request_number(request, KEY_SIZE)};
-        if ((!dry && begin(&setting, err) < 0) || find_driver(&setting, err) < 0 ||
+        if (find_base(&setting, err) < 0 || (!dry && begin(&setting, err) < 0) || find_driver(&setting, err) < 0 ||
             needs_place(&setting, &setting.makes_place, err) < 0)
                 return -1;
         make_plan(&setting);
@@ -173,6 +243,8 @@ static int set_up(struct call *call, struct cowherd_error *err)
         answer_text(call->answer, "store", setting.driver->name);
         answer_text(call->answer, "root", call->herd->root);
         answer_text(call->answer, "pool", setting.made.source);
+        if (answer_warm(&setting, err) < 0)
+                return -1;
         answer_done(call->answer, "%s is set up with store '%s'", cowherd_target_name(request->target), setting.driver->name);
         return 0;
 }
@@ -233,6 +305,18 @@ static int expect_empty(struct cowherd_herd *herd, enum cowherd_target target, s
         (void)fail(err, COWHERD_BUSY, "%s is in use: it has %llu bases and %llu clones", cowherd_target_name(target), (unsigned long long)bases,
                    (unsigned long long)clones);
         return fail_hint(err, "delete the clones and remove the bases first");
+}
+
+/* No helper works any more, and none has a reason to. */
+static int end_warm(struct cowherd_herd *herd, enum cowherd_target target, struct cowherd_error *err)
+{
+        struct warm_pause pause owned_by(warm_pause_end) = WARM_PAUSE_OF(herd);
+
+        if (target != COWHERD_LXD)
+                return 0;
+        if (warm_pause(&pause, err) < 0 || warm_set_default(herd, target, 0, err) < 0)
+                return -1;
+        return catalogue_set_setting(herd->catalogue, WARM_COMPLAINT_KEY, NULL, err);
 }
 
 /* Takes the whole herd away where nothing is left in it: only what cowherd made there, and the folder if that empties it. */
@@ -321,7 +405,7 @@ int verb_teardown(struct call *call, struct cowherd_error *err)
                             store ? store : "");
                 return 0;
         }
-        if (remove_places(herd, target, err) < 0)
+        if (end_warm(herd, target, err) < 0 || remove_places(herd, target, err) < 0)
                 return -1;
         if (catalogue_set_setting(herd->catalogue, key, NULL, err) < 0 || remove_empty_herd(herd, err) < 0)
                 return -1;

@@ -4,6 +4,7 @@
  * herd yet the stores are asked about the folder in which it would be made.
  */
 #include "herd/memory.h"
+#include "herd/warm.h"
 
 #include "base/number.h"
 
@@ -43,8 +44,11 @@ static int fields_of_counts(struct cowherd_herd *herd, struct cowherd_answer *an
                             struct cowherd_error *err)
 {
         uint64_t bases = 0, clones = 0, running = 0, live = 0;
+        struct warm_count warm = {0};
 
         if (herd->catalogue != NULL && catalogue_count(herd->catalogue, target, &bases, &clones, err) < 0)
+                return -1;
+        if (target == COWHERD_LXD && bases > 0 && warm_count_all(herd, target, &warm, err) < 0)
                 return -1;
         if (target == COWHERD_QEMU && bases > 0 && count_live(herd, target, &live, err) < 0)
                 return -1;
@@ -55,6 +59,10 @@ static int fields_of_counts(struct cowherd_herd *herd, struct cowherd_answer *an
         answer_number(answer, "running", running);
         if (target == COWHERD_QEMU)
                 answer_number(answer, "live_bases", live);
+        if (target == COWHERD_LXD) {
+                answer_number(answer, "warm", warm.wanted);
+                answer_number(answer, "ready", warm.ready);
+        }
         return 0;
 }
 
@@ -294,6 +302,35 @@ static int check_bases(struct cowherd_herd *herd, struct findings *findings, str
         return 0;
 }
 
+/* A pool that is not full, and that nobody fills. */
+static void check_warm_of(struct cowherd_herd *herd, struct findings *findings, const struct catalogue_row *base, bool is_filling)
+{
+        owned_str char *complaint = warm_complaint(herd), *what = x_asprintf("kept warm of %s", base->name);
+        struct warm_count count = {0};
+        struct cowherd_error why = {0};
+        int got = warm_count(herd, base, &count, &why);
+        bool ok = got == 0 && (count.ready >= count.wanted || is_filling);
+
+        if (got == 0 && count.wanted == 0)
+                return;
+        owned_str char *detail = x_asprintf("%llu of %llu are ready%s%s", (unsigned long long)count.ready, (unsigned long long)count.wanted,
+                                            is_filling ? ", others are being made" : !ok && complaint != NULL ? ": " : "", !ok && !is_filling && complaint != NULL ? complaint : "");
+        owned_str char *advice = x_asprintf("see to that, then say lxd setup base=%s warm=%llu, which fills them in", base->name, (unsigned long long)count.wanted);
+        add_finding(findings, what, ok, got < 0 ? why.text : detail, advice);
+}
+
+static int check_warm(struct cowherd_herd *herd, struct findings *findings, struct cowherd_error *err)
+{
+        struct catalogue_rows rows owned_by(catalogue_rows_free) = {0};
+        bool is_filling = warm_is_filling(herd);
+
+        if (catalogue_list(herd->catalogue, COWHERD_LXD, CATALOGUE_BASE, NULL, &rows, err) < 0)
+                return -1;
+        for (size_t i = 0; i < rows.count; i++)
+                check_warm_of(herd, findings, &rows.items[i], is_filling);
+        return 0;
+}
+
 int verb_doctor(struct call *call, struct cowherd_error *err)
 {
         struct findings findings = {.answer = call->answer};
@@ -306,7 +343,7 @@ int verb_doctor(struct call *call, struct cowherd_error *err)
         for (int target = 0; target < COWHERD_ENGINES; target++)
                 check_engine(call->herd, &findings, (enum cowherd_target)target);
         if (got == 0 && (check_leftovers(call->herd, &findings, err) < 0 || check_bases(call->herd, &findings, err) < 0 ||
-                         check_snapshots(call->herd, &findings, err) < 0))
+                         check_snapshots(call->herd, &findings, err) < 0 || check_warm(call->herd, &findings, err) < 0))
                 return -1;
         answer_items_end(call->answer);
         answer_number(call->answer, "problems", findings.bad);

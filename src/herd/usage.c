@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * usage: bytes, as the stores measure them. A clone's snapshots are counted as its own, since deleting it frees them with it;
- * snapshot_bytes tells how many of its unique bytes they are.
+ * snapshot_bytes tells how many of its unique bytes they are. So are those kept warm of a base its own, in warm_bytes.
  */
 #include "herd/herd.h"
 
@@ -20,6 +20,7 @@ static bool is_removed(struct cowherd_herd *herd, uint64_t id)
 struct measured {
         struct store_usage usage;
         uint64_t snapshot_bytes; /* of a clone: those of its snapshots, which are among its unique ones */
+        uint64_t warm_bytes;     /* of a base: those of the clones that are kept warm of it, likewise */
 };
 
 static bool stands_on(const struct thing *thing, uint64_t id)
@@ -56,6 +57,29 @@ static int add_snapshots(struct cowherd_herd *herd, const struct thing *clone, s
         return 0;
 }
 
+/* What is kept warm of a base goes with it. */
+static int add_warm(struct cowherd_herd *herd, const struct catalogue_row *base, struct measured *measured, struct cowherd_error *err)
+{
+        struct catalogue_rows rows owned_by(catalogue_rows_free) = {0};
+
+        if (base->kind != STORE_INSTANCE)
+                return 0;
+        if (catalogue_warm(herd->catalogue, base->id, &rows, err) < 0)
+                return -1;
+        for (size_t i = 0; i < rows.count; i++) {
+                struct measured own = {0};
+                if (rows.items[i].phase != CATALOGUE_READY)
+                        continue;
+                int got = measure(herd, &rows.items[i], &own, err);
+                if (got < 0)
+                        return -1;
+                measured->usage.unique_bytes += own.usage.unique_bytes;
+                measured->usage.apparent_bytes += own.usage.apparent_bytes;
+                measured->warm_bytes += own.usage.unique_bytes;
+        }
+        return 0;
+}
+
 /* 1, with the error set, where another command has removed it since it was listed. */
 static int measure(struct cowherd_herd *herd, const struct catalogue_row *row, struct measured *ret, struct cowherd_error *err)
 {
@@ -66,7 +90,7 @@ static int measure(struct cowherd_herd *herd, const struct catalogue_row *row, s
         if (got < 0)
                 return -1;
         if (got == 0 && thing_open(herd, false, &thing, err) == 0 && thing.driver->usage(&thing.place.place, &thing.object, &ret->usage, err) == 0)
-                return row->role == CATALOGUE_CLONE ? add_snapshots(herd, &thing, ret, err) : 0;
+                return row->role == CATALOGUE_CLONE ? add_snapshots(herd, &thing, ret, err) : row->role == CATALOGUE_BASE ? add_warm(herd, row, ret, err) : 0;
         if (got == 0 && !is_removed(herd, row->id))
                 return fail_while(err, "measuring '%s'", name);
         (void)fail(err, COWHERD_NOT_FOUND, "'%s' not found: another command has just removed it", name);
@@ -82,6 +106,8 @@ static void fields_of_measured(struct cowherd_answer *answer, const struct catal
         fields_of_usage(answer, &measured->usage);
         if (measured->snapshot_bytes > 0)
                 answer_number(answer, "snapshot_bytes", measured->snapshot_bytes);
+        if (measured->warm_bytes > 0)
+                answer_number(answer, "warm_bytes", measured->warm_bytes);
         if (measured->usage.missing)
                 answer_text(answer, "state", "missing");
 }

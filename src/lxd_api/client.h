@@ -102,6 +102,10 @@ int lxd_await(struct lxd_client *client, const char *operation, const struct lxd
 int lxd_await_instance(struct lxd_client *client, const char *instance, uint64_t quiet_ms,
                        struct cowherd_error *err) must_check;
 
+/* The same for an instance of two names: it is, or was, being renamed. `other` may be NULL. */
+int lxd_await_either(struct lxd_client *client, const char *instance, const char *other, uint64_t quiet_ms,
+                     struct cowherd_error *err) must_check;
+
 /* Waits until the uploads of images that go on have ended, anybody's: an upload's operation does not tell whose it is.
  */
 int lxd_await_uploads(struct lxd_client *client, uint64_t quiet_ms, struct cowherd_error *err) must_check;

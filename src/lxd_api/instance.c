@@ -41,6 +41,20 @@ void lxd_tags_set(const struct lxd_tags *tags, json_t *config)
         (void)json_object_set_new(config, LXD_TAG_FORMER, json_string(""));
 }
 
+char *lxd_warm_name(const char *herd_uuid, uint64_t id)
+{
+        return x_asprintf("cowherd-%.8s-w%" PRIu64, herd_uuid, id);
+}
+
+/* Whether it was taken for that name, and its tag tells the former one. */
+static bool is_taken(const struct lxd_tags *tags, const json_t *config, const char *name)
+{
+        if (tags->taken == NULL || tags->herd == NULL || !str_equal(name, tags->taken))
+                return false;
+        owned_str char *warm = lxd_warm_name(tags->herd, tags->id);
+        return str_equal(lxd_text(config, LXD_TAG_NAME), warm);
+}
+
 bool lxd_tags_match(const struct lxd_tags *tags, const json_t *instance)
 {
         const json_t *config = json_object_get(instance, "config");
@@ -53,7 +67,8 @@ bool lxd_tags_match(const struct lxd_tags *tags, const json_t *instance)
                 return false;
         if (tags->herd != NULL && !str_equal(lxd_text(config, LXD_TAG_HERD), tags->herd))
                 return false;
-        return str_equal(lxd_text(config, LXD_TAG_NAME), name) || str_equal(lxd_text(config, LXD_TAG_FORMER), name);
+        return str_equal(lxd_text(config, LXD_TAG_NAME), name) || str_equal(lxd_text(config, LXD_TAG_FORMER), name) ||
+               is_taken(tags, config, name);
 }
 
 int lxd_instance_get(struct lxd_client *client, const char *name, json_t **ret, struct cowherd_error *err)

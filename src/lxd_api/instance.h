@@ -5,6 +5,9 @@
  * Everything that a herd makes in LXD bears four keys in its configuration: user.cowherd.herd (the herd's UUID), .id,
  * .role ("base" or "clone") and .name. LXD copies user.* keys when anybody copies an instance, so a thing is ours only
  * where all of them match, and the name it bears in LXD is the one in its tag.
+ *
+ * A clone that is kept warm bears a name of ours (lxd_warm_name). Where it is taken for a clone, the instance is renamed at once and
+ * its tag later: meanwhile it is known by the name that it was taken for (lxd_tags.taken).
  */
 #pragma once
 
@@ -32,9 +35,12 @@ struct lxd_tags {
         uint64_t id;
         const char *role; /* "base" or "clone" */
         const char *name;
+        const char *taken; /* the name that it bears if it was kept warm until just now, or NULL */
 };
 /* Puts the tags into a configuration. */
 void lxd_tags_set(const struct lxd_tags *tags, json_t *config);
+/* The name of a clone of that id while it is kept warm. To be freed. */
+char *lxd_warm_name(const char *herd_uuid, uint64_t id);
 /* Whether an instance, as LXD describes it, bears these tags and its own name. `tags->name` is not compared. */
 bool lxd_tags_match(const struct lxd_tags *tags, const json_t *instance);
 

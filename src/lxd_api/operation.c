@@ -178,8 +178,9 @@ static int await_other(struct lxd_client *client, const json_t *operation, uint6
         return -1;
 }
 
-/* Awaits what goes on and bears the name of an instance; with NULL, uploads of images. */
-static int await_matching(struct lxd_client *client, const char *instance, uint64_t quiet_ms, struct cowherd_error *err)
+/* Awaits what goes on and bears one of an instance's names; with NULL, uploads of images. */
+static int await_matching(struct lxd_client *client, const char *instance, const char *other, uint64_t quiet_ms,
+                          struct cowherd_error *err)
 {
         owned_json json_t *operations = NULL;
         const char *state;
@@ -194,7 +195,8 @@ static int await_matching(struct lxd_client *client, const char *instance, uint6
                 for (size_t i = 0; i < json_array_size(list); i++) {
                         const json_t *operation = json_array_get(list, i);
                         if (lxd_text(operation, "id") == NULL ||
-                            !(instance != NULL ? bears_name(operation, instance) : is_upload(operation)))
+                            !(instance != NULL ? bears_name(operation, instance) || (other != NULL && bears_name(operation, other))
+                                               : is_upload(operation)))
                                 continue;
                         if (await_other(client, operation, quiet_ms, err) < 0)
                                 return -1;
@@ -205,10 +207,16 @@ static int await_matching(struct lxd_client *client, const char *instance, uint6
 
 int lxd_await_instance(struct lxd_client *client, const char *instance, uint64_t quiet_ms, struct cowherd_error *err)
 {
-        return await_matching(client, instance, quiet_ms, err);
+        return await_matching(client, instance, NULL, quiet_ms, err);
+}
+
+int lxd_await_either(struct lxd_client *client, const char *instance, const char *other, uint64_t quiet_ms,
+                     struct cowherd_error *err)
+{
+        return await_matching(client, instance, other, quiet_ms, err);
 }
 
 int lxd_await_uploads(struct lxd_client *client, uint64_t quiet_ms, struct cowherd_error *err)
 {
-        return await_matching(client, NULL, quiet_ms, err);
+        return await_matching(client, NULL, NULL, quiet_ms, err);
 }

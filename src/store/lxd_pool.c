@@ -29,10 +29,18 @@ char *lxd_pool_base_name(const char *herd_uuid, uint64_t id)
         return x_asprintf("cowherd-%.8s-b%" PRIu64, herd_uuid, id);
 }
 
+char *lxd_pool_name(const struct store_place *place, const struct store_object *object)
+{
+        if (object->role == STORE_BASE)
+                return lxd_pool_base_name(place->herd_uuid, object->id);
+        return object->name != NULL || object->role != STORE_CLONE ? x_strdup(object->name) : lxd_warm_name(place->herd_uuid, object->id);
+}
+
 struct lxd_tags lxd_pool_tags(const struct store_place *place, const struct store_object *object, const char *name)
 {
         return (struct lxd_tags){
-                .herd = place->herd_uuid, .id = object->id, .role = role_name(object->role), .name = name};
+                .herd = place->herd_uuid, .id = object->id, .role = role_name(object->role), .name = name,
+                .taken = object->role == STORE_CLONE ? name : NULL};
 }
 
 static int find_by_tags(struct lxd_client *client, const struct lxd_tags *tags, json_t **ret, struct cowherd_error *err)
@@ -54,8 +62,7 @@ static int find_by_tags(struct lxd_client *client, const struct lxd_tags *tags, 
 int lxd_pool_find(struct lxd_client *client, const struct store_place *place, const struct store_object *object,
                   json_t **ret, struct cowherd_error *err)
 {
-        owned_str char *name =
-                object->role == STORE_BASE ? lxd_pool_base_name(place->herd_uuid, object->id) : x_strdup(object->name);
+        owned_str char *name = lxd_pool_name(place, object);
         const struct lxd_tags tags = lxd_pool_tags(place, object, name);
         owned_json json_t *instance = NULL;
 
@@ -162,12 +169,12 @@ static int clean(struct lxd_client *client, const char *name, struct cowherd_err
         return lxd_pool_clean(client, name, more, err);
 }
 
-/* The copy, and in `checked` the look at the base while LXD is at work: it answers on the connection that asked. */
-static int copy(struct lxd_client *client, const struct store_place *place, const struct store_object *base,
+/* What makes a clone, and in `checked` the look at the base while LXD is at work: it answers on the connection that asked. */
+static int make(struct lxd_client *client, const struct store_place *place, const struct store_object *base, const char *path,
                 const json_t *body, bool checked, struct cowherd_error *err)
 {
         static const struct lxd_patience patience = {.quiet_ms = CLONE_QUIET_MS};
-        const struct lxd_request request = {.method = "POST", .path = "/1.0/instances", .json = body};
+        const struct lxd_request request = {.method = "POST", .path = path, .json = body};
         owned_reply struct lxd_reply reply = {0};
         struct cowherd_error changed;
 
@@ -188,7 +195,8 @@ static int copy(struct lxd_client *client, const struct store_place *place, cons
 static int make_clone(const struct store_place *place, const struct store_object *clone, bool checked,
                       struct cowherd_error *err)
 {
-        const struct lxd_tags tags = lxd_pool_tags(place, clone, clone->name);
+        owned_str char *name = lxd_pool_name(place, clone);
+        const struct lxd_tags tags = lxd_pool_tags(place, clone, name);
         owned_json json_t *profiles = NULL, *config = json_object(), *devices = json_object();
         owned_str char *source = NULL;
         struct lxd_client *client = NULL;
@@ -198,16 +206,16 @@ static int make_clone(const struct store_place *place, const struct store_object
         if (clone->virtual_bytes != 0 && sized_root(client, place, clone, devices, err) < 0)
                 return -1;
         lxd_tags_set(&tags, config);
-        owned_json json_t *body = json_pack("{s:s, s:O, s:O, s:O, s:{s:s, s:s, s:b}}", "name", clone->name, "profiles",
+        owned_json json_t *body = json_pack("{s:s, s:O, s:O, s:O, s:{s:s, s:s, s:b}}", "name", name, "profiles",
                                             profiles, "config", config, "devices", devices, "source", "type", "copy",
                                             "source", source, "instance_only", 1);
         if (body == NULL)
-                return fail(err, COWHERD_INTERNAL, "the request for clone '%s' can't be written", clone->name);
-        if (copy(client, place, clone->base, body, checked, err) == 0)
-                return clone->base->role == STORE_SNAPSHOT ? clean(client, clone->name, err) : 0;
+                return fail(err, COWHERD_INTERNAL, "the request for clone '%s' can't be written", name);
+        if (make(client, place, clone->base, "/1.0/instances", body, checked, err) == 0)
+                return clone->base->role == STORE_SNAPSHOT ? clean(client, name, err) : 0;
         if (err->code == COWHERD_NOT_FOUND)
-                return fail_while(err, "what '%s' stands on is not what it was", clone->name);
-        return err->code == COWHERD_EXISTS ? explain_taken(client, place, clone->name, err) : -1;
+                return fail_while(err, "what '%s' stands on is not what it was", name);
+        return err->code == COWHERD_EXISTS ? explain_taken(client, place, name, err) : -1;
 }
 
 static int pool_clone(const struct store_place *place, const struct store_object *clone, struct cowherd_error *err)
@@ -218,6 +226,26 @@ static int pool_clone(const struct store_place *place, const struct store_object
 static int pool_clone_checked(const struct store_place *place, const struct store_object *clone, struct cowherd_error *err)
 {
         return make_clone(place, clone, true, err);
+}
+
+/* Only a rename, and its tag stays: a change of its configuration would take LXD a third as long again. */
+static int pool_take(const struct store_place *place, const struct store_object *clone, bool checked, struct cowherd_error *err)
+{
+        owned_str char *warm = lxd_warm_name(place->herd_uuid, clone->id), *path = lxd_pool_path("instances", warm);
+        const struct lxd_tags tags = lxd_pool_tags(place, clone, warm);
+        owned_json json_t *body = json_pack("{s:s}", "name", clone->name), *instance = NULL;
+        struct lxd_client *client = NULL;
+
+        if (lxd_client_get(&client, err) < 0)
+                return -1;
+        int rc = lxd_instance_get(client, warm, &instance, err);
+        if (rc < 0)
+                return -1;
+        if (rc > 0 || !lxd_tags_match(&tags, instance))
+                return fail(err, COWHERD_NOT_FOUND, "instance '%s', which was kept warm, was not found in LXD", warm);
+        if (make(client, place, clone->base, path, body, checked, err) == 0)
+                return 0;
+        return err->code == COWHERD_EXISTS ? explain_taken(client, place, clone->name, err) : -1;
 }
 
 static int set_tag(struct lxd_client *client, const char *instance, const char *name, const char *former,
@@ -273,6 +301,7 @@ __attribute__((visibility("default"))) const struct store_driver cowherd_store_l
         .check_base = lxd_pool_check,
         .clone = pool_clone,
         .clone_checked = pool_clone_checked,
+        .take_warm = pool_take,
         .rename = pool_rename,
         .destroy = lxd_pool_destroy,
         .snapshot_stacks = lxd_pool_snapshot_stacks,

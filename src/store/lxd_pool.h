@@ -9,6 +9,8 @@
 
 /* The instance of a base: "cowherd-" the herd's first eight digits "-b" its id. To be freed. */
 char *lxd_pool_base_name(const char *herd_uuid, uint64_t id);
+/* The name that an object bears, or is to bear, in LXD: of a base and of a clone that is kept warm one of ours; NULL: not known. To be freed. */
+char *lxd_pool_name(const struct store_place *place, const struct store_object *object);
 /* The tags of an object that bears `name` in LXD. */
 struct lxd_tags lxd_pool_tags(const struct store_place *place, const struct store_object *object, const char *name);
 /*

@@ -75,12 +75,12 @@ int lxd_pool_destroy(const struct store_place *place, const struct store_object 
 {
         if (object->role == STORE_SNAPSHOT)
                 return lxd_pool_destroy_snapshot(place, object, err);
-        owned_str char *name =
-                object->role == STORE_BASE ? lxd_pool_base_name(place->herd_uuid, object->id) : x_strdup(object->name);
+        owned_str char *name = lxd_pool_name(place, object);
+        owned_str char *warm = object->role == STORE_CLONE ? lxd_warm_name(place->herd_uuid, object->id) : NULL;
         owned_json json_t *instance = NULL;
         struct lxd_client *client = NULL;
 
-        if (lxd_client_get(&client, err) < 0 || (name != NULL && lxd_await_instance(client, name, AWAIT_MS, err) < 0))
+        if (lxd_client_get(&client, err) < 0 || (name != NULL && lxd_await_either(client, name, warm, AWAIT_MS, err) < 0))
                 return -1;
         int rc = lxd_pool_find(client, place, object, &instance, err);
         if (rc < 0)

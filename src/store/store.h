@@ -43,7 +43,7 @@ struct store_object {
         uint64_t id;
         enum store_role role;
         enum store_kind kind;
-        const char *name;      /* an LXD clone bears it in LXD; elsewhere for messages only */
+        const char *name;      /* an LXD clone bears it in LXD; elsewhere for messages only; NULL: of a clone, it is kept warm */
         const char *format;    /* of a disk: "qcow2" or "raw" */
         uint64_t virtual_bytes; /* of a disk: the size the guest sees */
         const char *fingerprint; /* of a base: what seal_base gave */
@@ -159,6 +159,12 @@ struct store_driver {
          * clone of a base that was changed may be there after that failure, as after any: destroy takes it away.
          */
         int (*clone_checked)(const struct store_place *place, const struct store_object *clone, struct cowherd_error *err) must_check;
+        /*
+         * Clones that are kept warm, of instances only, else NULL: made by `clone` without a name (they lie under one that only the
+         * store knows), then taken for clone->name: 0, and it bears that name. `checked`: as clone_checked. 66 where it is gone. What its
+         * engine keeps of the name besides is told by `rename` to that same name; until then it is found all the same.
+         */
+        int (*take_warm)(const struct store_place *place, const struct store_object *clone, bool checked, struct cowherd_error *err) must_check;
         /* Instances only, else NULL: the engine's own name of it follows. */
         int (*rename)(const struct store_place *place, const struct store_object *object, const char *name, struct cowherd_error *err) must_check;
         /* Removes every byte of an object, half-made ones too. What is not there is success; in use is 75. */

@@ -205,10 +205,14 @@ static int start(struct birth_plan *plan, struct process_birth *ret, struct cowh
 int process_detach(const struct process_detach *what, struct process_birth *ret, struct cowherd_error *err)
 {
         char search[] = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", language[] = "LC_ALL=C";
-        char *const environment[] = {search, language, NULL};
         const char *program = what->argv.items[0];
         owned_str char *path = process_find(program);
 
+        owned_mem char **environment = x_calloc(what->environment.count + 3, sizeof *environment);
+        environment[0] = search;
+        environment[1] = language;
+        for (size_t i = 0; i < what->environment.count; i++)
+                environment[i + 2] = what->environment.items[i];
         if (path == NULL)
                 return fail(err, COWHERD_UNAVAILABLE, "the program '%s' is not installed", program);
         struct birth_plan plan = {.what = what, .path = path, .environment = environment};

@@ -9,7 +9,8 @@
 #include <sys/types.h>
 
 struct process_detach {
-        struct strv argv;       /* argv.items[0] is looked for as process.h says; the environment is PATH and LC_ALL alone */
+        struct strv argv;       /* argv.items[0] is looked for as process.h says; the environment is PATH, LC_ALL and what follows */
+        struct strv environment; /* NAME=value */
         const int *descriptors; /* become 3, 4, 5 … of the program; it has no others besides 0 (/dev/null), 1 and 2 */
         size_t descriptor_count;
         int output;       /* its stdout and stderr */

@@ -9,7 +9,7 @@ import pathlib
 import shutil
 import subprocess
 
-from herd import FOLDERS, SNAPSHOT, TOP, Broken, Herd, is_kept_elsewhere, run
+from herd import BASE, FOLDERS, SNAPSHOT, TOP, Broken, Herd, is_kept_elsewhere, is_warm, run
 
 SOURCES = r"""
 . tests/lib/images.sh
@@ -98,7 +98,8 @@ class Fixture:
             if row["role"] == SNAPSHOT and is_kept_elsewhere(row):
                 continue  # LXD's and ZFS's own snapshots, of what is told of itself
             if row["store"] == "lxd_pool":
-                yield f"instances {row['name'] if row['role'] else 'cowherd-%s-b%d' % (uuid[:8], row['id'])}"
+                ours = f"cowherd-{uuid[:8]}-{'w' if row['role'] else 'b'}{row['id']}"
+                yield f"instances {ours if row['role'] == BASE or is_warm(row) else row['name']}"
             elif row["store"] == "zfs":
                 yield f"{below}/{row['id']}"
             elif row["store"] == "btrfs" and self.kind == "btrfs":

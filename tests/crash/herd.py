@@ -70,6 +70,11 @@ def is_kept_elsewhere(row):
     return row["store"] == "lxd_pool" or (row["store"] == "zfs" and row["role"] == SNAPSHOT)
 
 
+def is_warm(row):
+    """A clone that is kept ready: it has no name, and its base does not count it."""
+    return row["role"] == CLONE and row["name"] is None
+
+
 class Herd:
     def __init__(self, folder, environment=None):
         self.root = pathlib.Path(folder) / "herd"
@@ -214,9 +219,10 @@ class Herd:
         """What stands on what: nothing on what is not there, each counted, and nothing waits that nobody waits for."""
         ids = {row["id"] for row in rows}
         for row in rows:
-            standing = sum(1 for other in rows if other["base"] == row["id"])
-            if row["clones"] != standing:
-                raise Broken(f"{standing} stand on object {row['id']}, and the catalogue counts {row['clones']}")
+            standing = [other for other in rows if other["base"] == row["id"]]
+            counted, standing = len(standing) - sum(map(is_warm, standing)), len(standing)
+            if row["clones"] != counted:
+                raise Broken(f"{counted} stand on object {row['id']}, and the catalogue counts {row['clones']}")
             if row["base"] and row["base"] not in ids:
                 raise Broken(f"object {row['id']} stands on {row['base']}, which is not there")
             waits = row["name"] is None if row["role"] == BASE else row["role"] == SNAPSHOT and row["label"] is None

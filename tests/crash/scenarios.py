@@ -2,6 +2,7 @@
 """What is killed: for each verb that changes something, on each store, the command and the state around it."""
 import dataclasses
 import shutil
+import time
 
 from herd import Broken
 from objects import mark, marked
@@ -30,6 +31,7 @@ class Scenario:
     points: int = 0          # of `quick`; 0: as many as usual
     set_up: object = None    # called with the fixture before each kill
     look: object = None      # called with the fixture and what is listed after each kill, once cleanup is done
+    helper: bool = False     # a helper goes on when the command is done: cleanup ends it before anything is looked at
     life: object = None      # instances may run afterwards: commands done before the repetition, once all of them were stopped
     gone: bool = False       # after `after`, nothing at all may be left of the herd
 
@@ -219,6 +221,18 @@ def expect_usable(fixture, _items):
     fixture.herd.do(*remove(NSPAWN, "other"))
 
 
+def wait_warm(fixture):
+    """The helper has made what is wanted, and is gone."""
+    deadline = time.monotonic() + 60
+    while True:
+        status = fixture.herd.do("lxd", "status")
+        if status["ready"] == status["warm"] and not fixture.herd.processes():
+            return
+        if time.monotonic() > deadline:
+            raise Broken(f"{status['ready']} of {status['warm']} are kept warm: {fixture.herd.processes()}")
+        time.sleep(0.02)
+
+
 DISK, TREE = "image={f}/disk.qcow2", "rootfs={f}/tree"
 POOL = ("nspawn", "setup", "store=btrfs", "size=300M")
 UNDO = ("nspawn", "teardown")
@@ -283,5 +297,14 @@ SCENARIOS = [
       if scenario.name.endswith(("start", "start=true", "execute", "copy_to"))],
     Scenario("lxd", "lxd: rename", ("lxd", "rename", "name=c", "as=d"), prepare=(register(LXD, TREE), clone(LXD)),
              after=(("lxd", "rename", "name=d", "as=c"),), makes=("d",), takes=("c",), again=66),
+    Scenario("lxd", "lxd: clone of what is kept warm", clone(LXD), prepare=(register(LXD, TREE),), before=(("lxd", "setup", "warm=1"),), set_up=wait_warm,
+             after=(delete(LXD), ("lxd", "setup", "warm=0")), makes=("c",), helper=True),
+    Scenario("lxd", "lxd: clone count=2, one kept warm", clone(LXD, "c", "count=2"), prepare=(register(LXD, TREE),), before=(("lxd", "setup", "warm=1"),),
+             set_up=wait_warm, after=(delete(LXD, "c-*"), ("lxd", "setup", "warm=0")), makes=("c-1", "c-2"), helper=True, points=8),
+    Scenario("lxd", "lxd: setup warm=2", ("lxd", "setup", "warm=2"), prepare=(register(LXD, TREE),), after=(("lxd", "setup", "warm=0"),), helper=True, points=6),
+    Scenario("lxd", "lxd: setup warm=0", ("lxd", "setup", "warm=0"), prepare=(register(LXD, TREE),), before=(("lxd", "setup", "warm=2"),), set_up=wait_warm,
+             points=6),
+    Scenario("lxd", "lxd: remove_base of what is kept warm", remove(LXD), before=(register(LXD, TREE, "b", "warm=2"),), set_up=wait_warm, takes=("b",),
+             again=66, points=8),
     Scenario("lxd", "lxd: setup", ("lxd", "setup", "size=512M"), after=(("lxd", "teardown"),), gone=True),
 ]

@@ -47,7 +47,7 @@ static int find_by_tags(struct lxd_client *client, const struct lxd_tags *tags, 
 
 int lxd_target_find(const struct engine_instance *instance, struct lxd_target *ret, struct cowherd_error *err)
 {
-        const struct lxd_tags tags = {.herd = instance->herd_uuid, .id = instance->id, .role = "clone"};
+        const struct lxd_tags tags = {.herd = instance->herd_uuid, .id = instance->id, .role = "clone", .taken = instance->name};
         owned_json json_t *found = NULL;
         struct lxd_client *client = NULL;
 

@@ -45,7 +45,7 @@ static int lxd_probe(struct engine_probe *ret, struct cowherd_error *err)
 /* The state of the instance that LXD has under that name; another's means that ours is gone. */
 static enum engine_state judge(const struct engine_instance *wanted, const json_t *instance)
 {
-        const struct lxd_tags clone = {.herd = wanted->herd_uuid, .id = wanted->id, .role = "clone"};
+        const struct lxd_tags clone = {.herd = wanted->herd_uuid, .id = wanted->id, .role = "clone", .taken = wanted->name};
 
         return instance != NULL && lxd_tags_match(&clone, instance) ? lxd_state_of(instance) : ENGINE_MISSING;
 }

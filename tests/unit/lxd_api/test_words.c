@@ -83,6 +83,26 @@ static void test_tags(void **state)
         assert_true(lxd_tags_match(&ours, copy)); /* while it is being renamed */
 }
 
+/* One that was kept warm bears the name it was taken for, while its tag still tells the former; a copy of it does not. */
+static void test_warm_tags(void **state)
+{
+        owned_str char *warm = lxd_warm_name("12345678-90ab", 7), *other = lxd_warm_name("12345678-90ab", 8);
+        const struct lxd_tags kept = {.herd = "12345678-90ab", .id = 7, .role = "clone", .name = warm},
+                              of_other = {.herd = "12345678-90ab", .id = 7, .role = "clone", .name = other},
+                              taken = {.herd = "12345678-90ab", .id = 7, .role = "clone", .name = "web-1", .taken = "web-1"},
+                              unknown = {.herd = "12345678-90ab", .id = 7, .role = "clone"};
+        owned_json json_t *before = instance(warm, &kept), *after = instance("web-1", &kept), *copy = instance("web-2", &kept),
+                          *foreign = instance("web-1", &of_other);
+
+        (void)state;
+        assert_string_equal(warm, "cowherd-12345678-w7");
+        assert_true(lxd_tags_match(&unknown, before));
+        assert_true(lxd_tags_match(&taken, after));
+        assert_false(lxd_tags_match(&unknown, after));
+        assert_false(lxd_tags_match(&taken, copy));
+        assert_false(lxd_tags_match(&taken, foreign));
+}
+
 static void test_sha256_file(void **state)
 {
         char path[] = "/tmp/cowherd-sha.XXXXXX", buffer[SHA256_TEXT_BYTES];
@@ -105,6 +125,7 @@ int main(void)
 {
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test(test_codes),  cmocka_unit_test(test_escape),      cmocka_unit_test(test_tags),
+                cmocka_unit_test(test_warm_tags),
                 cmocka_unit_test(test_sha256_file),
         };
         return cmocka_run_group_tests_name("lxd-words", tests, NULL, NULL);
