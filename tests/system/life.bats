@@ -219,7 +219,12 @@ answer_of_exec() {
         local id
         id=$(id_of dead)
         "$PROGRAM" exec dead -- 'kill -9 -1' || true
-        kill -9 "$(pgrep -f "clones/$id/tree" | head -1)" 2>/dev/null || true
+        # The container's own nspawn, by this herd's whole path: other herds of this host have clones of the same number.
+        local at pid=
+        for at in /proc/[0-9]*; do
+                [ "$(tr '\0' '\n' 2>/dev/null <"$at/cmdline" | grep -cxF -- "--directory=$COWHERD_ROOT/clones/$id/tree")" = 1 ] && pid=${at#/proc/}
+        done
+        [ -z "$pid" ] || kill -9 "$pid"
         "$PROGRAM" stop_if_running dead force=true
         is "$("$PROGRAM" --json info dead | jq -r .state)" stopped
         mkdir -p "$RUNTIME/$id" && echo stale >"$RUNTIME/$id/pid"
