@@ -132,19 +132,32 @@ static int go_on(const struct store_object *clone, int folder, struct cowherd_er
         return layers_add_rest(folder, err);
 }
 
+/* Moves the clone's files to `made`, and puts empty ones in their place; where that fails, they come back. */
+static int move_files(const struct store_place *place, const struct store_object *clone, int folder, int made_folder,
+                      struct cowherd_error *err)
+{
+        const char *own = overlay_own_files(clone);
+        bool moved = !folder_has(made_folder, own);
+
+        if (moved && renameat(folder, own, made_folder, own) < 0)
+                return fail_errno(err, "cannot move the folder '%s' of a clone", own);
+        if (go_on(clone, folder, err) == 0)
+                return folder_settle(place, clone, err);
+        if (moved && !folder_has(folder, own))
+                (void)renameat(made_folder, own, folder, own); /* else recovery finishes it */
+        return -1;
+}
+
 static int promote(const struct store_place *place, const struct store_object *clone, const struct store_object *made,
                    struct cowherd_error *err)
 {
-        const char *own = overlay_own_files(clone);
         owned_fd int folder = -1, made_folder = -1;
 
         if (layers_unmount(place, clone, err) < 0 || overlay_snapshot_prepare(place, clone, made, NULL, err) < 0)
                 return -1;
         if (folder_open(place, clone, &folder, err) < 0 || folder_open(place, made, &made_folder, err) < 0)
                 return -1;
-        if (!folder_has(made_folder, own) && renameat(folder, own, made_folder, own) < 0)
-                return fail_errno(err, "cannot move the folder '%s' of a clone", own);
-        if (go_on(clone, folder, err) < 0 || folder_settle(place, clone, err) < 0)
+        if (move_files(place, clone, folder, made_folder, err) < 0)
                 return -1;
         return folder_settle(place, made, err);
 }

@@ -110,7 +110,8 @@ def main():
     arguments = parser.parse_args()
     count, wrong, fixture = 0, 0, None
     for scenario in SCENARIOS:
-        if not any(word in f"{scenario.fixture} {scenario.name}" for word in arguments.words):
+        # "=NAME" is that scenario alone.
+        if not any(scenario.name == word[1:] if word.startswith("=") else word in f"{scenario.fixture} {scenario.name}" for word in arguments.words):
             continue
         if fixture is None or fixture.kind != scenario.fixture:
             if fixture is not None:

@@ -271,7 +271,12 @@ faults() {
 }
 
 @test "system calls that fail: trees on an overlay" {
-        faults "nspawn, overlay" "of a tarball"
+        local verb
+        local -a names=()
+        for verb in register_base clone delete remove_base snapshot restore delete_snapshot promote; do
+                names+=("=nspawn, overlay: $verb")
+        done
+        faults "${names[@]}" "of a tarball"
 }
 
 @test "system calls that fail: trees on btrfs, and its pool" {

@@ -1,6 +1,8 @@
 #!/usr/bin/env bats
 # SPDX-License-Identifier: Apache-2.0
 #
+# Runs alone: whoever copies the mounts of this host meanwhile (a container that starts) keeps a dataset busy.
+#
 # Points in time on ZFS: zfs-fuse, or the kernel's where it is there. As root.
 
 load lib
