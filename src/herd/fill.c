@@ -132,8 +132,7 @@ static int stage_image(const struct call *call, const struct origin *origin, con
                 return -1;
         if (tree_check(tree, origin->asked, err) < 0 || tree_identify(tree, &base->row.distro, &base->row.release, err) < 0)
                 return -1;
-        if (tree_neutralise(tree, at, "aside", NULL, err) < 0)
-                return -1;
+        /* Its identity stays in it: the store takes it out of the instance, and keeps there what identity=keep puts back. */
         herd_report(call->herd, "packing the tree for LXD", 0, 0);
         return archive_pack_image(tree, base->row.distro, base->row.release, at, "metadata.tar", "rootfs.tar", err);
 }

@@ -57,7 +57,7 @@ static void tell_how_it_was_left(const struct live *live, struct cowherd_error *
         owned_str char *why = x_strdup(err->text);
         owned_str char *hint = x_strdup(err->hint[0] == '\0' ? "'logs' shows its console" : err->hint);
 
-        (void)fail(err, err->code, "%s; it was left as it is, %s", why, engine_state_name(live->state));
+        (void)fail(err, COWHERD_BUSY, "%s; it was left as it is, %s", why, engine_state_name(live->state));
         (void)fail_hint(err, "%s", hint);
 }
 

@@ -23,6 +23,7 @@
 #define LXD_TAG_GUEST "user.cowherd.guest" /* what is inside, as words: see lxd_api/neutral.h */
 #define LXD_TAG_CARDS "user.cowherd.cards" /* of its devices, apart by blanks, those by which network= was done */
 #define LXD_TAG_HOSTNAME "user.cowherd.hostname" /* the hostname that was taken out of a base */
+#define LXD_TAG_KEPT "user.cowherd.kept" /* other text that was taken out of a base: JSON, {path: text}; gone before a clone boots */
 #define LXD_TAG_SETUP "user.cowherd.setup"   /* on a pool or profile that `setup` made: the herd's UUID */
 
 /* Whose an instance is. Borrowed. */

@@ -12,23 +12,29 @@
 
 #include <string.h>
 
-static const struct {
+static const struct identity_files {
         const char *folder, *pattern;
+        bool is_kept; /* for identity=keep; what is no text can't be, and a lease is of no use to a clone */
 } identity[] = {
-        {"/etc/ssh", "ssh_host_*"},
-        {"/etc/dropbear", "dropbear_*_host_key"},
-        {"/var/lib/dbus", "machine-id"},
-        {"/var/lib/dhcp", "*.lease*"},
-        {"/var/lib/dhclient", "*.lease*"},
-        {"/var/lib/dhcpcd", "*"},
-        {"/var/lib/NetworkManager", "*.lease"},
-        {"/var/lib/NetworkManager", "secret_key"},
-        {"/var/lib/systemd/network", "*"},
-        {"/var/lib/systemd", "random-seed"},
-        {"/var/lib/systemd", "credential.secret"},
-        {"/var/lib/urandom", "random-seed"},
-        {"/var/lib/misc", "random-seed"},
-        {"/etc/udev/rules.d", "*-persistent-net.rules"},
+        {"/etc/ssh", "ssh_host_*", true},
+        {"/etc/dropbear", "dropbear_*_host_key", false},
+        {"/var/lib/dbus", "machine-id", true},
+        {"/var/lib/dhcp", "*.lease*", false},
+        {"/var/lib/dhclient", "*.lease*", false},
+        {"/var/lib/dhcpcd", "*", false},
+        {"/var/lib/dhcpcd5", "*", false},
+        {"/var/db/dhcpcd", "*", false},
+        {"/etc", "dhcpcd.duid", false},
+        {"/etc", "dhcpcd.secret", false},
+        {"/var/lib/NetworkManager", "*.lease", false},
+        {"/var/lib/NetworkManager", "secret_key", false},
+        {"/var/lib/systemd/network", "*", false},
+        {"/var/lib/systemd", "random-seed", false},
+        {"/var/lib/systemd", "credential.secret", false},
+        {"/var/lib/urandom", "random-seed", false},
+        {"/var/lib", "random-seed", false},
+        {"/var/lib/misc", "random-seed", false},
+        {"/etc/udev/rules.d", "*-persistent-net.rules", true},
 };
 
 /* cloud-init's memory of the boot: folders, removed with all in them. */
@@ -39,18 +45,36 @@ static const char *const folders[] = {
         "/var/lib/cloud/sem",
 };
 
-static int remove_matching(struct lxd_client *client, const char *instance, const char *folder, const char *pattern,
+/* Reads a file for identity=keep. */
+static int keep(struct lxd_client *client, const char *instance, const char *path, struct lxd_neutral *found, struct cowherd_error *err)
+{
+        owned_str char *text = NULL;
+
+        if (lxd_file_read(client, instance, path, &text, err) < 0)
+                return -1;
+        json_t *value = str_is_empty(text) ? NULL : json_string(text); /* NULL: no UTF-8, so no text */
+        if (value == NULL)
+                return 0;
+        if (found->kept == NULL)
+                found->kept = json_object();
+        (void)json_object_set_new(found->kept, path, value);
+        return 0;
+}
+
+static int remove_matching(struct lxd_client *client, const char *instance, const struct identity_files *what, struct lxd_neutral *found,
                            struct cowherd_error *err)
 {
         owned_strv struct strv names = {0};
-        int rc = lxd_file_list(client, instance, folder, &names, err);
+        int rc = lxd_file_list(client, instance, what->folder, &names, err);
 
         if (rc != 0)
                 return rc < 0 ? -1 : 0;
         for (size_t i = 0; i < names.count; i++) {
-                if (!str_matches(pattern, names.items[i]))
+                if (!str_matches(what->pattern, names.items[i]))
                         continue;
-                owned_str char *path = x_asprintf("%s/%s", folder, names.items[i]);
+                owned_str char *path = x_asprintf("%s/%s", what->folder, names.items[i]);
+                if (what->is_kept && keep(client, instance, path, found, err) < 0)
+                        return -1;
                 if (lxd_file_empty(client, instance, path, err) < 0 ||
                     lxd_file_remove(client, instance, path, NULL, err) < 0)
                         return -1;
@@ -67,7 +91,8 @@ static int neutralise_etc(struct lxd_client *client, const char *instance, struc
 
         if (rc != 0)
                 return rc < 0 ? -1 : 0;
-        if (strv_has(&etc, "machine-id") && lxd_file_write(client, instance, "/etc/machine-id", "", 0444, err) < 0)
+        if (strv_has(&etc, "machine-id") &&
+            (keep(client, instance, "/etc/machine-id", found, err) < 0 || lxd_file_write(client, instance, "/etc/machine-id", "", 0444, err) < 0))
                 return -1;
         if (!strv_has(&etc, "hostname"))
                 return 0;
@@ -113,6 +138,7 @@ void lxd_neutral_free(struct lxd_neutral *it)
 {
         free(it->guest);
         free(it->hostname);
+        json_decref(it->kept);
         *it = (struct lxd_neutral){0};
 }
 
@@ -122,6 +148,9 @@ void lxd_neutral_set(const struct lxd_neutral *it, json_t *config)
         (void)json_object_set_new(config, LXD_TAG_GUEST, json_string(it->guest));
         if (it->hostname != NULL)
                 (void)json_object_set_new(config, LXD_TAG_HOSTNAME, json_string(it->hostname));
+        owned_mem char *kept = it->kept == NULL ? NULL : json_dumps(it->kept, JSON_COMPACT);
+        if (kept != NULL)
+                (void)json_object_set_new(config, LXD_TAG_KEPT, json_string(kept));
 }
 
 int lxd_neutralise(struct lxd_client *client, const char *instance, struct lxd_neutral *ret, struct cowherd_error *err)
@@ -129,7 +158,7 @@ int lxd_neutralise(struct lxd_client *client, const char *instance, struct lxd_n
         owned_neutral struct lxd_neutral found = {0};
 
         for (size_t i = 0; i < array_length(identity); i++)
-                if (remove_matching(client, instance, identity[i].folder, identity[i].pattern, err) < 0)
+                if (remove_matching(client, instance, &identity[i], &found, err) < 0)
                         return -1;
         for (size_t i = 0; i < array_length(folders); i++)
                 if (lxd_file_empty(client, instance, folders[i], err) < 0 ||

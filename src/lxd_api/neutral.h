@@ -8,6 +8,7 @@
 struct lxd_neutral {
         char *guest;    /* words: "systemd" is its init; "sshd", "cloud-init" are installed; "-" where it is none of them */
         char *hostname; /* that was taken out; NULL where none was */
+        json_t *kept;   /* text of other files that were taken out, by path: for identity=keep; or NULL */
 };
 void lxd_neutral_free(struct lxd_neutral *it);
 static inline void lxd_neutral_free_at(struct lxd_neutral *it)

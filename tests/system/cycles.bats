@@ -20,6 +20,10 @@ setup_file() {
         if [ -n "${COWHERD_TEST_LONG:-}" ]; then export CYCLES=200; else export CYCLES=10; fi
 }
 
+setup() {
+        cd "$BATS_TEST_TMPDIR" || return 1
+}
+
 teardown_file() {
         engines_end
 }

@@ -242,18 +242,21 @@ read_pattern() {
         expect 0 delete name=after force=true
 }
 
-# killed_after SECONDS WORDS…
+# killed_after SECONDS WORDS…: then cleaned up after, once the killed one is gone and with it its locks.
 killed_after() {
         local seconds=$1
         shift
         timeout -s KILL "$seconds" "$PROGRAM" "$@" >/dev/null 2>&1 || true
+        answer 0 cleanup
+        while [ "$(field .busy)" != 0 ]; do
+                answer 0 cleanup
+        done
 }
 
 @test "kill -9 of promote, whenever: a whole live base or none, and the source answers" {
         local seconds
         for seconds in 0.05 0.25 0.5 0.8; do
                 killed_after $seconds promote name=first as=killed live=true
-                expect 0 cleanup
                 is "$(info_of first state)" running
                 woke first
                 run "$PROGRAM" info killed
@@ -274,7 +277,6 @@ killed_after() {
         local seconds
         for seconds in 0.03 0.2 0.6; do
                 killed_after $seconds clone base=hot name=k count=4
-                expect 0 cleanup
                 answer 0 list name='k-*'
                 is "$(field '[.items[] | select(.state != "running")] | length')" 0
                 [ "$(field .count)" = 0 ] || expect 0 delete name='k-*' force=true

@@ -204,7 +204,7 @@ supervisor() {
         n 0 clone
         mkdir -p host
         MOUNT=$PWD/host:/etc/passwd/x n 71 start # a file is in the way
-        complains 'could not start'
+        complains "the folder '/etc/passwd' in the tree: Not a directory"
         nothing_is_left
         MOUNT=$PWD/nowhere:/mnt n 66 start
         complains "nowhere"
@@ -409,7 +409,8 @@ supervisor() {
                 timeout 10 bash -c "until ping -c 1 -W 1 10.99.0.5 >/dev/null 2>&1 || ip neigh show 10.99.0.5 | grep -q lladdr; do echo >/dev/udp/10.99.0.5/9; sleep 0.05; done"
                 ip neigh show 10.99.0.5 | grep -o "52:54:00:12:34:56"
                 c stop
-                [ "$(ls /sys/class/net | grep -c vb-)" = 0 ]'
+                # The kernel takes a card away some time after its last namespace has gone.
+                timeout 20 bash -c "while ls /sys/class/net | grep -q vb-; do sleep 0.05; done"'
         [ "$status" -eq 0 ] || show bridge
         is "${lines[0]}" 52:54:00:12:34:56
         says address=10.99.0.5

@@ -286,7 +286,7 @@ END
 @test "a system that is no Linux boots, and has no agent" {
         mkdir "$PLACE/other"
         machine "$PLACE/other" -drive "file=$IMAGES/other.qcow2,if=virtio,format=qcow2"
-        for _ in $(seq 600); do
+        for _ in $(seq 3000); do
                 ! grep -q 'Memory' "$PLACE/other/console.log" || break
                 sleep 0.1
         done

@@ -31,6 +31,7 @@ static int ensure_neutral(struct lxd_target *target, struct cowherd_error *err)
                 return fail_while(err, "taking the identity of its source out of '%s'", target->name);
         owned_json json_t *told = json_object();
         lxd_neutral_set(&found, told);
+        (void)json_object_del(told, LXD_TAG_KEPT); /* it is another's */
         if (lxd_instance_configure(target->client, target->name, told, err) < 0 || lxd_target_refresh(target, err) < 0)
                 return -1;
         return 1;
@@ -93,16 +94,31 @@ static int write_fresh(const struct engine_instance *instance, struct lxd_target
         return needs_key ? write_host_key(target, identity, err) : 0;
 }
 
-/* identity=keep: the hostname that was in the image is put back. */
+static unsigned mode_of_kept(const char *path)
+{
+        if (str_ends(path, "/machine-id"))
+                return 0444;
+        return str_starts(path, "/etc/ssh/") && !str_ends(path, ".pub") ? 0600 : 0644;
+}
+
+/* identity=keep: what was taken out of the image is put back. */
 static int write_kept(struct lxd_target *target, bool *ret_wrote, struct cowherd_error *err)
 {
         const json_t *config = json_object_get(target->instance, "config");
-        const char *hostname = lxd_text(config, LXD_TAG_HOSTNAME);
+        const char *hostname = lxd_text(config, LXD_TAG_HOSTNAME), *text = lxd_text(config, LXD_TAG_KEPT), *path;
+        owned_json json_t *kept = text == NULL ? NULL : json_loads(text, 0, NULL);
+        json_t *value;
 
-        if (str_is_empty(hostname) || !str_equal(lxd_text(config, LXD_TAG_NEUTRAL), "true"))
+        if (!str_equal(lxd_text(config, LXD_TAG_NEUTRAL), "true"))
                 return 0;
-        *ret_wrote = true;
-        return write_hostname(target, hostname, err);
+        *ret_wrote = !str_is_empty(hostname) || json_object_size(kept) > 0;
+        json_object_foreach(kept, path, value)
+        {
+                const char *was = json_string_value(value);
+                if (was != NULL && lxd_file_write(target->client, target->name, path, was, mode_of_kept(path), err) < 0)
+                        return -1;
+        }
+        return str_is_empty(hostname) ? 0 : write_hostname(target, hostname, err);
 }
 
 int lxd_identity_write(const struct engine_instance *instance, struct lxd_target *target, bool *ret_wrote,

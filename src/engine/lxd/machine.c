@@ -202,6 +202,7 @@ static void set_identity(const struct engine_identity *identity, const json_t *n
         owned_str char *address_key = x_asprintf("volatile.%s.hwaddr", first_card(now));
 
         (void)set(changes, now, LXD_TAG_NEUTRAL, "");
+        (void)set(changes, now, LXD_TAG_KEPT, ""); /* a guest may read its own user.* keys */
         set_user_data(identity, now, changes);
         if (!identity->fresh)
                 return;

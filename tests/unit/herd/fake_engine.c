@@ -105,6 +105,16 @@ static void note_machine(const struct engine_instance *instance)
                 (void)snprintf(fake->live, sizeof fake->live, "%s %s %s %s", machine->live->base, machine->live->ram, machine->live->state, machine->live->facts);
 }
 
+#define MEETING_MS 20000 /* then they never will */
+
+static unsigned met(void)
+{
+        (void)pthread_mutex_lock(&fake_engine->mutex);
+        unsigned most = fake_engine->at_once_max;
+        (void)pthread_mutex_unlock(&fake_engine->mutex);
+        return most;
+}
+
 static int fake_start(const struct engine_instance *instance, struct engine_started *ret, struct cowherd_error *err)
 {
         (void)pthread_mutex_lock(&fake_engine->mutex);
@@ -113,7 +123,8 @@ static int fake_start(const struct engine_instance *instance, struct engine_star
         of(instance)->starts++;
         of(instance)->runtime_left = true;
         (void)pthread_mutex_unlock(&fake_engine->mutex);
-        (void)nanosleep(&(struct timespec){.tv_nsec = 2000000}, NULL);
+        for (unsigned ms = 0; fake_engine->meets && ms < MEETING_MS && met() < 2; ms++)
+                (void)nanosleep(&(struct timespec){.tv_nsec = 1000000}, NULL);
         (void)pthread_mutex_lock(&fake_engine->mutex);
         fake_engine->at_once--;
         (void)pthread_mutex_unlock(&fake_engine->mutex);

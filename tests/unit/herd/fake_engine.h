@@ -29,6 +29,7 @@ struct fake_engine {
         pthread_mutex_t mutex;
         struct fake_instance instances[FAKE_IDS]; /* by id */
         unsigned at_once, at_once_max;            /* starts at the same time */
+        bool meets;                               /* a start stays until another has begun beside it: that they do is seen, not hoped for */
         /* what is to go wrong */
         char fail[32], fail_name[64];   /* callback and instance ("" any) that fails … */
         int fail_code;                  /* … with this */
