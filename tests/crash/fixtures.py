@@ -150,7 +150,7 @@ class Fixture:
                 run("btrfs", "subvolume", "delete", self.place / name, check=False)
         if (self.herd.root / "catalogue.db").exists():
             uuid = self.herd.setting("herd.uuid")
-            run("rmdir", f"/run/cowherd/{uuid[:8]}", check=False)
+            shutil.rmtree(f"/run/cowherd/{uuid[:8]}", ignore_errors=True)  # of the machines that were just killed
         shutil.rmtree(self.herd.root, ignore_errors=True)
 
     def reset_lxd(self):
