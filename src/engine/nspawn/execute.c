@@ -14,7 +14,7 @@
 #include <signal.h>
 #include <unistd.h>
 
-#define READ_BYTES 65536u
+#define READ_BYTES 32768u
 #define PIPE_READS 80u /* at most at once: more than a pipe can hold */
 
 struct executing {
@@ -47,7 +47,7 @@ static void close_now(int *fd)
 /* Reads what is there; what goes beyond the limit is thrown away, so that the command can end. */
 static void drain(struct executing *e, int *fd, struct str *to)
 {
-        static _Thread_local char buffer[READ_BYTES];
+        char buffer[READ_BYTES];
 
         for (unsigned i = 0; *fd >= 0 && i < PIPE_READS; i++) {
                 ssize_t got = read(*fd, buffer, sizeof buffer);

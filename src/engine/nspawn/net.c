@@ -108,7 +108,7 @@ static void look_at_address(const char *message, size_t length, struct found *fo
 /* Reads messages that are there. */
 static int read_messages(int fd, struct found *found, struct cowherd_error *err)
 {
-        static _Thread_local _Alignas(struct nlmsghdr) char buffer[MESSAGES_BYTES];
+        _Alignas(struct nlmsghdr) char buffer[MESSAGES_BYTES];
         ssize_t got = recv(fd, buffer, sizeof buffer, 0);
 
         if (got < 0)
