@@ -157,6 +157,9 @@ const struct cowherd_field *cowherd_answer_item_field(const struct cowherd_answe
 const char *cowherd_answer_item_get(const struct cowherd_answer *answer, size_t item, const char *name);
 /* What the command's `stem=` said ("out."), or NULL: for a host that has variables to fill. Borrowed. */
 const char *cowherd_answer_stem(const struct cowherd_answer *answer);
+/* What a list's format= ("csv") and columns= ("name,state") said, or NULL: for a face that prints. Borrowed. */
+const char *cowherd_answer_format(const struct cowherd_answer *answer);
+const char *cowherd_answer_columns(const struct cowherd_answer *answer);
 /* The whole answer as one line of JSON, items under "items". To be free()d. */
 char *cowherd_answer_json(const struct cowherd_answer *answer);
 

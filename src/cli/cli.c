@@ -142,7 +142,8 @@ static int execute(const struct cli_command *command, const struct cli_output *o
         struct cowherd_answer *answer =
                 cowherd_execute_words(herd, command->target, command->word_count, command->words);
         cli_end_progress(&progress);
-        if (command->json) {
+        const char *format = cowherd_answer_format(answer);
+        if (command->json || (format != NULL && strcmp(format, "json") == 0)) {
                 char *json = cowherd_answer_json(answer);
                 (void)fprintf(output->out, "%s\n", json);
                 free(json);

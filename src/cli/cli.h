@@ -14,7 +14,9 @@
 struct cli_output {
         FILE *out;
         FILE *err;
-        size_t columns; /* width that tables and progress keep to */
+        size_t columns; /* width that tables keep to */
+        bool colour;    /* tables may be coloured */
+        bool unicode;   /* lines may be drawn with Unicode's box drawing */
         const volatile sig_atomic_t *reader_gone; /* set where SIGPIPE came; NULL: nobody watches */
 };
 
@@ -53,6 +55,10 @@ void cli_print_failure(const struct cowherd_error *err, const char *operation, b
 /* A table of an answer's items, as wide as output->columns at most. */
 void cli_print_table(const struct cowherd_answer *answer, const struct cowherd_verb *verb,
                      const struct cli_output *output);
+/* Prints a list as its format= says, for other programs; false where it says nothing of the kind. */
+bool cli_print_format(const struct cowherd_answer *answer, const struct cowherd_verb *verb, const struct cli_output *output);
+/* An answer of parents and what hangs under them (`depth`), drawn. */
+void cli_print_tree(const struct cowherd_answer *answer, const struct cli_output *output);
 /* The fields of an answer (item -1) or of one of its items as `name: value` lines. */
 void cli_print_fields(const struct cowherd_answer *answer, long item, FILE *out);
 
@@ -64,6 +70,16 @@ void cli_print_line(FILE *out, const char *text);
 char *cli_readable(const struct cowherd_field *field);
 /* Columns that a text takes on a terminal: its characters, not its bytes. */
 size_t cli_columns_of(const char *text);
+
+/* Whether a descriptor is a terminal that shows colours, and the user wants them. */
+bool cli_wants_colour(int fd);
+/* Whether the locale's name says UTF-8. */
+bool cli_is_unicode(void);
+enum cli_colour { CLI_PLAIN, CLI_BOLD, CLI_DIM, CLI_GOOD, CLI_SO_SO, CLI_BAD };
+/* Begins and ends a colour on stdout, where the output has colours. */
+void cli_begin_colour(enum cli_colour colour, const struct cli_output *output);
+void cli_end_colour(enum cli_colour colour, const struct cli_output *output);
+enum cli_colour cli_colour_of_state(const char *state);
 
 /* Draws progress on a terminal, in one line. */
 struct cli_progress {

@@ -140,7 +140,10 @@ static void print_checklist(const struct cowherd_answer *answer, const struct cl
                 char line[2048];
                 (void)snprintf(line, sizeof line, "%s%s%s", check == NULL ? "" : check, detail == NULL ? "" : ": ",
                                detail == NULL ? "" : detail);
-                (void)fprintf(output->out, "%-*s", INDENT, ok != NULL && strcmp(ok, "1") == 0 ? "ok" : "problem");
+                bool is_ok = ok != NULL && strcmp(ok, "1") == 0;
+                cli_begin_colour(is_ok ? CLI_GOOD : CLI_BAD, output);
+                (void)fprintf(output->out, "%-*s", INDENT, is_ok ? "ok" : "problem");
+                cli_end_colour(is_ok ? CLI_GOOD : CLI_BAD, output);
                 cli_print_wrapped(output->out, line, output->columns, INDENT, INDENT);
                 if (advice == NULL)
                         continue;
@@ -158,14 +161,24 @@ static void print_sentence(const struct cowherd_answer *answer, const struct cli
 static void print_list(const struct cowherd_answer *answer, const struct cowherd_verb *verb,
                        const struct cli_output *output)
 {
-        bool speaks = !verb_is(verb, "list list_bases list_snapshots status usage info doctor help") ||
+        bool speaks = !verb_is(verb, "list list_bases list_snapshots tree status usage info doctor help") ||
                       cowherd_answer_items(answer) == 0;
 
+        const char *warning = cowherd_answer_get(answer, "warning");
+
+        if (warning != NULL) {
+                (void)fputs("warning: ", output->err);
+                cli_print_line(output->err, warning);
+        }
+        if (cowherd_answer_success(answer) && cli_print_format(answer, verb, output))
+                return;
         if (cowherd_answer_success(answer) && speaks)
                 print_sentence(answer, output);
         if (cowherd_answer_items(answer) == 0)
                 return;
-        if (is_plan(answer))
+        if (verb_is(verb, "tree") && !is_plan(answer))
+                cli_print_tree(answer, output);
+        else if (is_plan(answer))
                 print_plan(answer, output);
         else if (is_checklist(answer))
                 print_checklist(answer, output);

@@ -260,6 +260,7 @@ void answer_item(struct cowherd_answer *answer)
 void answer_items_end(struct cowherd_answer *answer)
 {
         answer->in_items = false;
+        answer_keep_columns(answer);
 }
 
 void answer_set_stem(struct cowherd_answer *answer, const char *stem)
@@ -280,5 +281,7 @@ void cowherd_answer_free(struct cowherd_answer *answer)
         free(answer->item_fields.items);
         free(answer->items);
         free(answer->stem);
+        free(answer->format);
+        free(answer->columns);
         free(answer);
 }

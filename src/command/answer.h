@@ -36,4 +36,6 @@ void answer_items_end(struct cowherd_answer *answer);
 /* Adds a text as JSON writes it, with its quotes. */
 void answer_add_json_text(struct str *json, const char *text);
 
+/* What format= and columns= said of a list, or NULL: columns are kept from answer_items_end on, the format is for faces that print. */
+void answer_set_list(struct cowherd_answer *answer, const char *format, const char *columns);
 void answer_set_stem(struct cowherd_answer *answer, const char *stem);

@@ -146,6 +146,10 @@ static const struct cowherd_parameter parameters[KEY_COUNT] = {
                        .range = "1..",
                        .fallback = "100",
                        .help = "How many of the last lines."},
+        [KEY_ENGINE] = {.name = "engine", .type = "qemu|lxd|nspawn", .help = "Only this engine; else all three."},
+        [KEY_COLUMNS] = {.name = "columns",
+                         .type = "text",
+                         .help = "Only these fields, in this order, with commas between them, such as name,state."},
 
         [KEY_DRY_RUN] = {.name = "dry_run",
                          .type = "boolean",

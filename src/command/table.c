@@ -15,6 +15,10 @@
 #define PATTERN                                                                                                        \
         {.key = KEY_NAME, .type = "pattern",                                                                           \
          .help = "The instance, or a pattern such as web-*; without it all of them."}
+#define FORMAT_AND_COLUMNS                                                                                             \
+        {.key = KEY_FORMAT, .type = "table|json|csv|tsv|plain", .fallback = "table",                                   \
+         .help = "How the shell prints it; plain has no heading and is cut nowhere, for awk and read."},               \
+                {.key = KEY_COLUMNS}
 #define AS_REQUIRED {.key = KEY_AS, .required = true}
 #define SETUP_USES USES({.key = KEY_STORE}, {.key = KEY_SIZE}, {.key = KEY_POOL}, {.key = KEY_WARM})
 #define POWER_USES                                                                                                     \
@@ -101,7 +105,7 @@ static const struct verb_row rows[VERB_COUNT] = {
                 },
                 .uses = USES({.key = KEY_NAME, .type = "pattern",
                               .help = "The base, or a pattern such as web-*; without it all of them."},
-                             {.key = KEY_ALL}),
+                             {.key = KEY_ALL}, FORMAT_AND_COLUMNS),
                 BARE(KEY_NAME),
         },
         [VERB_INFO] = {
@@ -163,11 +167,13 @@ static const struct verb_row rows[VERB_COUNT] = {
                         .name = "list",
                         .summary = "list the instances with their real state",
                         .description = "The state is asked of the engine, never remembered. What another herd"
-                                       " or another tool made is left out unless all=true asks for it.",
+                                       " or another tool made is left out unless all=true asks for it. columns= says "
+                                       "which fields are wanted, those of info among them; format= how the shell prints "
+                                       "them: a table fits the terminal, csv and tsv have every value whole.",
                         .example = "list name=web-*",
                         .available = true,
                 },
-                .uses = USES(PATTERN, {.key = KEY_ALL}),
+                .uses = USES(PATTERN, {.key = KEY_ALL}, FORMAT_AND_COLUMNS),
                 BARE(KEY_NAME),
         },
         [VERB_START] = {
@@ -362,7 +368,8 @@ static const struct verb_row rows[VERB_COUNT] = {
                 },
                 .uses = USES(PATTERN_REQUIRED,
                              {.key = KEY_SNAPSHOT, .aliases = "snapshot_name", .type = "pattern",
-                              .help = "Only those that match a pattern."}),
+                              .help = "Only those that match a pattern."},
+                             FORMAT_AND_COLUMNS),
                 BARE(KEY_NAME, KEY_SNAPSHOT),
         },
         [VERB_DELETE_SNAPSHOT] = {
@@ -502,7 +509,7 @@ static const struct verb_row rows[VERB_COUNT] = {
                         .example = "security_audit",
                         .available = true,
                 },
-                .uses = USES(PATTERN),
+                .uses = USES(PATTERN, FORMAT_AND_COLUMNS),
                 BARE(KEY_NAME),
         },
         [VERB_RUN] = {
@@ -530,15 +537,25 @@ static const struct verb_row rows[VERB_COUNT] = {
                         .of_self = true,
                         .available = true,
                 },
+                .uses = USES({.key = KEY_ENGINE}),
+                BARE(KEY_ENGINE),
         },
         [VERB_TREE] = {
                 .public = {
                         .name = "tree",
                         .summary = "show bases and clones as a tree",
+                        .description = "Each base with its clones, and clones of clones under those, by engine; with "
+                                       "the bytes that are each one's own (which it frees when it goes) and those that it "
+                                       "shares. A removed base whose bytes wait for its last clone is shown. A name or a "
+                                       "pattern shows what matches with all below it, and what it stands on. The answer's "
+                                       "items come parents first, with parent_id and depth.",
                         .example = "tree",
                         .of_self = true,
+                        .available = true,
                 },
-                .uses = USES(PATTERN),
+                .uses = USES({.key = KEY_NAME, .type = "pattern",
+                              .help = "The base or the instance, or a pattern such as web-*; without it all of them."},
+                             {.key = KEY_ENGINE}),
                 BARE(KEY_NAME),
         },
         [VERB_COMPARE] = {

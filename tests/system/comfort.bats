@@ -1,0 +1,162 @@
+#!/usr/bin/env bats
+# SPDX-License-Identifier: Apache-2.0
+#
+# Everyday comfort: the tree, lists for people and for programs, what doctor says, figures for a monitoring system. Nothing is
+# started here. As root.
+
+load lib
+
+setup_file() {
+        herds_begin
+        image_qcow2 "$MADE/disk.qcow2" 8M
+        image_tree "$MADE/tree"
+}
+
+teardown_file() {
+        herds_end
+}
+
+setup() {
+        herd_begin
+}
+
+LONG=a23456789012345678901234567890123456789012345678901234567890123
+
+# The tree's items as "depth name>parent", one a line.
+shape() {
+        field '.items as $all | .items[] | "\(.depth) \(.name)" + (if .parent_id then ">" + (.parent_id as $p | $all[] | select(.id == $p) | .name) else "" end)'
+}
+
+@test "the tree has bases, clones and clones of clones, each under what it is a clone of" {
+        answer 0 tree
+        is "$(field .count)" 0
+        refuses 66 "is empty" tree name=x
+        expect 0 qemu register_base deb "$MADE/disk.qcow2"
+        expect 0 qemu clone deb web count=3
+        expect 0 qemu clone web-1 sub
+        expect 0 qemu clone sub subsub
+        expect 0 qemu snapshot web-2 s1
+        expect 0 qemu promote web-3 tested
+        expect 0 qemu clone tested y
+        expect 0 nspawn register_base ns rootfs="$MADE/tree"
+        expect 0 nspawn clone ns web-1
+        answer 0 tree
+        is "$(shape)" "0 deb
+1 tested>deb
+2 web-3>tested
+2 y>tested
+1 web-1>deb
+2 sub>web-1
+3 subsub>sub
+1 web-2>deb
+0 ns
+1 web-1>ns"
+        is "$(field '[.bases, .clones] | join(" ")')" "3 7"
+        is "$(field '[.items[] | select(.unique_bytes >= 0 and .shared_bytes >= 0)] | length')" 10
+        is "$(field '.total_unique_bytes == ([.items[].unique_bytes] | add)')" true
+        is "$(field '.items[] | select(.name == "sub").unique_bytes')" "$("$PROGRAM" --json usage sub | jq .unique_bytes)"
+        answer 0 tree 'su*'
+        is "$(shape)" "0 deb
+1 web-1>deb
+2 sub>web-1
+3 subsub>sub"
+        answer 0 nspawn tree
+        is "$(shape)" "0 ns
+1 web-1>ns"
+        answer 0 tree engine=lxd
+        is "$(field .count)" 0
+        refuses 66 "no base and no clone matches" tree nothing
+        refuses 64 "contradicts" qemu tree engine=lxd
+        LC_ALL=C expect 0 tree engine=nspawn
+        [[ ${lines[1]} == '`- ns '* && ${lines[2]} == '   `- web-1 '* ]] || show "not drawn in ASCII"
+        LC_ALL=de_DE.UTF-8 expect 0 tree engine=nspawn
+        [[ ${lines[1]} == '└─ ns '* && ${lines[2]} == '   └─ web-1 '* ]] || show "not drawn in Unicode"
+}
+
+@test "a clone outlives the clone that it was made of and its base, and the tree shows on what it stands" {
+        expect 0 qemu register_base deb "$MADE/disk.qcow2"
+        expect 0 qemu clone deb a
+        expect 0 qemu clone a b
+        expect 0 qemu delete a
+        answer 0 tree
+        is "$(shape)" "0 deb
+1 b>deb"
+        expect 0 qemu remove_base deb
+        answer 0 tree
+        is "$(field '.items[0] | [.name, .role, .state] | join("/")')" "/base/removed"
+        [ "$(field '.items[0].unique_bytes')" -gt 0 ]
+        expect 0 tree
+        says "(removed base)"
+        expect 0 qemu flatten b
+        answer 0 tree
+        is "$(shape)" "0 b"
+}
+
+# A terminal of that many columns, with these words' output.
+on_terminal() {
+        local columns=$1
+        shift
+        script -qec "stty cols $columns; $(printf '%q ' "$@")" /dev/null </dev/null | tr -d '\r'
+}
+
+@test "a list fits the terminal whatever the names are, in colour where that is wanted" {
+        local columns
+        expect 0 qemu register_base deb "$MADE/disk.qcow2"
+        expect 0 qemu register_base "$LONG" "$MADE/disk.qcow2"
+        expect 0 qemu clone deb web
+        expect 0 qemu clone "$LONG" "b${LONG#a}"
+        expect 0 qemu snapshot "b${LONG#a}" "$LONG"
+        for columns in 64 80 200; do
+                for verb in list list_bases 'list_snapshots b2*' tree usage; do
+                        # shellcheck disable=SC2086
+                        NO_COLOR=1 TERM=xterm on_terminal "$columns" "$PROGRAM" $verb >out
+                        # What is never cut, a name behind its branches, is 69 columns wide.
+                        [ "$(wc -l <out)" -ge 2 ] && [ "$(LC_ALL=C.UTF-8 wc -L <out)" -le "$((columns < 69 ? 69 : columns))" ] || {
+                                cat out
+                                return 1
+                        }
+                        not grep -q $'\e' out
+                done
+        done
+        TERM=xterm on_terminal 80 "$PROGRAM" list | grep -q $'\e'
+        not grep -q $'\e' <(TERM=dumb on_terminal 80 "$PROGRAM" list)
+        not grep -q $'\e' <(TERM=xterm "$PROGRAM" list)
+        TERM=xterm on_terminal 200 "$PROGRAM" list | grep -q CLONE_MS
+        not grep -q CLONE_MS <(TERM=xterm on_terminal 80 "$PROGRAM" list)
+}
+
+@test "format= and columns= of lists" {
+        local verb
+        expect 0 list format=csv columns=name,state
+        is "$output" "name,state"
+        expect 0 qemu register_base deb "$MADE/disk.qcow2"
+        expect 0 qemu clone deb web count=2 ttl=1h memory=64M
+        expect 0 list --format csv --columns name,base,state
+        is "$output" $'name,base,state\nweb-1,deb,stopped\nweb-2,deb,stopped'
+        expect 0 list format=tsv columns=NAME,memory_bytes web-2
+        is "$output" $'NAME\tmemory_bytes\nweb-2\t67108864'
+        expect 0 list format=plain columns=name,engine
+        is "$output" $'web-1  qemu\nweb-2  qemu'
+        expect 0 list format=plain
+        is "$(awk '{ print $1, $4 }' <<<"$output")" $'web-1 stopped\nweb-2 stopped'
+        expect 0 list format=json columns=name
+        is "$(field '.items | tojson')" '[{"name":"web-1"},{"name":"web-2"}]'
+        refuses 64 "did you mean 'state'" list columns=name,stat
+        refuses 64 "it has: id name" list columns=bogusbogus
+        refuses 64 "is named twice" list columns=name,name
+        refuses 64 "is empty" list columns=
+        refuses 64 "did you mean 'csv'" list format=cvs
+        refuses 64 "did you mean 'snapshot'" list_snapshots 'web-*' columns=snapshto
+        refuses 64 "did you mean 'clones'" list_bases columns=clone
+        expect 0 qemu snapshot web-1 s
+        expect 0 list_snapshots 'web-*' format=csv columns=name,snapshot
+        is "$output" $'name,snapshot\nweb-1,s'
+        expect 0 list_bases format=csv columns=name,clones
+        is "$output" $'name,clones\ndeb,2'
+        # What the answers have is what can be asked for.
+        for verb in 'list' 'list_bases' 'list_snapshots web-*' 'info web-*'; do
+                # shellcheck disable=SC2086
+                answer 0 $verb
+                expect 0 ${verb/info/list} columns="$(field '.items[0] | keys | join(",")')" format=csv
+        done
+}
