@@ -194,6 +194,8 @@ int cli_main(int argc, const char *const *argv, const struct cli_output *output)
         struct cowherd_error err = {0};
         int status;
 
+        if (argc > 1 && strcmp(argv[1], "__complete") == 0)
+                return cli_complete(argc - 2, argv + 2, output);
         if (cli_parse(argc, argv, &command, &err) < 0) {
                 cli_print_failure(&err, command.verb == NULL ? "" : command.verb->name, command.json, output);
                 status = err.code;

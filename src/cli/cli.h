@@ -23,6 +23,9 @@ struct cli_output {
 /* The whole program; the exit status is returned. */
 int cli_main(int argc, const char *const *argv, const struct cli_output *output);
 
+/* What the last of these words could become, for the shells' completion scripts; 0. */
+int cli_complete(int count, const char *const *words, const struct cli_output *output);
+
 enum cli_action { CLI_EXECUTE, CLI_RUN, CLI_HELP, CLI_VERSION, CLI_NOTHING /* no words at all */ };
 
 /* A command line, understood. Its texts are argv's. */

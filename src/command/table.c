@@ -586,8 +586,13 @@ static const struct verb_row rows[VERB_COUNT] = {
                 .public = {
                         .name = "completion",
                         .summary = "a completion script for a shell",
+                        .description = "It completes verbs, keys, values, files, and the names of bases, instances and "
+                                       "snapshots. 'make install' puts it where the shells look for it; otherwise say "
+                                       "source <(cowherd completion bash), the same with zsh behind its compinit, or "
+                                       "cowherd completion fish | source.",
                         .example = "completion shell=bash",
                         .of_self = true,
+                        .available = true,
                 },
                 .uses = USES({.key = KEY_SHELL, .required = true, .type = "bash|zsh|fish", .help = "The shell."}),
                 BARE(KEY_SHELL),

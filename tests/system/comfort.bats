@@ -110,8 +110,8 @@ on_terminal() {
                 for verb in list list_bases 'list_snapshots b2*' tree usage; do
                         # shellcheck disable=SC2086
                         NO_COLOR=1 TERM=xterm on_terminal "$columns" "$PROGRAM" $verb >out
-                        # What is never cut, a name behind its branches, is 69 columns wide.
-                        [ "$(wc -l <out)" -ge 2 ] && [ "$(LC_ALL=C.UTF-8 wc -L <out)" -le "$((columns < 69 ? 69 : columns))" ] || {
+                        # What is never cut, a name behind its word, is 73 columns wide.
+                        [ "$(wc -l <out)" -ge 2 ] && [ "$(LC_ALL=C.UTF-8 wc -L <out)" -le "$((columns < 73 ? 73 : columns))" ] || {
                                 cat out
                                 return 1
                         }
