@@ -140,10 +140,12 @@ static void print_checklist(const struct cowherd_answer *answer, const struct cl
                 char line[2048];
                 (void)snprintf(line, sizeof line, "%s%s%s", check == NULL ? "" : check, detail == NULL ? "" : ": ",
                                detail == NULL ? "" : detail);
-                bool is_ok = ok != NULL && strcmp(ok, "1") == 0;
-                cli_begin_colour(is_ok ? CLI_GOOD : CLI_BAD, output);
-                (void)fprintf(output->out, "%-*s", INDENT, is_ok ? "ok" : "problem");
-                cli_end_colour(is_ok ? CLI_GOOD : CLI_BAD, output);
+                const char *level = cowherd_answer_item_get(answer, item, "level");
+                bool is_ok = ok != NULL && strcmp(ok, "1") == 0, is_note = level != NULL && strcmp(level, "note") == 0;
+                enum cli_colour colour = is_ok ? CLI_GOOD : is_note ? CLI_SO_SO : CLI_BAD;
+                cli_begin_colour(colour, output);
+                (void)fprintf(output->out, "%-*s", INDENT, is_ok ? "ok" : is_note ? "note" : "problem");
+                cli_end_colour(colour, output);
                 cli_print_wrapped(output->out, line, output->columns, INDENT, INDENT);
                 if (advice == NULL)
                         continue;

@@ -531,8 +531,13 @@ static const struct verb_row rows[VERB_COUNT] = {
                 .public = {
                         .name = "doctor",
                         .summary = "check this host and this herd, and tell what to do",
-                        .description = "What each engine and each store needs and lacks here, and whether all"
-                                       " bases are still what they were when they were registered.",
+                        .description = "Each engine: whether it can be used, and else what is missing and the command for "
+                                       "it; the root folder, its room and what is shared there; rights, acceleration, "
+                                       "kernel, installation; health of the pools (errors of btrfs devices, zpool status, "
+                                       "room); what cleanup would take; and whether all bases and snapshots are still what "
+                                       "they were. A note is no problem. The code is 0 where there is no problem, and 69 "
+                                       "where there is one, where no engine can be used, or where the engine that was asked "
+                                       "for can't.",
                         .example = "doctor",
                         .of_self = true,
                         .available = true,

@@ -124,6 +124,7 @@ struct recovery {
         size_t finished;  /* half-deleted ones taken away */
         size_t orphans;   /* bytes without a row taken away */
         size_t busy;      /* still being worked on */
+        bool only_look;   /* of a sweep: only count what it would take */
         bool only_wrecks; /* leaves alone what is whole as it stands, but for its engine's being told */
         size_t failed;    /* could not be settled */
         struct cowherd_error first; /* why the first of those could not */

@@ -160,3 +160,59 @@ on_terminal() {
                 expect 0 ${verb/info/list} columns="$(field '.items[0] | keys | join(",")')" format=csv
         done
 }
+
+# level CHECK: of the last doctor's answer.
+level() {
+        field ".items[] | select(.check == \"$1\").level"
+}
+
+@test "doctor: engines, host and herd, with what to do and a status for scripts" {
+        export LXD_DIR=$BATS_TEST_TMPDIR/none
+        answer 0 doctor
+        is "$(field .problems)" 0
+        is "$(level 'engine lxd')/$(level 'engine qemu')/$(level 'root folder')/$(level installation)/$(level 'guest helper')" "note/ok/ok/ok/ok"
+        [ ! -e "$COWHERD_ROOT" ]
+        refuses 69 "lxd can't be used here" doctor engine=lxd
+        is "$(level 'engine lxd')" problem
+        [[ $(field '.items[] | select(.check == "engine lxd").advice') == *LXD_DIR* ]]
+        expect 69 lxd doctor
+        says "hint: "
+        expect 0 doctor nspawn
+        not says "engine qemu"
+        refuses 64 "did you mean 'lxd'" doctor engine=lxc
+        expect 0 qemu register_base deb "$MADE/disk.qcow2"
+        expect 0 qemu clone deb a ttl=1s
+        expect 0 qemu clone a b
+        expect 0 doctor qemu
+        says "what clones of a stand on: unchanged"
+        not says nameless
+        # What nobody knows, and what has lived long enough: seen, and left to cleanup.
+        mkdir -p "$COWHERD_ROOT/clones/999" && touch "$COWHERD_ROOT/clones/999/disk.qcow2"
+        sqlite3 "$COWHERD_ROOT/catalogue.db" "UPDATE object SET expires_ms = 1 WHERE name = 'a'"
+        answer 69 doctor
+        is "$(level leftovers)" problem
+        is "$(field '.items[] | select(.check == "leftovers").detail')" "0 unfinished, 1 that nobody knows, 1 expired"
+        [ -e "$COWHERD_ROOT/clones/999/disk.qcow2" ] && [ ! -e "$COWHERD_ROOT/locks/999" ]
+        answer 0 cleanup dry_run=true
+        is "$(field '[.unfinished, .orphans, .expired] | join(" ")')" "0 1 1"
+        answer 0 cleanup
+        is "$(field '[.orphans, .expired] | join(" ")')" "1 1"
+        answer 0 doctor
+        is "$(level leftovers)" ok
+        chattr -i "$COWHERD_ROOT"/bases/*/disk.qcow2 2>/dev/null || true
+        touch "$COWHERD_ROOT"/bases/*/disk.qcow2
+        answer 69 doctor
+        is "$(level 'base deb')" problem
+}
+
+@test "doctor looks at a pool's room and at its devices" {
+        expect 0 nspawn setup store=btrfs size=256M
+        answer 0 doctor nspawn
+        is "$(level 'pool of btrfs in btrfs')" ok
+        fallocate -l 236M "$COWHERD_ROOT/pools/btrfs/full" || dd if=/dev/zero of="$COWHERD_ROOT/pools/btrfs/full" bs=1M count=236 status=none || true
+        sync -f "$COWHERD_ROOT/pools/btrfs"
+        answer 69 doctor nspawn
+        is "$(level 'pool of btrfs in btrfs')" problem
+        rm "$COWHERD_ROOT/pools/btrfs/full"
+        expect 0 nspawn teardown store=btrfs
+}
