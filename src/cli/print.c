@@ -199,6 +199,8 @@ void cli_print_answer(const struct cowherd_answer *answer, const struct cowherd_
                 print_log(answer, output);
         else if (success && cowherd_answer_get(answer, "script") != NULL && verb_is(verb, "completion"))
                 (void)fputs(cowherd_answer_get(answer, "script"), output->out);
+        else if (success && cowherd_answer_get(answer, "metrics") != NULL && verb_is(verb, "metrics"))
+                (void)fputs(cowherd_answer_get(answer, "metrics"), output->out);
         else if (cowherd_answer_is_list(answer))
                 print_list(answer, verb, output);
         else if (success && verb_is(verb, "info status usage"))

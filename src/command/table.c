@@ -583,9 +583,17 @@ static const struct verb_row rows[VERB_COUNT] = {
                 .public = {
                         .name = "metrics",
                         .summary = "figures for a monitoring system",
+                        .description = "In Prometheus' text format: bases, clones by engine and state, bytes of disks, "
+                                       "what expired, what is kept warm, and what the audit has counted. file= writes it "
+                                       "for node_exporter's textfile collector, whole or not at all; without it it is "
+                                       "printed. Bytes of trees and of LXD's instances take long to measure: usage tells "
+                                       "them.",
                         .example = "metrics",
                         .of_self = true,
+                        .available = true,
                 },
+                .uses = USES({.key = KEY_FILE, .help = "The file to write, such as /var/lib/prometheus/node-exporter/cowherd.prom."}),
+                BARE(KEY_FILE),
         },
         [VERB_COMPLETION] = {
                 .public = {

@@ -48,6 +48,7 @@ static verb_function *const functions[VERB_COUNT] = {
         [VERB_PROMOTE] = verb_promote,
         [VERB_FLATTEN] = verb_flatten,
         [VERB_TREE] = verb_tree,
+        [VERB_METRICS] = verb_metrics,
         [VERB_COMPLETION] = verb_completion,
 };
 

