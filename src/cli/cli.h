@@ -88,7 +88,14 @@ enum cli_colour cli_colour_of_state(const char *state);
 struct cli_progress {
         const struct cli_output *output;
         double drawn_ms; /* when it was drawn last, 0: never */
+        bool begun;      /* the rest is about the work that `what` names */
+        char what[64];
+        double begun_ms, rated_ms, rate; /* bytes in a ms, 0: not known yet */
+        unsigned long long begun_bytes, rated_bytes, done, total;
 };
+/* The line that is drawn at a time, at most columns - 1 wide. */
+void cli_format_progress(struct cli_progress *progress, const char *what, unsigned long long done, unsigned long long total, double now,
+                         size_t columns, char *line, size_t size);
 cowherd_progress_fn cli_draw_progress;
 /* Erases the line, if one was drawn. */
 void cli_end_progress(struct cli_progress *progress);

@@ -263,3 +263,14 @@ figure() {
         metrics_are_well_formed metrics
         [[ $(grep cowherd_info metrics) == *'quo\"te\\back'* ]]
 }
+
+@test "progress is drawn on a terminal, and nowhere else" {
+        head -c 48M /dev/urandom >image.raw
+        LC_ALL=C TERM=xterm on_terminal 60 "$PROGRAM" qemu register_base a "$PWD/image.raw" >out
+        grep -q '% \[' out && grep -q 'of 48.0 MiB  copying the image' out
+        TERM=dumb on_terminal 60 "$PROGRAM" qemu register_base b "$PWD/image.raw" >out
+        not grep -q '%' out
+        TERM=xterm expect 0 qemu register_base c "$PWD/image.raw"
+        is "$stderr" ""
+        rm image.raw
+}

@@ -218,12 +218,54 @@ static void test_tree_of_long_names(void **state)
         }
 }
 
+/* Whatever it is told, the line fits, and leaves the last column free. */
+static void test_progress_fits(void **state)
+{
+        (void)state;
+        for (size_t columns = 0; columns < 140; columns++)
+                for (int unicode = 0; unicode < 2; unicode++) {
+                        const struct cli_output output = {.columns = columns, .unicode = unicode != 0};
+                        struct cli_progress progress = {.output = &output};
+                        char line[1024];
+                        for (unsigned long long step = 0; step < 20; step++) {
+                                cli_format_progress(&progress, "copying 'a \xc3\xb6 name'\n\x1b that is long indeed, and longer still '" LONG_NAME "'",
+                                                    step << 36, step % 2 == 0 ? 0 : 20ull << 36, (double)step * 700, columns, line, sizeof line);
+                                assert_true(cli_columns_of(line) <= (columns == 0 ? 0 : columns - 1));
+                                assert_null(strpbrk(line, "\n\x1b"));
+                        }
+                }
+}
+
+static void test_progress_says(void **state)
+{
+        const struct cli_output ascii = {.columns = 80}, drawn = {.columns = 80, .unicode = true};
+        struct cli_progress progress = {.output = &ascii}, other = {.output = &drawn};
+        char line[1024];
+
+        (void)state;
+        cli_format_progress(&progress, "copying the image", 0, 1ull << 30, 1000, 80, line, sizeof line);
+        assert_string_equal(line, "  0% [------------------------] 0 B of 1.0 GiB  copying the image");
+        cli_format_progress(&progress, "copying the image", 100ull << 20, 1ull << 30, 2000, 80, line, sizeof line);
+        assert_string_equal(line, " 10% [--------] 100.0 MiB of 1.0 GiB, 100.0 MiB/s, 0:09 left  copying the image");
+        cli_format_progress(&progress, "packing", 0, 0, 3000, 80, line, sizeof line);
+        assert_string_equal(line, "packing");
+        cli_format_progress(&progress, "packing", 0, 0, 65000, 80, line, sizeof line);
+        assert_string_equal(line, "1:02  packing");
+        cli_format_progress(&progress, "receiving", 5ull << 20, 0, 66000, 80, line, sizeof line);
+        cli_format_progress(&progress, "receiving", 7ull << 20, 0, 67000, 80, line, sizeof line);
+        assert_string_equal(line, "7.0 MiB, 2.0 MiB/s, 0:01  receiving");
+        cli_format_progress(&progress, "copying the image", 512, 1024, 70000, 30, line, sizeof line);
+        assert_string_equal(line, " 50% copying the image");
+        cli_format_progress(&other, "x", 512, 1024, 70000, 60, line, sizeof line);
+        assert_non_null(strstr(line, " 50% \xe2\x96\x88\xe2\x96\x88"));
+}
+
 int main(void)
 {
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test(test_names_of_any_length), cmocka_unit_test(test_two_long_names), cmocka_unit_test(test_columns),
                 cmocka_unit_test(test_formats),             cmocka_unit_test(test_colours),        cmocka_unit_test(test_tree),
-                cmocka_unit_test(test_tree_of_long_names),
+                cmocka_unit_test(test_tree_of_long_names), cmocka_unit_test(test_progress_fits), cmocka_unit_test(test_progress_says),
         };
 
         return cmocka_run_group_tests(tests, NULL, NULL);
