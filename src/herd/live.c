@@ -189,7 +189,7 @@ int live_tidy(struct live *live, bool end, struct cowherd_error *err)
         if (live->machine.engine->states(&live->machine.instance, 1, &live->state, err) < 0)
                 return -1;
         if (!end && (live->state == ENGINE_RUNNING || live->state == ENGINE_PAUSED))
-                return 0;
+                return live->machine.engine->trim_log == NULL ? 0 : live->machine.engine->trim_log(&live->machine.instance, err);
         return live_end(live, err);
 }
 
