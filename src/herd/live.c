@@ -118,6 +118,8 @@ int live_start(struct live *live, struct cowherd_error *err)
         }
         live->start_ms = clock_ms() - began;
         live->started = true;
+        if (live->user_data_unread && live->start.note[0] == '\0')
+                (void)snprintf(live->start.note, sizeof live->start.note, "nothing inside reads user_data: its tree has no cloud-init");
         if (live->thing.row.kind == STORE_TREE && !live->thing.row.keep_identity)
                 live->start.identity_applied = true;
         return 0;

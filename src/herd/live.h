@@ -18,6 +18,7 @@ struct live {
         bool skipped;            /* nothing is to be done with it */
         bool started, stopped;   /* what we have done, for the undo */
         bool forced;
+        bool user_data_unread;   /* its tree has no cloud-init */
         bool stuck;              /* could not be undone: its intent stays for recovery */
         double start_ms, stop_ms, wait_ms;
         struct engine_started start;

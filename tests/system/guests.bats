@@ -113,7 +113,8 @@ answers_at() {
 
 @test "nspawn: a user network leads out, and in by its ports only; it ends with the container" {
         expect 0 nspawn register_base small "rootfs=$MADE/small"
-        answer 0 nspawn clone base=small name=user network=user ports=127.0.0.1:47082:80,47083:53/udp start=true
+        answer 0 nspawn clone base=small name=user network=user ports=127.0.0.1:47082:80,47083:53/udp start=true "user_data=$MADE/user-data"
+        [[ $(field .note) == *"no cloud-init"* ]]
         is "$(inside user 'cat /sys/class/net/host0/address /etc/resolv.conf')" "$(info user mac)"$'\nnameserver 10.0.2.3'
         inside user 'busybox nc -ll -p 80 -e echo served-by-nspawn </dev/null >/dev/null 2>&1 &'
         is "$(answers_at 47082)" served-by-nspawn
