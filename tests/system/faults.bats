@@ -273,7 +273,7 @@ faults() {
 @test "system calls that fail: trees on an overlay" {
         local verb
         local -a names=()
-        for verb in register_base clone delete remove_base snapshot restore delete_snapshot promote; do
+        for verb in register_base clone delete remove_base snapshot restore delete_snapshot promote flatten; do
                 names+=("=nspawn, overlay: $verb")
         done
         faults "${names[@]}" "of a tarball"
