@@ -101,8 +101,10 @@ static double mark_time(const struct advise_facts *facts, const struct advise_op
                 if (facts->options[i].start_ms > 0 && facts->options[i].start_ms < best)
                         best = facts->options[i].start_ms;
         double times = option->start_ms / best;
-        if (times < 1.05)
+        if (times <= 1)
                 *ret_why = x_asprintf("measured: a clone is ready after %.0f ms, the quickest here", option->start_ms);
+        else if (times < 1.05)
+                *ret_why = x_asprintf("measured: a clone is ready after %.0f ms, as quick as any here", option->start_ms);
         else
                 *ret_why = x_asprintf("measured: a clone is ready after %.0f ms, %.1f times the quickest", option->start_ms, times);
         return fmax(1, 10 - 1.5 * log2(times));

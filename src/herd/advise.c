@@ -82,7 +82,8 @@ static void lack_engine(struct gathered *gathered, struct advise_option *option)
         bool installed = process_exists(packages[option->engine].program);
 
         option->state = ADVISE_INSTALL;
-        option->lacking = keep(gathered, installed && probe->hint[0] != '\0' ? probe->hint : probe->reason);
+        owned_str char *reason = x_asprintf(installed && probe->hint[0] != '\0' ? "%s (%s)" : "%s", probe->reason, probe->hint);
+        option->lacking = keep(gathered, reason);
         option->command = installed ? NULL : packages[option->engine].command;
         if (installed && option->engine == COWHERD_NSPAWN) {
                 option->state = gathered->facts.is_root ? ADVISE_NEVER : ADVISE_SETUP;
