@@ -161,6 +161,12 @@ def changes_are_a_section(pages):
 
 
 @test
+def a_busy_machine_is_told(pages):
+    assert "load 3.2 on 2 processors" in texts(pages["later"].root.find("body/main/header"))
+    assert "busy" not in texts(pages["whole"].root.find("body/main/header"))
+
+
+@test
 def lines_fit_a_terminal(_):
     out = subprocess.run([PROGRAM, "changes", HERE / "whole.json", HERE / "later.json"], check=True, capture_output=True, text=True, timeout=60).stdout
     assert max(map(len, out.splitlines())) <= 80
