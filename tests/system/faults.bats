@@ -279,6 +279,10 @@ faults() {
         faults "${names[@]}" "of a tarball"
 }
 
+@test "system calls that fail: what runs" {
+        faults "=nspawn, overlay: stop" ${COWHERD_TEST_LONG:+"=nspawn, overlay: start" "=qemu: start" "=qemu: stop" "=qemu, running: flatten"}
+}
+
 @test "system calls that fail: trees on btrfs, and its pool" {
         faults "nspawn, btrfs in a file: clone" "nspawn, btrfs in a file: delete" "setup of a pool" "teardown of a pool"
 }
