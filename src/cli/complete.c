@@ -121,7 +121,7 @@ static void emit_values(struct completion *completion, const struct cowherd_para
                 emit_all(completion, "true false", ' ');
         else if (strcmp(name, "rootfs") == 0)
                 (void)fputs(":folders\n", completion->output->out);
-        else if (is_one_of("image tarball local user_data file html against ssh_key", name))
+        else if (is_one_of("image ssh_key", name) || (strcmp(type, "path") == 0 && !is_one_of("remote working_dir", name)))
                 (void)fputs(":files\n", completion->output->out);
         else if (strcmp(name, "columns") == 0)
                 emit_columns(completion);

@@ -150,6 +150,10 @@ static const struct cowherd_parameter parameters[KEY_COUNT] = {
         [KEY_COLUMNS] = {.name = "columns",
                          .type = "text",
                          .help = "Only these fields, in this order, with commas between them, such as name,state."},
+        [KEY_NEED] = {.name = "need",
+                      .type = "text",
+                      .help = "What is needed, the first counting twice: speed, space, isolation, simple, windows, live, "
+                              "any-filesystem and ci, with commas between them."},
 
         [KEY_DRY_RUN] = {.name = "dry_run",
                          .type = "boolean",

@@ -58,6 +58,8 @@ says() {
         says nspawn status
         says tree
         says doctor
+        says advise
+        says advise need=windows,live
         says metrics
         says metrics file=metrics
         says completion bash
@@ -106,8 +108,8 @@ says() {
         says remove_base deb
         says remove_base ns
         says qemu teardown
-        # 'run' is the script's own to print, and 'shell' a terminal's.
-        verbs=$("$PROGRAM" --json help | jq -r '.items[] | select(.available == 1).verb' | grep -vxE 'run|shell|compare|advise')
+        # 'run' is the script's own to print, 'shell' a terminal's, and what compare prints is a document of its own.
+        verbs=$("$PROGRAM" --json help | jq -r '.items[] | select(.available == 1).verb' | grep -vxE 'run|shell|compare')
         # shellcheck disable=SC2086 # words
         "$BATS_TEST_DIRNAME/schemas.py" "$SCHEMAS" answers $verbs
 }

@@ -17,7 +17,8 @@ import warnings
 import jsonschema
 
 HEAD = {"success", "operation", "output", "error", "code", "hint", "warning", "count", "items"}
-OF_LISTS = {"failed", "skipped", "matched", "duration_ms", "total_unique_bytes", "bases", "clones", "problems", "engines", "warning"}
+OF_LISTS = {"failed", "skipped", "matched", "duration_ms", "total_unique_bytes", "bases", "clones", "problems", "engines", "warning",
+            "needs", "stack", "filesystem", "acceleration", "measured", "note"}
 
 
 def load(folder):
