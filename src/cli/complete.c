@@ -5,29 +5,10 @@
  * it is a path of this host. Words come from the verb table and names from the catalogue; no engine is asked, nothing is
  * made, and whatever goes wrong is silence: a person is typing.
  */
-#include "cli/cli.h"
+#include "cli/complete.h"
 
 #include <stdlib.h>
 #include <string.h>
-#include <strings.h>
-
-enum { PARAMETERS_MAX = 64, WORD_MAX = 256 };
-
-struct completion {
-        const struct cli_output *output;
-        const char *const *words; /* those before the current one */
-        size_t count;
-        const char *current;
-        const char *root;
-        enum cowherd_target target;
-        const struct cowherd_verb *verb;
-        bool given[PARAMETERS_MAX]; /* the verb's parameters that were given by their key */
-        const char *name;           /* value of the verb's `name`, or NULL: whose snapshots are meant */
-        size_t bare;                /* bare words behind the verb */
-        const char *pending;        /* a `--key` before the current word, whose value that is; or NULL */
-        bool ended;                 /* behind `--` */
-        const char *prefix;         /* what stands before a value: "base=", "--base=" or "" */
-};
 
 static void emit(const struct completion *completion, const char *value, const char *about)
 {
@@ -53,16 +34,6 @@ static void emit_all(const struct completion *completion, const char *list, char
         }
 }
 
-static bool is_one_of(const char *list, const char *word)
-{
-        size_t length = strlen(word);
-
-        for (const char *at = list; length > 0 && at != NULL && (at = strstr(at, word)) != NULL; at += length)
-                if ((at == list || at[-1] == ' ') && (at[length] == ' ' || at[length] == '\0'))
-                        return true;
-        return false;
-}
-
 static void emit_name(void *context, const char *name, const char *about)
 {
         emit(context, name, about);
@@ -77,11 +48,11 @@ static unsigned names_wanted(const struct cowherd_verb *verb, const char *parame
                 return COWHERD_NAMES_CLONES;
         if (strcmp(parameter, "snapshot") == 0)
                 return strcmp(verb->name, "snapshot") == 0 ? 0 : COWHERD_NAMES_SNAPSHOTS;
-        if (strcmp(parameter, "name") != 0 || is_one_of("register_base clone_from_base create", verb->name))
+        if (strcmp(parameter, "name") != 0 || complete_is_one_of("register_base clone_from_base create", verb->name))
                 return 0;
-        if (is_one_of("remove_base list_bases", verb->name))
+        if (complete_is_one_of("remove_base list_bases", verb->name))
                 return COWHERD_NAMES_BASES;
-        return is_one_of("info usage rename tree", verb->name) ? COWHERD_NAMES_BASES | COWHERD_NAMES_CLONES : COWHERD_NAMES_CLONES;
+        return complete_is_one_of("info usage rename tree", verb->name) ? COWHERD_NAMES_BASES | COWHERD_NAMES_CLONES : COWHERD_NAMES_CLONES;
 }
 
 static void emit_names(struct completion *completion, unsigned what)
@@ -121,7 +92,7 @@ static void emit_values(struct completion *completion, const struct cowherd_para
                 emit_all(completion, "true false", ' ');
         else if (strcmp(name, "rootfs") == 0)
                 (void)fputs(":folders\n", completion->output->out);
-        else if (is_one_of("image ssh_key", name) || (strcmp(type, "path") == 0 && !is_one_of("remote working_dir", name)))
+        else if (complete_is_one_of("image ssh_key", name) || (strcmp(type, "path") == 0 && !complete_is_one_of("remote working_dir", name)))
                 (void)fputs(":files\n", completion->output->out);
         else if (strcmp(name, "columns") == 0)
                 emit_columns(completion);
@@ -132,105 +103,9 @@ static void emit_values(struct completion *completion, const struct cowherd_para
                 emit_names(completion, names_wanted(completion->verb, name));
 }
 
-/* The verb's parameter of a key in which '-' may stand for '_', `length` bytes long: its index, or -1. */
-static int parameter_of(const struct cowherd_verb *verb, const char *key, size_t length)
-{
-        char name[WORD_MAX];
-
-        if (length >= sizeof name)
-                return -1;
-        for (size_t i = 0; i < length; i++)
-                name[i] = key[i] == '-' ? '_' : key[i];
-        name[length] = '\0';
-        for (int i = 0; i < PARAMETERS_MAX && verb->parameters[i].name != NULL; i++)
-                if (strcasecmp(verb->parameters[i].name, name) == 0 || is_one_of(verb->parameters[i].aliases, name))
-                        return i;
-        return -1;
-}
-
 static bool is_verb(const struct cowherd_verb *verb, const char *name)
 {
         return verb != NULL && strcmp(verb->name, name) == 0;
-}
-
-static const struct cowherd_verb *verb_of(const char *word)
-{
-        char name[WORD_MAX];
-        size_t length = strlen(word);
-
-        if (length >= sizeof name)
-                return NULL;
-        for (size_t i = 0; i <= length; i++)
-                name[i] = word[i] == '-' ? '_' : word[i];
-        return cowherd_verb_find(name);
-}
-
-/* The parameter that bare word number `turn` (from 0) fills, past those given by their keys; -1 for none. */
-static int bare_parameter(const struct completion *completion, size_t turn)
-{
-        const char *at = completion->verb->bare;
-
-        while (at != NULL && *at != '\0') {
-                size_t length = strcspn(at, " ");
-                int index = parameter_of(completion->verb, at, length);
-                if (index >= 0 && !completion->given[index] && turn-- == 0)
-                        return index;
-                at += length + strspn(at + length, " ");
-        }
-        return -1;
-}
-
-/* A word behind the verb. */
-static void read_parameter(struct completion *completion, const char *word)
-{
-        bool dashes = strncmp(word, "--", 2) == 0;
-        const char *key = dashes ? word + 2 : word, *equals = strchr(key, '=');
-        int index = parameter_of(completion->verb, key, equals == NULL ? strlen(key) : (size_t)(equals - key));
-
-        if (strcmp(word, "--") == 0) {
-                completion->ended = true;
-        } else if (!dashes && equals == NULL) {
-                index = bare_parameter(completion, completion->bare++);
-                if (index >= 0 && strcmp(completion->verb->parameters[index].name, "name") == 0)
-                        completion->name = word;
-        } else if (index >= 0) {
-                completion->given[index] = true;
-                if (equals != NULL && strcmp(completion->verb->parameters[index].name, "name") == 0)
-                        completion->name = equals + 1;
-                if (equals == NULL && strcmp(completion->verb->parameters[index].type, "boolean") != 0)
-                        completion->pending = key;
-        }
-}
-
-/* The value of a `--key` that stood before. */
-static void read_pending(struct completion *completion, const char *word)
-{
-        int index = completion->verb == NULL ? -1 : parameter_of(completion->verb, completion->pending, strlen(completion->pending));
-
-        if (completion->verb == NULL || strcmp(completion->pending, "root") == 0)
-                completion->root = word;
-        else if (index >= 0 && strcmp(completion->verb->parameters[index].name, "name") == 0)
-                completion->name = word;
-        completion->pending = NULL;
-}
-
-static void read_words(struct completion *completion)
-{
-        for (size_t i = 0; i < completion->count && !completion->ended; i++) {
-                const char *word = completion->words[i];
-                if (completion->pending != NULL)
-                        read_pending(completion, word);
-                else if (strncmp(word, "--root=", 7) == 0)
-                        completion->root = word + 7;
-                else if (strcmp(word, "--root") == 0)
-                        completion->pending = "root";
-                else if (completion->verb != NULL)
-                        read_parameter(completion, word);
-                else if (word[0] == '-' || (completion->target == COWHERD_ANY && cowherd_target_parse(word, &completion->target)))
-                        continue;
-                else if ((completion->verb = verb_of(word)) == NULL)
-                        completion->ended = true;
-        }
 }
 
 static void complete_verb(struct completion *completion)
@@ -245,7 +120,7 @@ static void complete_verb(struct completion *completion)
                 emit(completion, cowherd_target_name((enum cowherd_target)target), "engine");
         for (size_t i = 0; cowherd_verb_at(i) != NULL; i++) {
                 const struct cowherd_verb *verb = cowherd_verb_at(i);
-                if (!verb->available || (engine && verb->of_self && !is_one_of("doctor tree help", verb->name)) ||
+                if (!verb->available || (engine && verb->of_self && !complete_is_one_of("doctor tree help", verb->name)) ||
                     (completion->target == COWHERD_SELF && !verb->of_self))
                         continue;
                 emit(completion, verb->name, verb->summary);
@@ -261,13 +136,13 @@ static void complete_keys(struct completion *completion)
 {
         const struct cowherd_parameter *parameters = completion->verb->parameters;
         bool dashes = completion->current[0] == '-';
-        int bare = dashes ? -1 : bare_parameter(completion, completion->bare);
+        int bare = dashes ? -1 : complete_bare_parameter(completion, completion->bare);
 
         if (bare >= 0)
                 emit_values(completion, &parameters[bare]);
         for (int i = 0; i < PARAMETERS_MAX && parameters[i].name != NULL; i++) {
                 char word[WORD_MAX];
-                if (completion->given[i] || is_one_of("stem dry_run", parameters[i].name))
+                if (completion->given[i] || complete_is_one_of("stem dry_run", parameters[i].name))
                         continue;
                 (void)snprintf(word, sizeof word, dashes ? "--%s" : "%s=", parameters[i].name);
                 for (char *at = word + 2; dashes && *at != '\0'; at++)
@@ -288,7 +163,7 @@ static void complete_parameter(struct completion *completion)
                 complete_keys(completion);
                 return;
         }
-        int index = parameter_of(completion->verb, key, (size_t)(equals - key));
+        int index = complete_parameter_of(completion->verb, key, (size_t)(equals - key));
         if (index < 0 || (size_t)(equals + 1 - current) >= sizeof prefix)
                 return;
         (void)snprintf(prefix, sizeof prefix, "%.*s", (int)(equals + 1 - current), current);
@@ -305,13 +180,13 @@ int cli_complete(int count, const char *const *words, const struct cli_output *o
                 completion.count = (size_t)count - 1;
                 completion.current = words[count - 1];
         }
-        read_words(&completion);
+        complete_read(&completion);
         if (completion.ended)
                 return 0;
         if (completion.pending != NULL && strcmp(completion.pending, "root") == 0)
                 (void)fputs(":folders\n", output->out);
         else if (completion.pending != NULL)
-                emit_values(&completion, &completion.verb->parameters[parameter_of(completion.verb, completion.pending, strlen(completion.pending))]);
+                emit_values(&completion, &completion.verb->parameters[complete_parameter_of(completion.verb, completion.pending, strlen(completion.pending))]);
         else if (strncmp(completion.current, "--root=", 7) == 0)
                 (void)fputs(":folders\n", output->out);
         else if (is_verb(completion.verb, "run") && completion.bare > 0)
