@@ -17,7 +17,8 @@
 #include <sys/utsname.h>
 #include <unistd.h>
 
-#define LEAST_BYTES (256ull << 20) /* less than this is soon none */
+#define LEAST_BYTES (64ull << 20) /* less than this is soon none */
+#define FEW_BYTES (1ull << 30)
 
 /* The folder itself, or the nearest one above that is there. */
 static int open_nearest(const char *path)
@@ -51,7 +52,7 @@ static void check_root(struct findings *findings)
         else if (free_bytes < LEAST_BYTES)
                 doctor_add(findings, "root folder", LEVEL_PROBLEM, detail, "make room, or say --root DIR for a folder on another file system");
         else
-                doctor_add(findings, "root folder", LEVEL_OK, detail, NULL);
+                doctor_add(findings, "root folder", free_bytes < FEW_BYTES ? LEVEL_NOTE : LEVEL_OK, detail, "room is running out");
 }
 
 /* The stores that work in the root folder for this kind, apart by blanks. */

@@ -205,6 +205,17 @@ level() {
         is "$(level 'base deb')" problem
 }
 
+@test "doctor tells of a root folder without room, and of one that is not ours to write" {
+        mkdir small
+        unshare -m sh -c "mount -t tmpfs -o size=32M none small && '$PROGRAM' --json --root small/herd doctor qemu" >answer || true
+        is "$(jq -r '.code, (.items[] | select(.check == "root folder") | .level, .advice)' answer | head -2 | paste -sd/)" "69/problem"
+        theirs=$(mktemp -d /tmp/cowherd-theirs-XXXXXX) && chmod 755 "$theirs"
+        setpriv --reuid 65534 --regid 65534 --clear-groups "$PROGRAM" --json --root "$theirs/herd" doctor qemu >answer || true
+        rmdir "$theirs"
+        is "$(jq -r '.items[] | select(.check == "root folder") | .level' answer)" problem
+        is "$(jq -r '.items[] | select(.check == "rights") | .level' answer)" note
+}
+
 @test "doctor looks at a pool's room and at its devices" {
         expect 0 nspawn setup store=btrfs size=256M
         answer 0 doctor nspawn
