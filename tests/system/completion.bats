@@ -70,18 +70,11 @@ by_bash() {
         is "$(field .script)" "$(cat complete.zsh)"
 }
 
-# typed SHELL KEYS WORDS…: after these keys, the line has these words.
-typed() {
-        local shell=$1 keys=$2
-        shift 2
-        is "$(timeout 60 "$BATS_TEST_DIRNAME/completion_keys.py" "$shell" "$MADE/complete.$shell" "$keys")" "$(printf '%s\n' "$@")" || show "$shell: $keys"
-}
-
 all_keys() {
         "$1" -n "complete.$1"
-        typed "$1" 'cowherd qemu clone_f\tbase=vm\tname=x --sta\t' cowherd qemu clone_from_base base=vm-base name=x --start
-        typed "$1" 'cowherd restore web\t--snapshot cl\t' cowherd restore web-1 --snapshot clean
-        typed "$1" 'cowherd qemu register_base x im\tdis\t' cowherd qemu register_base x image=disk.qcow2
+        is "$(timeout 60 "$BATS_TEST_DIRNAME/completion_keys.py" "$1" "$MADE/complete.$1" \
+                'cowherd qemu clone_f\tbase=vm\tname=x --sta\t' 'cowherd restore web\t--snapshot cl\t' 'cowherd qemu register_base x im\tdis\t' | paste -sd' ')" \
+                "cowherd qemu clone_from_base base=vm-base name=x --start  cowherd restore web-1 --snapshot clean  cowherd qemu register_base x image=disk.qcow2 "
 }
 
 @test "keys typed into bash" {

@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""Types into a real shell on a terminal, and prints the words that its line then has, one a line.
+"""Types into a real shell on a terminal, and prints the words that its line then has, one a line, and a blank one.
 
-    completion_keys.py bash|zsh|fish SCRIPT KEYS
+    completion_keys.py bash|zsh|fish SCRIPT KEYS…
 
 SCRIPT is what is sourced first. KEYS may have \\t, the tab key; each is waited for, as a person would. Then the line is made
 an argument list: to its beginning `wordlist ` is written, a function that prints its arguments.
@@ -34,13 +34,15 @@ class Terminal:
             os.execvp(words[0], words)
         termios.tcsetwinsize(self.fd, (24, 200))
         self.text = ""
+        self.mark = 0  # behind what was waited for last
 
     def read(self, until=None, quiet=0.3, limit=20.0):
-        """Reads to a text, or until nothing has come for a while."""
+        """Reads to a text, and gives what stood before it; or until nothing has come for a while."""
         start, deadline = len(self.text), time.monotonic() + limit
         while time.monotonic() < deadline:
-            if until is not None and until in self.text[start:]:
-                return self.text[start:]
+            if until is not None and until in self.text[self.mark:]:
+                before, self.mark = self.mark, self.text.index(until, self.mark) + len(until)
+                return self.text[before:self.mark]
             ready, _, _ = select.select([self.fd], [], [], deadline - time.monotonic() if until is not None else quiet)
             if not ready:
                 if until is None:
@@ -53,7 +55,7 @@ class Terminal:
             if not got:
                 break
             self.text += got.decode("utf-8", "replace")
-        if until is not None and until not in self.text[start:]:
+        if until is not None:
             sys.exit(f"no '{until}' in {limit:.0f} s, but: {self.text[start:]!r}")
         return self.text[start:]
 
@@ -66,18 +68,19 @@ class Terminal:
 
 
 def main():
-    shell, script, keys = sys.argv[1], sys.argv[2], sys.argv[3].replace("\\t", "\t")
+    shell, script = sys.argv[1:3]
     words, preparation = SHELLS[shell]
     terminal = Terminal(words)
     try:
         terminal.write(f"{preparation} source {script}; echo set-\"\"up-done\n")
         terminal.read("set-up-done")
-        terminal.read()
-        for part in re.findall(r"[^\t]+|\t", keys):
-            terminal.write(part)
-            terminal.read(quiet=0.5 if part == "\t" else 0.1)
-        terminal.write("\x01wordlist \n")
-        print("\n".join(re.findall(r"<<(.*?)>>", terminal.read("end-of-words"))))
+        for keys in sys.argv[3:]:
+            terminal.read("ready> ")
+            for part in re.findall(r"[^\t]+|\t", keys.replace("\\t", "\t")):
+                terminal.write(part)
+                terminal.read(quiet=0.3 if part == "\t" else 0.05)
+            terminal.write("\x01wordlist \n")
+            print("\n".join(re.findall(r"<<(.*?)>>", terminal.read("end-of-words"))) + "\n")
     finally:
         terminal.end()
 
