@@ -60,8 +60,9 @@ int columns_check(const struct request *request, struct cowherd_error *err)
                 owned_str char *word = x_strndup(at, length);
                 if (word[0] == '\0' || strchr(word, ' ') != NULL || !str_in_words(columns_of_verb(request->verb->id), word))
                         return fail_unknown_column(request, word, err);
-                if (strv_has(&seen, word))
-                        return fail(err, COWHERD_USAGE, "column '%s' is named twice", word);
+                for (size_t i = 0; i < seen.count; i++)
+                        if (str_equal_case(seen.items[i], word))
+                                return fail(err, COWHERD_USAGE, "column '%s' is named twice", word);
                 strv_add(&seen, word);
                 at = at[length] == ',' ? at + length + 1 : NULL;
         }

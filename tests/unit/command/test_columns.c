@@ -27,7 +27,7 @@ static void test_refused(void **state)
                 {"list columns=name,", "'list' has no column ''", "it has:"},
                 {"list columns=,name", "has no column ''", NULL},
                 {"list columns='name state'", "has no column 'name state'", NULL},
-                {"list columns=name,Name,name", "column 'name' is named twice", NULL},
+                {"list columns=name,Name", "column 'Name' is named twice", NULL},
                 {"list columns=", "parameter 'columns' is empty", NULL},
                 {"list_bases columns=mac", "'list_bases' has no column 'mac'", NULL},
                 {"list format=xml", "'xml' is no value for parameter 'format'", NULL},
