@@ -32,15 +32,16 @@ files() {
         fi
 }
 
-# A fresh copy with its times kept, so that the objects of the one before fit it.
+# A fresh copy with its times kept, so that the objects of the one before fit it; where that lay elsewhere, Meson does not take them.
 rm -rf "$place/objects"
-if [ -z "$anew" ]; then
+if [ -z "$anew" ] && [ "$(cat "$place/where" 2>/dev/null)" = "$tree" ]; then
         for objects in "$tree"/obj-*; do
                 [ ! -d "$objects" ] || mv "$objects" "$place/objects"
         done
 fi
 rm -rf "$place"/cowherd-*/ "$place"/*.deb "$place"/*.buildinfo "$place"/*.changes "$place"/*.dsc "$place"/*.tar.xz "$place/log"
 mkdir "$tree"
+echo "$tree" >"$place/where"
 files | tar -C "$top" -cf - --no-recursion -T - | tar -C "$tree" -xf -
 if [ -d "$place/objects" ]; then
         mv "$place/objects" "$tree/obj-$(dpkg-architecture -q DEB_HOST_MULTIARCH)"
