@@ -15,7 +15,8 @@ ALLOWED = {
     "engine": {"base", "sys", "lxd_api", "guest"},
     "catalogue": {"base"},
     "command": {"base"},
-    "herd": {"base", "sys", "image", "store", "engine", "catalogue", "command"},
+    "compare": {"base", "sys", "command"},
+    "herd": {"base", "sys", "image", "store", "engine", "catalogue", "command", "compare"},
     "rexx": set(),
     "cli": {"rexx"},
 }

@@ -262,6 +262,11 @@ void answer_items_end(struct cowherd_answer *answer)
         answer->in_items = false;
 }
 
+void answer_set_document(struct cowherd_answer *answer, const char *json)
+{
+        x_replace(&answer->document, json);
+}
+
 void answer_set_stem(struct cowherd_answer *answer, const char *stem)
 {
         x_replace(&answer->stem, stem);
@@ -280,5 +285,6 @@ void cowherd_answer_free(struct cowherd_answer *answer)
         free(answer->item_fields.items);
         free(answer->items);
         free(answer->stem);
+        free(answer->document);
         free(answer);
 }

@@ -37,4 +37,5 @@ struct cowherd_answer {
         size_t item_capacity;
         struct answer_block *blocks;
         char *stem;
+        char *document; /* an object in JSON, or NULL */
 };
