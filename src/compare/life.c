@@ -13,13 +13,14 @@
 #define LIVES_MAX 10u
 
 struct lives {
-        struct series clone, start, ready, command, until_ready, all, memory;
+        struct series clone, start, seen_start, ready, command, until_ready, all, memory;
 };
 
 static void lives_free(struct lives *lives)
 {
         series_free(&lives->clone);
         series_free(&lives->start);
+        series_free(&lives->seen_start);
         series_free(&lives->ready);
         series_free(&lives->command);
         series_free(&lives->until_ready);
@@ -32,6 +33,8 @@ static void lives_add(struct lives *lives, const struct life *life)
 {
         series_add(&lives->clone, life->clone_ms);
         series_add(&lives->start, life->start_ms);
+        if (life->start_is_seen)
+                series_add(&lives->seen_start, life->start_ms);
         series_add(&lives->ready, life->ready_ms);
         series_add(&lives->command, life->command_ms);
         series_add(&lives->until_ready, life->start_ms + life->ready_ms);
@@ -74,7 +77,7 @@ static int live_through(struct pair *pair, const char *name, struct life *ret, s
 {
         struct cowherd_herd *herd = pair->session->herd;
         const char *key = word("name=%s", name), *timeout = pair->session->options->quick ? "timeout=60s" : "timeout=180s";
-        struct life life = {0};
+        struct life life = {.start_is_seen = true};
 
         if (say(herd, pair->target, &life.clone_ms, NULL, err, "clone_from_base", word("base=%s", pair->base), key, NULL) < 0 ||
             say(herd, pair->target, &life.start_ms, NULL, err, "start", key, NULL) < 0 ||
@@ -98,7 +101,7 @@ static int end_ours(struct pair *pair, const char *name, struct cowherd_error *e
 static int live_clone(struct pair *pair, unsigned run, double *ret, struct cowherd_error *err)
 {
         struct cowherd_herd *herd = pair->session->herd;
-        const char *key = word("name=awake-%u", run);
+        const char *key = word("name=%s-a%u", pair->session->site->mark, run);
         double woken = 0, command = 0;
 
         if (say(herd, pair->target, &woken, NULL, err, "clone_from_base", "base=hot", key, NULL) < 0 ||
@@ -150,9 +153,9 @@ static bool take_ours(struct pair *pair, unsigned run, struct lives *lives, bool
 {
         struct cowherd_error err = {0}, undo = {0};
         struct life life = {0};
-        char name[32];
+        char name[64];
 
-        (void)snprintf(name, sizeof name, "l-%u", run);
+        (void)snprintf(name, sizeof name, "%s-l%u", pair->session->site->mark, run);
         int done = live_through(pair, name, &life, &err);
         if (done == 0) {
                 lives_add(lives, &life);
@@ -210,7 +213,7 @@ static void add_figures(struct pair *pair, const struct lives *ours, const struc
         owned_str char *whole = x_asprintf("clone, start, ready, `true`, its identity fresh : %s, %s, `true`", pair->raw == NULL ? "" : pair->raw->name, raw_start_of(pair));
         struct figure figure = {.id = "start", .title = "start", .unit = "ms", .raw_name = raw_name, .compared = side};
 
-        figure_add(pair, &figure, &ours->start, &raw->start, 0);
+        figure_add(pair, &figure, &ours->seen_start, &raw->seen_start, 0);
         figure.id = "ready";
         figure.title = "start until ready";
         figure.compared = "from the request to start until its init or agent says that it is up : the same by hand";
@@ -239,7 +242,7 @@ void pair_measure_life(struct pair *pair)
                 return;
         }
         if (!raw_lives)
-                note_left_out(pair, "first_command", "the raw tool beside it: what it makes can't be booted as it is");
+                note_left_out(pair, "first_command", "the raw tool beside it: %s", pair->raw == NULL ? "there is none" : "what it makes can't be booted as it is");
         for (unsigned run = 0; run < LIVES_MAX && (run == 0 || clock_ms() - began < budget); run++) {
                 session_step(pair->session, pair->engine, pair->store, "a start", run == 0 ? (pair->target == COWHERD_QEMU ? 12 : 3) : 0);
                 if (!take_ours(pair, run, &ours, &live))

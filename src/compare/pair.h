@@ -33,7 +33,7 @@ struct raw {
         const char *side;       /* for the sentence that tells what is on each side */
         int (*clone)(struct pair *pair, const char *name, double *ret_ms, struct cowherd_error *err);
         int (*destroy)(struct pair *pair, const char *name, struct cowherd_error *err);
-        /* Bytes of its own, 0 and 0 where it can't be told; NULL: never. */
+        /* Bytes of its own; what can't be told is left as it is. NULL: nothing can. */
         int (*measure)(struct pair *pair, const char *name, double *ret_allocated, double *ret_apparent, struct cowherd_error *err);
         /* Where its tree can be booted from, to be freed; NULL: it can't. */
         char *(*tree)(struct pair *pair, const char *name);
@@ -45,6 +45,7 @@ extern const struct raw raw_qcow2, raw_disk_reflink, raw_disk_copy, raw_btrfs, r
 /* A life, step by step. */
 struct life {
         double clone_ms, start_ms, ready_ms, command_ms; /* each by itself, in this order */
+        bool start_is_seen;                              /* something tells when it runs; else that is a part of ready_ms */
         double memory_bytes;                             /* 0: not known */
 };
 /* Boots a clone by hand and ends it; 69 where that can't be done here. */

@@ -167,6 +167,21 @@ static char *zfs_snapshot_of(struct pair *pair, const char *id)
         return NULL;
 }
 
+/* The snapshot that our clones are made of. Its name has the herd's number in it, which a clone is tagged with in LXD. */
+static char *lxd_snapshot_of(const struct pair *pair, const char *id)
+{
+        owned_str char *name = x_asprintf("%s-u", pair->session->site->mark), *uuid = NULL;
+        const char *lxc = tool_of_lxd(), *key = word("name=%s", name);
+        struct cowherd_error ignored;
+
+        if (lxc == NULL || say(pair->session->herd, pair->target, NULL, NULL, &ignored, "clone_from_base", word("base=%s", pair->base), key, NULL) < 0)
+                return NULL;
+        int got = tool(NULL, &uuid, &ignored, lxc, "config", "get", name, "user.cowherd.herd", NULL);
+        if (say(pair->session->herd, pair->target, NULL, NULL, &ignored, "delete", key, "force=true", NULL) < 0 || got < 0)
+                return NULL;
+        return x_asprintf("cowherd-%.8s-b%s/base", uuid, id);
+}
+
 static int register_base(struct pair *pair, struct cowherd_error *err)
 {
         owned_answer struct cowherd_answer *answer = NULL;
@@ -179,8 +194,8 @@ static int register_base(struct pair *pair, struct cowherd_error *err)
         path = cowherd_answer_get(answer, "path");
         pair->base_bytes = (uint64_t)answer_value(answer, "size_bytes");
         pair->base_path = pair->target == COWHERD_LXD ? NULL : x_strdup(path);
-        if (pair->target == COWHERD_LXD)
-                pair->source = x_asprintf("%s/base", path == NULL ? "" : strrchr(path, '/') == NULL ? path : strrchr(path, '/') + 1);
+        if (pair->target == COWHERD_LXD && (pair->source = lxd_snapshot_of(pair, cowherd_answer_get(answer, "id"))) == NULL)
+                pair->raw = NULL;
         if (str_equal(pair->store, "zfs") && (pair->source = zfs_snapshot_of(pair, cowherd_answer_get(answer, "id"))) == NULL)
                 pair->raw = NULL;
         return 0;
@@ -216,7 +231,7 @@ static void measure(struct session *session, const struct kind *kind, const stru
         struct pair pair = {.session = session, .target = kind->target, .engine = cowherd_target_name(kind->target), .store = kind->store,
                             .image = image_of(images, kind->target), .raw = raw_of(kind->target, kind->store), .pool = take(found->pool)};
 
-        pair.base = x_asprintf("base-%s", str_equal(kind->store, "lxd_pool") ? "pool" : kind->store);
+        pair.base = x_asprintf("base-%s", session->site->mark);
         pair_measure(&pair);
         free(pair.base);
         free(pair.base_path);

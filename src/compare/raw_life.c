@@ -154,7 +154,7 @@ static int raw_life_of_lxd(struct pair *pair, const char *instance, struct life 
 
 int raw_life(struct pair *pair, const char *name, struct life *ret, struct cowherd_error *err)
 {
-        struct life life = {0};
+        struct life life = {.start_is_seen = pair->target != COWHERD_QEMU};
         struct cowherd_error undo = {0};
 
         if (pair->raw->clone(pair, name, &life.clone_ms, err) < 0)

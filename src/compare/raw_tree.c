@@ -97,14 +97,16 @@ static int measure_overlay(struct pair *pair, const char *name, double *ret_allo
 {
         static const char *const parts[] = {"upper", "work"};
         struct file_usage usage = {0};
+        double apparent = 0;
 
         for (size_t i = 0; i < array_length(parts); i++) {
                 owned_str char *path = x_asprintf("%s/%s/%s", pair->session->site->raw, name, parts[i]);
                 if (file_measure(AT_FDCWD, path, &usage, err) < 0)
                         return -1;
                 *ret_allocated += (double)usage.allocated_bytes;
-                *ret_apparent += (double)usage.apparent_bytes;
+                apparent += (double)usage.apparent_bytes;
         }
+        *ret_apparent = apparent;
         return 0;
 }
 
@@ -148,8 +150,9 @@ static int measure_btrfs(struct pair *pair, const char *name, double *ret_alloca
                 return -1;
         const char *line = strchr(output, '\n');
         char *end = NULL;
+        (void)ret_apparent; /* it has none of its own files alone */
         if (line != NULL)
-                *ret_apparent = strtod(line, &end);
+                (void)strtod(line, &end);
         if (end == NULL || end == line)
                 return fail(err, COWHERD_DATA, "'btrfs filesystem du' said something else than numbers about '%s'", path);
         *ret_allocated = strtod(end, NULL);

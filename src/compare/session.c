@@ -54,11 +54,13 @@ static char *find_program(void)
         return process_find("cowherd");
 }
 
-static void add_image(json_t *list, const char *engine, const struct image *image)
+/* One that was made for this has no path that anybody could use later. */
+static void add_image(const struct session *session, json_t *list, const char *engine, const struct image *image)
 {
         if (image->path == NULL)
                 return;
-        json_array_append_new(list, json_pack("{s:s, s:o, s:s, s:I, s:o}", "engine", engine, "path", json_stringn_nocheck(image->path, strlen(image->path)), "format",
+        json_t *path = str_starts(image->path, session->site->folder) ? json_null() : json_stringn_nocheck(image->path, strlen(image->path));
+        json_array_append_new(list, json_pack("{s:s, s:o, s:s, s:I, s:o}", "engine", engine, "path", path, "format",
                                               image->format, "size_bytes", (json_int_t)image->bytes, "note", json_stringn_nocheck(image->note, strlen(image->note))));
 }
 
@@ -75,7 +77,7 @@ static json_t *begin_document(const struct session *session, const struct images
         json_t *list = json_array();
         for (int target = 0; target < COWHERD_ENGINES; target++)
                 if (options->engine == NULL || str_equal_case(options->engine, cowherd_target_name((enum cowherd_target)target)))
-                        add_image(list, cowherd_target_name((enum cowherd_target)target), image_of(images, (enum cowherd_target)target));
+                        add_image(session, list, cowherd_target_name((enum cowherd_target)target), image_of(images, (enum cowherd_target)target));
         json_object_set_new(document, "images", list);
         for (size_t i = 0; i < array_length(lists); i++)
                 json_object_set_new(document, lists[i], json_array());

@@ -148,6 +148,41 @@ static void add_space(struct str *out, const json_t *document)
         str_add(out, "Saved is measured against a full copy that was really made.\n");
 }
 
+static bool is_digit(char c)
+{
+        return c >= '0' && c <= '9';
+}
+
+/* Whether two texts are the same but for their numbers. */
+static bool is_alike(const char *a, const char *b)
+{
+        while (*a != '\0' && *b != '\0') {
+                if (is_digit(*a) && is_digit(*b)) {
+                        a += strspn(a, "0123456789");
+                        b += strspn(b, "0123456789");
+                } else if (*a++ != *b++) {
+                        return false;
+                }
+        }
+        return *a == *b;
+}
+
+/* Whether two lists tell the same, but for which number a user has: each instance has another. */
+static bool are_alike(const json_t *one, const json_t *other)
+{
+        size_t index;
+        json_t *fact;
+
+        if (json_array_size(one) != json_array_size(other))
+                return false;
+        json_array_foreach(one, index, fact) {
+                const json_t *beside = json_array_get(other, index);
+                if (!str_equal(text_in(fact, "name"), text_in(beside, "name")) || !is_alike(text_in(fact, "value"), text_in(beside, "value")))
+                        return false;
+        }
+        return true;
+}
+
 /* An engine's stores have the same facts most often: then they are told once. */
 static void add_isolation(struct str *out, const json_t *document)
 {
@@ -159,7 +194,7 @@ static void add_isolation(struct str *out, const json_t *document)
                 str_add(out, "\nISOLATION, read from running instances\n");
         json_array_foreach(list, index, entry) {
                 const json_t *facts = json_object_get(entry, "facts");
-                bool same = before != NULL && str_equal(text_in(before, "engine"), text_in(entry, "engine")) && json_equal(json_object_get(before, "facts"), facts);
+                bool same = before != NULL && str_equal(text_in(before, "engine"), text_in(entry, "engine")) && are_alike(json_object_get(before, "facts"), facts);
                 str_addf(out, "%s on %s%s\n", text_in(entry, "engine"), text_in(entry, "store"), same ? ": the same" : "");
                 json_array_foreach(facts, position, fact) {
                         if (!same)
@@ -227,7 +262,8 @@ static void add_conditions(struct str *out, const json_t *document)
                       json_number_value(json_object_get(machine, "load_after")));
         json_array_foreach(json_object_get(document, "images"), index, image) {
                 char size[CELL_BYTES];
-                add_paragraph(out, 0, "%s: '%s' (%s, %s)", text_in(image, "engine"), text_in(image, "path"), text_in(image, "note"),
+                const char *path = text_in(image, "path");
+                add_paragraph(out, 0, "%s: %s%s%s, %s", text_in(image, "engine"), path, path[0] == '\0' ? "" : ", ", text_in(image, "note"),
                               cell(json_object_get(image, "size_bytes"), true, size));
         }
 }
