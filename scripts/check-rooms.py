@@ -15,8 +15,10 @@ ALLOWED = {
     "engine": {"base", "sys", "lxd_api", "guest"},
     "catalogue": {"base"},
     "command": {"base"},
-    "compare": {"base", "sys", "command"},
-    "herd": {"base", "sys", "image", "store", "engine", "catalogue", "command", "compare"},
+    "report": {"base", "sys", "command"},
+    "advise": {"base"},
+    "compare": {"base", "sys", "command", "report"},
+    "herd": {"base", "sys", "image", "store", "engine", "catalogue", "command", "report", "advise", "compare"},
     "rexx": set(),
     "cli": {"rexx"},
 }

@@ -4,21 +4,13 @@
 #include "compare/room.h"
 #include "compare/worker.h"
 
+#include "report/report.h"
 #include "sys/file.h"
 
 #include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
-
-/* Reports are another room's, which this version may not have. */
-static int expect_available(const struct compare_options *options, struct cowherd_error *err)
-{
-        if (options->html == NULL && options->against == NULL)
-                return 0;
-        (void)fail(err, COWHERD_UNAVAILABLE, "'%s' is not available in this version", options->html != NULL ? "html" : "against");
-        return fail_hint(err, "json=FILE writes all that was measured");
-}
 
 /* ---- the answer ---- */
 
@@ -66,24 +58,57 @@ static int write_document(const char *path, const json_t *document, struct cowhe
         return file_replace(AT_FDCWD, path, whole, 0644, false, err) < 0 ? fail_while(err, "writing '%s'", path) : 0;
 }
 
+/* What is to be written besides the answer; what changed since `old` (NULL: nothing is compared with) goes into the report. */
+static int write_files(const struct compare_options *options, const json_t *document, const json_t *old, struct cowherd_answer *answer, struct cowherd_error *err)
+{
+        if (options->json != NULL && write_document(options->json, document, err) < 0)
+                return -1;
+        if (options->html != NULL && (old == NULL ? report_html(document, options->html, err) : report_html_against(document, old, options->html, err)) < 0)
+                return -1;
+        answer_text(answer, "json", options->json);
+        answer_text(answer, "html", options->html);
+        return 0;
+}
+
+/* What changed, as a part of the text and of the document. */
+static int add_changes(json_t *document, const json_t *old, struct str *text, struct cowherd_error *err)
+{
+        struct report_changes changes owned_by(report_changes_free) = {0};
+        json_t *list = json_array();
+
+        if (report_against(old, document, &changes, err) < 0) {
+                json_decref(list);
+                return -1;
+        }
+        for (size_t i = 0; i < changes.count; i++) {
+                const struct report_change *change = &changes.items[i];
+                json_array_append_new(list, json_pack("{s:s, s:s, s:s, s:s, s:s}", "engine", change->engine, "store", change->store, "figure", change->figure, "verdict",
+                                                      report_verdict_name(change->verdict), "told_by", change->told_by));
+        }
+        str_addf(text, "\nCHANGED since %s\n", changes.old_started == NULL ? "then" : changes.old_started);
+        report_changes_lines(&changes, text);
+        return json_object_set_new(document, "changes", list);
+}
+
 static size_t count_of(const json_t *document, const char *list)
 {
         return json_array_size(json_object_get(document, list));
 }
 
-static int answer_document(const struct compare_options *options, json_t *document, struct cowherd_answer *answer, struct cowherd_error *err)
+static int answer_document(const struct compare_options *options, json_t *document, const json_t *old, struct cowherd_answer *answer, struct cowherd_error *err)
 {
-        owned_str char *text = text_of_document(document), *json = json_dumps(document, JSON_COMPACT | JSON_REAL_PRECISION(12));
+        owned_str char *tables = text_of_document(document);
+        owned_string struct str text = {0};
         const json_t *failed = json_object_get(document, "failed"), *first = json_array_get(failed, 0);
 
         add_figures(answer, document);
-        answer_text(answer, "report", text);
+        str_add(&text, tables);
+        int done = old == NULL ? 0 : add_changes(document, old, &text, err);
+        owned_str char *json = json_dumps(document, JSON_COMPACT | JSON_REAL_PRECISION(12));
         answer_set_document(answer, json);
-        if (options->json != NULL) {
-                if (write_document(options->json, document, err) < 0)
-                        return -1;
-                answer_text(answer, "json", options->json);
-        }
+        answer_text(answer, "report", str_text(&text));
+        if (done < 0 || write_files(options, document, old, answer, err) < 0)
+                return -1;
         if (count_of(document, "failed") > 0)
                 return fail(err, COWHERD_SYSTEM, "%zu of the measurements failed, the first, %s of %s on %s: %s", count_of(document, "failed"),
                             json_string_value(json_object_get(first, "figure")), json_string_value(json_object_get(first, "engine")),
@@ -139,28 +164,58 @@ static int measure(const struct compare_options *options, const struct site *sit
         return worker_run(options, site, &images, interrupts, ret_document, err);
 }
 
-int compare_run(const struct compare_options *options, struct cowherd_answer *answer, struct cowherd_error *err)
+/* Measures, and takes away what was made for it, whatever came of it. */
+static int measure_somewhere(const struct compare_options *options, json_t **ret_document, struct cowherd_error *undo, struct cowherd_error *err)
 {
         struct interrupts interrupts owned_by(interrupts_end) = {.fd = -1};
         struct site site owned_by(site_free) = SITE_NONE;
-        struct cowherd_error undo = {0};
-        json_t *document = NULL;
 
-        if (options->dry_run)
-                return answer_plan(options, answer);
-        if (expect_available(options, err) < 0)
-                return -1;
         interrupts_begin(&interrupts);
         if (site_make(options->root, &site, err) < 0)
                 return -1;
-        int done = measure(options, &site, &interrupts, &document, err);
-        int removed = site_remove(&site, &undo);
-        if (done == 0 && removed < 0) {
-                json_array_append_new(json_object_get(document, "failed"), json_pack("{s:s, s:s, s:s, s:s, s:i}", "engine", "", "store", "", "figure", "cleanup", "error", undo.text, "code", undo.code));
-                (void)fail_hint(&undo, "'cowherd cleanup' tries again");
-        }
-        if (done == 0)
-                done = answer_document(options, document, answer, err);
+        int done = measure(options, &site, &interrupts, ret_document, err);
+        if (site_remove(&site, undo) < 0)
+                (void)fail_hint(undo, "'cowherd cleanup' tries again");
+        return done;
+}
+
+static int compare_with(const struct compare_options *options, const json_t *old, struct cowherd_answer *answer, struct cowherd_error *err)
+{
+        struct cowherd_error undo = {0};
+        json_t *document = NULL;
+
+        if (measure_somewhere(options, &document, &undo, err) < 0)
+                return -1;
+        int done = answer_document(options, document, old, answer, err);
         json_decref(document);
+        if (done == 0 && undo.code != 0) {
+                *err = undo;
+                return -1;
+        }
+        return done;
+}
+
+/* That a file can't be written is said before anything is measured for it. */
+static int expect_folder_of(const char *file, struct cowherd_error *err)
+{
+        const char *slash = file == NULL ? NULL : strrchr(file, '/');
+        owned_str char *folder = slash == NULL ? x_strdup(".") : slash == file ? x_strdup("/") : x_strndup(file, (size_t)(slash - file));
+
+        if (file == NULL || access(folder, W_OK) == 0)
+                return 0;
+        return fail_errno(err, "cannot write '%s' into '%s'", file, folder);
+}
+
+int compare_run(const struct compare_options *options, struct cowherd_answer *answer, struct cowherd_error *err)
+{
+        json_t *old = NULL;
+
+        if (options->dry_run)
+                return answer_plan(options, answer);
+        if (expect_folder_of(options->json, err) < 0 || expect_folder_of(options->html, err) < 0 ||
+            (options->against != NULL && report_read(options->against, &old, err) < 0))
+                return -1;
+        int done = compare_with(options, old, answer, err);
+        json_decref(old);
         return done;
 }
