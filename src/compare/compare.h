@@ -37,6 +37,6 @@ int compare_run(const struct compare_options *options, struct cowherd_answer *an
 
 /*
  * Takes away what killed comparisons have left below a herd's root: their machines, mounts, pools and folders. Those still at work are
- * left alone and counted in *ret_busy.
+ * left alone and counted in *ret_busy. -1 and the first reason where one could not be taken away; the others are.
  */
 int compare_sweep(int root_fd, const char *root, size_t *ret_removed, size_t *ret_busy, struct cowherd_error *err) must_check;

@@ -165,7 +165,7 @@ static int measure(const struct compare_options *options, const struct site *sit
 }
 
 /* Measures, and takes away what was made for it, whatever came of it. */
-static int measure_somewhere(const struct compare_options *options, json_t **ret_document, struct cowherd_error *undo, struct cowherd_error *err)
+static int measure_somewhere(const struct compare_options *options, json_t **ret_document, bool *ret_left, struct cowherd_error *undo, struct cowherd_error *err)
 {
         struct interrupts interrupts owned_by(interrupts_end) = {.fd = -1};
         struct site site owned_by(site_free) = SITE_NONE;
@@ -174,21 +174,24 @@ static int measure_somewhere(const struct compare_options *options, json_t **ret
         if (site_make(options->root, &site, err) < 0)
                 return -1;
         int done = measure(options, &site, &interrupts, ret_document, err);
-        if (site_remove(&site, undo) < 0)
-                (void)fail_hint(undo, "'cowherd cleanup' tries again");
-        return done;
+        *ret_left = site_remove(&site, undo) < 0;
+        if (!*ret_left)
+                return done;
+        (void)fail_hint(undo, "'cowherd cleanup' tries again");
+        return done < 0 ? fail_hint(err, "what was made for it is still there (%.300s): 'cowherd cleanup' takes it away", undo->text) : 0;
 }
 
 static int compare_with(const struct compare_options *options, const json_t *old, struct cowherd_answer *answer, struct cowherd_error *err)
 {
         struct cowherd_error undo = {0};
         json_t *document = NULL;
+        bool is_left = false;
 
-        if (measure_somewhere(options, &document, &undo, err) < 0)
+        if (measure_somewhere(options, &document, &is_left, &undo, err) < 0)
                 return -1;
         int done = answer_document(options, document, old, answer, err);
         json_decref(document);
-        if (done == 0 && undo.code != 0) {
+        if (done == 0 && is_left) {
                 *err = undo;
                 return -1;
         }

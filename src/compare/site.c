@@ -92,6 +92,24 @@ static char *note(const struct site *site, const char *what)
 
 /* ---- taking away ---- */
 
+/* What LXD still does for a raw tool that was killed: it goes on without it, and must end before its instance can be seen. */
+static void await_lxd(const struct site *site, const char *lxc)
+{
+        owned_str char *said = NULL;
+        struct cowherd_error ignored;
+
+        if (tool(NULL, &said, &ignored, lxc, "query", "/1.0/operations", NULL) < 0)
+                return;
+        json_t *operations = json_loads(said, 0, NULL), *path;
+        size_t index;
+        json_array_foreach(json_object_get(operations, "running"), index, path) {
+                owned_str char *about = NULL, *wait = x_asprintf("%s/wait?timeout=60", json_string_value(path)), *answer = NULL;
+                if (tool(NULL, &about, &ignored, lxc, "query", json_string_value(path), NULL) == 0 && strstr(about, site->mark) != NULL)
+                        ignore_result(tool(NULL, &answer, &ignored, lxc, "query", wait, NULL));
+        }
+        json_decref(operations);
+}
+
 /* The raw tool's instances in LXD: those that bear the mark. */
 static int remove_from_lxd(const struct site *site, struct cowherd_error *err)
 {
@@ -100,6 +118,7 @@ static int remove_from_lxd(const struct site *site, struct cowherd_error *err)
 
         if (noted == NULL || lxc == NULL)
                 return 0;
+        await_lxd(site, lxc);
         if (tool(NULL, &names, err, lxc, "list", "-c", "n", "-f", "csv", NULL) < 0)
                 return -1;
         char *rest = NULL;
@@ -264,8 +283,14 @@ int compare_sweep(int root_fd, const char *root, size_t *ret_removed, size_t *re
                         strv_add(&marks, mark);
         }
         (void)closedir(listing);
-        for (size_t i = 0; i < marks.count; i++)
-                if (sweep_one(tmp, root, marks.items[i], ret_removed, ret_busy, err) < 0)
-                        return -1;
-        return 0;
+        int done = 0;
+        for (size_t i = 0; i < marks.count; i++) {
+                struct cowherd_error why = {0};
+                if (sweep_one(tmp, root, marks.items[i], ret_removed, ret_busy, &why) == 0)
+                        continue;
+                if (done == 0)
+                        *err = why;
+                done = -1;
+        }
+        return done;
 }

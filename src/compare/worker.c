@@ -112,6 +112,14 @@ static int take_said(struct worker *worker, struct cowherd_error *err)
         return 0;
 }
 
+static void drain(int signals)
+{
+        struct signalfd_siginfo taken;
+
+        while (signals >= 0 && read(signals, &taken, sizeof taken) > 0)
+                continue;
+}
+
 /* Until it has ended, or a signal for us has come. */
 static int listen_to(struct worker *worker, int signals, struct cowherd_error *err)
 {
@@ -123,8 +131,10 @@ static int listen_to(struct worker *worker, int signals, struct cowherd_error *e
                                 continue;
                         return fail_errno(err, "cannot wait for what is measured");
                 }
-                if (ready[1].revents != 0)
-                        return fail(err, COWHERD_BUSY, "interrupted; what was made for it is taken away");
+                if (ready[1].revents != 0) {
+                        drain(signals); /* or it would end the tools that clean up, too */
+                        return fail(err, COWHERD_BUSY, "interrupted while it was measured");
+                }
                 int got = take_said(worker, err);
                 if (got != 0)
                         return got < 0 ? -1 : 0;
@@ -176,10 +186,7 @@ void interrupts_begin(struct interrupts *interrupts)
 
 void interrupts_end(struct interrupts *interrupts)
 {
-        struct signalfd_siginfo taken;
-
-        while (interrupts->fd >= 0 && read(interrupts->fd, &taken, sizeof taken) > 0)
-                continue;
+        drain(interrupts->fd);
         close_at(&interrupts->fd);
         (void)pthread_sigmask(SIG_SETMASK, &interrupts->before, NULL);
 }

@@ -116,8 +116,8 @@ int verb_cleanup(struct call *call, struct cowherd_error *err)
                 if (catalogue_sweep(call->herd->fd, call->herd->root, &found, err) < 0)
                         return -1;
                 recovery.orphans += found;
-                if (compare_sweep(call->herd->fd, call->herd->root, &recovery.orphans, &recovery.busy, err) < 0)
-                        return -1;
+                if (compare_sweep(call->herd->fd, call->herd->root, &recovery.orphans, &recovery.busy, &recovery.first) < 0)
+                        recovery.failed++;
         }
         if (got > 0)
                 return answer_cleanup(call, &recovery, &expiry, err);
