@@ -251,7 +251,7 @@ void pair_measure_clones(struct pair *pair)
         owned_str char *in_process = x_asprintf("in this process, with catalogue and identity, not synced : %s", pair->raw == NULL ? "nothing" : pair->raw->side);
         owned_str char *whole = x_asprintf("cowherd, a whole process, not synced : %s", pair->raw == NULL ? "nothing" : pair->raw->side);
         struct figure figure = {.id = "clone", .title = "clone, in-process", .unit = "ms", .compared = in_process, .raw_name = pair->raw == NULL ? NULL : pair->raw->name,
-                                .runs = slow ? 3 : quick ? 20 : COMPARE_RUNS_MAX, .least = 3, .budget_ms = quick ? 2500 : 15000, .warms = true,
+                                .runs = slow ? 3 : quick ? 20 : COMPARE_RUNS_MAX, .least = 3, .budget_ms = quick ? 1500 : 15000, .warms = true,
                                 .ours = clone_ours, .raw = pair->raw == NULL ? NULL : clone_raw};
 
         session_step(pair->session, pair->engine, pair->store, "clones", quick ? 2.5 : 10);

@@ -76,7 +76,7 @@ static double memory_of(struct pair *pair, const char *name)
 static int live_through(struct pair *pair, const char *name, struct life *ret, struct cowherd_error *err)
 {
         struct cowherd_herd *herd = pair->session->herd;
-        const char *key = word("name=%s", name), *timeout = pair->session->options->quick ? "timeout=60s" : "timeout=180s";
+        const char *key = word("name=%s", name), *timeout = pair->session->options->quick ? "timeout=40s" : "timeout=180s";
         struct life life = {.start_is_seen = true};
 
         if (say(herd, pair->target, &life.clone_ms, NULL, err, "clone_from_base", word("base=%s", pair->base), key, NULL) < 0 ||
@@ -132,7 +132,7 @@ static void measure_live(struct pair *pair)
         bool quick = pair->session->options->quick;
         struct cowherd_error ignored;
         const struct figure figure = {.id = "live_clone", .title = "live clone, until its first command is done", .unit = "ms", .runs = quick ? 3 : 10, .least = 1,
-                                      .budget_ms = quick ? 6000 : 30000, .ours = live_clone,
+                                      .budget_ms = quick ? 3000 : 30000, .ours = live_clone,
                                       .compared = "woken in a live base's memory, its identity fresh, and `true` done : no raw tool does this; first_command is the same by booting"};
 
         session_step(pair->session, pair->engine, pair->store, "live clones", quick ? 4 : 15);
@@ -235,7 +235,7 @@ void pair_measure_life(struct pair *pair)
 {
         struct lives ours owned_by(lives_free) = {0}, raw owned_by(lives_free) = {0};
         bool quick = pair->session->options->quick, raw_lives = pair->raw != NULL && pair->raw->tree != NULL, live = false;
-        double budget = quick ? 6000 : 60000, began = clock_ms();
+        double budget = quick ? 2000 : 60000, began = clock_ms();
 
         if (pair->image->cannot_boot != NULL) {
                 note_left_out(pair, "first_command", "%s", pair->image->cannot_boot);

@@ -242,7 +242,7 @@ static void measure(struct session *session, const struct kind *kind, const stru
 /* How many seconds a pair takes, about. */
 static double guess_of(enum cowherd_target target, bool quick)
 {
-        return target == COWHERD_QEMU ? (quick ? 35 : 150) : (quick ? 15 : 90);
+        return target == COWHERD_QEMU ? (quick ? 25 : 150) : (quick ? 8 : 90);
 }
 
 /* Where an embedded pool can be made, a tree's first choice is that. */

@@ -78,11 +78,12 @@ bool process_namespace(pid_t pid, const char *type, char *ret, size_t size)
 char *process_status_line(pid_t pid, const char *name)
 {
         owned_str char *text = text_of(pid, "status", NULL), *wanted = x_asprintf("\n%s:", name);
-        const char *at = text == NULL ? NULL : strstr(text, wanted);
+        const char *found = text == NULL ? NULL : strstr(text, wanted), *at = found == NULL ? NULL : found + strlen(wanted);
 
+        if (text != NULL && str_starts(text, wanted + 1)) /* the first line */
+                at = text + strlen(wanted) - 1;
         if (at == NULL)
                 return NULL;
-        at += strlen(wanted);
         at += strspn(at, " \t");
         return x_strndup(at, strcspn(at, "\n"));
 }
