@@ -51,11 +51,16 @@ double quantile_of(const double *values, size_t count, double part)
         return values[below] + (at - (double)below) * (values[below + 1] - values[below]);
 }
 
-double series_median(const struct series *series)
+double series_quantile(const struct series *series, double part)
 {
         owned_mem double *values = sorted(series);
 
-        return quantile_of(values, series->count, 0.5);
+        return quantile_of(values, series->count, part);
+}
+
+double series_median(const struct series *series)
+{
+        return series_quantile(series, 0.5);
 }
 
 json_t *number_of(double value)

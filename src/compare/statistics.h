@@ -15,6 +15,7 @@ void series_free(struct series *series);
 
 /* The value below which a part of the sorted values lies, between neighbours by proportion (0.5: the median). Of none: 0. */
 double quantile_of(const double *sorted, size_t count, double part);
+double series_quantile(const struct series *series, double part);
 double series_median(const struct series *series);
 /*
  * {"median", "p05", "p95", "min", "max", "n"}; a single value has no p05 and p95: nobody knows its spread. JSON null of none. The caller's.
