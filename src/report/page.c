@@ -33,6 +33,17 @@ static void add_head(struct str *out)
         str_add(out, "</style>\n</head>\n<body>\n<main>\n");
 }
 
+/* Figures of a machine that had other work to do are worth less, which the reader is told before the first of them. */
+static void add_load(struct str *out, const json_t *machine)
+{
+        double load, cores;
+
+        if (document_number(machine, "load_before", &load) && document_number(machine, "cores", &cores) && load > cores)
+                str_addf(out, "<p class=\"note\"><span class=\"state half\">busy</span> the machine had other work as this began: load %.1f on %.0f processor%s. "
+                              "Ratios are worth more than times.</p>\n",
+                         load, cores, cores == 1 ? "" : "s");
+}
+
 /* "26 November 2026" needs a locale; the time stands as the document has it. */
 static void add_title(struct str *out, const json_t *document)
 {
@@ -56,7 +67,9 @@ static void add_title(struct str *out, const json_t *document)
                 str_addf(out, " in %.0f seconds", seconds);
         if (document_flag(document, "quick"))
                 str_add(out, ", a quick run");
-        str_add(out, "</p></header>\n");
+        str_add(out, "</p>\n");
+        add_load(out, machine);
+        str_add(out, "</header>\n");
 }
 
 static void add_page(struct str *out, const json_t *document, const struct report_changes *changes)

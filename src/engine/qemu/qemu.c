@@ -91,4 +91,5 @@ const struct engine_driver engine_qemu = {
         .release_live = qemu_release_live,
         .live_in_use = qemu_live_in_use,
         .tidy = qemu_tidy,
+        .trim_log = qemu_trim_log,
 };

@@ -30,6 +30,7 @@ class Browser:
              "--disable-background-networking", "--disable-component-update", "--disable-extensions", "--host-resolver-rules=MAP * ~NOTFOUND",
              "--remote-debugging-pipe", f"--user-data-dir={self.folder}", "about:blank"],
             close_fds=False, preexec_fn=own_pipes, start_new_session=True,
+            env=os.environ | {name: self.folder for name in ("HOME", "TMPDIR", "XDG_CONFIG_HOME", "XDG_CACHE_HOME", "XDG_RUNTIME_DIR")},
             stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         os.close(command_read)
         os.close(answer_write)

@@ -3,6 +3,7 @@
 """Reads reports of the documents in this folder, and with `browser` looks at them in Chromium: pages.py PROGRAM [browser]"""
 import json
 import pathlib
+import random
 import re
 import subprocess
 import sys
@@ -10,7 +11,7 @@ import tempfile
 import xml.etree.ElementTree as tree
 
 HERE = pathlib.Path(__file__).resolve().parent
-PROGRAM = sys.argv[1]
+PROGRAM = pathlib.Path(sys.argv[1]).resolve()
 PAGES = {"whole": [], "missing": [], "one-engine": [], "markup": [], "later": [HERE / "whole.json"]}
 EVIL = "<script>alert(1)</script>\"'&]]>"
 TESTS = []
@@ -160,6 +161,12 @@ def changes_are_a_section(pages):
 
 
 @test
+def a_busy_machine_is_told(pages):
+    assert "load 3.2 on 2 processors" in texts(pages["later"].root.find("body/main/header"))
+    assert "busy" not in texts(pages["whole"].root.find("body/main/header"))
+
+
+@test
 def lines_fit_a_terminal(_):
     out = subprocess.run([PROGRAM, "changes", HERE / "whole.json", HERE / "later.json"], check=True, capture_output=True, text=True, timeout=60).stdout
     assert max(map(len, out.splitlines())) <= 80
@@ -192,6 +199,41 @@ def a_file_is_written_whole_or_not_at_all(_):
     got = subprocess.run([PROGRAM, "html", HERE / "whole.json", FOLDER / "no" / "such.html"], capture_output=True, text=True, timeout=60, check=False)
     assert got.returncode == 66 and "such.html" in got.stderr
     assert {entry.name for entry in FOLDER.iterdir()} >= {"kept.html"} and not list(FOLDER.glob(".cowherd*"))
+
+
+@test
+def broken_documents_make_no_broken_pages(_):
+    odd = [None, True, 0, -1, 1e300, 5e-324, "", "<&\"'>" * 200, [], {}, {"median": 1e18}, "\u0001\uffff\U0001f600"]
+    chance = random.Random(7)
+
+    def places(value, path=()):
+        yield path
+        for key in value if isinstance(value, dict) else range(len(value)) if isinstance(value, list) else ():
+            yield from places(value[key], (*path, key))
+
+    text = (HERE / "whole.json").read_text(encoding="utf-8")
+    paths = [path for path in places(json.loads(text)) if path]
+    made = 0
+    for _ in range(40):
+        document = json.loads(text)
+        for path in chance.sample(paths, chance.choice((1, 5, 40))):
+            try:
+                place = document
+                for key in path[:-1]:
+                    place = place[key]
+                place[path[-1]] = chance.choice(odd)
+            except (KeyError, IndexError, TypeError):
+                continue  # it lay in what was replaced before
+        (FOLDER / "odd.json").write_text(json.dumps(document), encoding="utf-8")
+        for words in (["html", "odd.json", "odd.html"], ["html", "odd.json", "odd.html", HERE / "later.json"], ["picture", "odd.json", "odd.svg"]):
+            got = subprocess.run([PROGRAM, *map(str, words)], cwd=FOLDER, capture_output=True, text=True, timeout=60, check=False)
+            assert got.returncode in (0, 65), (got.returncode, got.stderr, document)
+            if got.returncode == 0:
+                made += 1
+                page = (FOLDER / words[2]).read_text(encoding="utf-8")
+                tree.fromstring(page)
+                assert not re.search(r'"[^"]*(nan|inf)%?"', page), page
+    assert made > 80
 
 
 # ---- in a browser ----
