@@ -166,7 +166,7 @@ static bool take_ours(struct pair *pair, unsigned run, struct lives *lives, bool
         }
         int ended = end_ours(pair, name, &undo);
         if (done < 0 && run == 0 && is_of_the_image(&err))
-                note_left_out(pair, "first_command", "'%s' can't be booted here: %s", pair->image->path, err.text);
+                note_left_out(pair, "first_command", "what is cloned can't be booted here (%s): %s", pair->image->note, err.text);
         else if (done < 0 || ended < 0)
                 note_failed(pair, "first_command", done < 0 ? &err : &undo);
         pair->broken = pair->broken || ended < 0 || (done < 0 && !is_of_the_image(&err));

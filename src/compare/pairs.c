@@ -131,8 +131,22 @@ static void find_out(struct session *session, const struct kind *kind, const str
         found->command = x_strdup(command_for(kind));
 }
 
-static void add_row(struct session *session, const struct kind *kind, const struct found *found)
+/* What is said of the folder that is measured in is meant of the caller's: that one is gone soon. */
+static void name_root(const struct session *session, char **text)
 {
+        char *at = *text == NULL ? NULL : strstr(*text, session->site->folder);
+
+        if (at == NULL)
+                return;
+        char *named = x_asprintf("%.*s%s%s", (int)(at - *text), *text, session->site->root, at + strlen(session->site->folder));
+        free(*text);
+        *text = named;
+}
+
+static void add_row(struct session *session, const struct kind *kind, struct found *found)
+{
+        name_root(session, &found->reason);
+        name_root(session, &found->detail);
         json_t *row = json_pack("{s:s, s:s, s:b, s:s, s:s}", "engine", cowherd_target_name(kind->target), "store", kind->store, "works", found->works, "technology",
                                 kind->technology, "granularity", kind->granularity);
         const char *texts[][2] = {{"detail", found->detail}, {"reason", found->reason}, {"command", found->command}};
