@@ -15,6 +15,16 @@
 #define SLOW_MS 50.0
 #define NAME_BYTES 64
 
+static const char *raw_name(const struct pair *pair)
+{
+        return pair->raw == NULL ? NULL : pair->raw->name;
+}
+
+static const char *raw_side(const struct pair *pair)
+{
+        return pair->raw == NULL ? "nothing" : pair->raw->side;
+}
+
 static const char *number(const char *stem, unsigned run, char *buffer)
 {
         (void)snprintf(buffer, NAME_BYTES, "%s%u", stem, run);
@@ -130,8 +140,8 @@ static void add_space(struct pair *pair, const struct bytes *bytes)
         double clone = series_median(&bytes->ours_allocated), copy = 0;
         int got = copy_really(pair, &copy, &err);
 
-        json_t *entry = json_pack("{s:s, s:s, s:I, s:I, s:I}", "engine", pair->engine, "store", pair->store, "base_bytes", (json_int_t)pair->base_bytes, "clone_bytes",
-                                  (json_int_t)clone, "apparent_bytes", (json_int_t)series_median(&bytes->ours_apparent));
+        json_t *entry = json_pack("{s:s, s:s, s:I, s:I, s:I}", "engine", pair->engine, "store", pair->store, "base_bytes", (json_int_t)pair->base_bytes,
+                                  "clone_bytes", (json_int_t)clone, "apparent_bytes", (json_int_t)series_median(&bytes->ours_apparent));
         if (got < 0)
                 note_left_out(pair, "full_copy", "%s", err.text);
         json_object_set_new(entry, "full_copy_bytes", got == 0 ? json_integer((json_int_t)copy) : json_null());
@@ -141,7 +151,7 @@ static void add_space(struct pair *pair, const struct bytes *bytes)
 
 static void add_bytes(struct pair *pair, const struct bytes *bytes)
 {
-        struct figure figure = {.id = "bytes_allocated", .title = "bytes of a clone", .unit = "bytes", .raw_name = pair->raw == NULL ? NULL : pair->raw->name,
+        struct figure figure = {.id = "bytes_allocated", .title = "bytes of a clone", .unit = "bytes", .raw_name = raw_name(pair),
                                 .compared = "allocated for a fresh clone alone, as `usage` tells : for the raw tool's"};
 
         figure_add(pair, &figure, &bytes->ours_allocated, &bytes->raw_allocated, 0);
@@ -213,8 +223,8 @@ static void measure_burst(struct pair *pair, unsigned count)
         bool raw_runs = pair->raw != NULL;
         unsigned runs = pair->session->options->quick || (pair->raw != NULL && pair->raw->is_slow) ? 1 : 3;
         double value = 0;
-        owned_str char *compared = x_asprintf("per clone of count=%u, all at once in this process : %s, %u in turn", count, pair->raw == NULL ? "nothing" : pair->raw->side, count);
-        const struct figure figure = {.id = "burst", .title = "clone in a burst, each", .unit = "ms", .compared = compared, .raw_name = pair->raw == NULL ? NULL : pair->raw->name};
+        owned_str char *compared = x_asprintf("per clone of count=%u, all at once in this process : %s, %u in turn", count, raw_side(pair), count);
+        const struct figure figure = {.id = "burst", .title = "clone in a burst, each", .unit = "ms", .compared = compared, .raw_name = raw_name(pair)};
 
         for (unsigned run = 0; run < runs && !pair->broken; run++) {
                 if (burst_ours(pair, count, &value, &err) < 0) {
@@ -248,9 +258,9 @@ void pair_measure_clones(struct pair *pair)
 {
         const struct compare_options *options = pair->session->options;
         bool quick = options->quick, slow = pair->raw != NULL && pair->raw->is_slow;
-        owned_str char *in_process = x_asprintf("in this process, with catalogue and identity, not synced : %s", pair->raw == NULL ? "nothing" : pair->raw->side);
-        owned_str char *whole = x_asprintf("cowherd, a whole process, not synced : %s", pair->raw == NULL ? "nothing" : pair->raw->side);
-        struct figure figure = {.id = "clone", .title = "clone, in-process", .unit = "ms", .compared = in_process, .raw_name = pair->raw == NULL ? NULL : pair->raw->name,
+        owned_str char *in_process = x_asprintf("in this process, with catalogue and identity, not synced : %s", raw_side(pair));
+        owned_str char *whole = x_asprintf("cowherd, a whole process, not synced : %s", raw_side(pair));
+        struct figure figure = {.id = "clone", .title = "clone, in-process", .unit = "ms", .compared = in_process, .raw_name = raw_name(pair),
                                 .runs = slow ? 3 : quick ? 20 : COMPARE_RUNS_MAX, .least = 3, .budget_ms = quick ? 1500 : 15000, .warms = true,
                                 .ours = clone_ours, .raw = pair->raw == NULL ? NULL : clone_raw};
 

@@ -153,7 +153,8 @@ static bool is_static(const char *path)
 
 static int add_busybox(int tree, const char *busybox, struct cowherd_error *err)
 {
-        static const char *const names[] = {"usr/bin/sh", "usr/bin/true", "usr/bin/uname", "usr/bin/readlink", "usr/bin/cat", "usr/bin/hostname", "usr/bin/poweroff", "usr/sbin/init"};
+        static const char *const names[] = {"usr/bin/sh",  "usr/bin/true",     "usr/bin/uname",    "usr/bin/readlink",
+                                            "usr/bin/cat", "usr/bin/hostname", "usr/bin/poweroff", "usr/sbin/init"};
         owned_fd int from = open(busybox, O_RDONLY | O_CLOEXEC), to = openat(tree, "usr/bin/busybox", O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0755);
 
         if (from < 0 || to < 0 || fchmod(to, 0755) < 0)
@@ -188,7 +189,8 @@ static int make_tree(const struct site *site, struct image *image, struct cowher
         if (file_replace(tree, "etc/os-release", "ID=busybox\n", 0644, false, err) < 0 || file_replace(tree, "etc/machine-id", "", 0444, false, err) < 0 ||
             (boots && add_busybox(tree, busybox, err) < 0))
                 return -1;
-        *image = (struct image){.path = take(path), .word = "rootfs", .format = "tree", .note = x_strdup(boots ? "a tree of busybox alone, made for this" : "a tree without programs, made for this")};
+        *image = (struct image){.path = take(path), .word = "rootfs", .format = "tree",
+                                .note = x_strdup(boots ? "a tree of busybox alone, made for this" : "a tree without programs, made for this")};
         if (!boots)
                 image->cannot_boot = x_strdup("the tree has no programs, as there is no static busybox here: apt install busybox-static, or give image=FOLDER");
         return measure(image, err);

@@ -81,7 +81,8 @@ static void add_confinement(pid_t pid, json_t *facts)
         struct cowherd_error ignored;
 
         if (seccomp != NULL)
-                add(facts, "seccomp", "/proc/PID/status", str_equal(seccomp, "2") ? "filtered by %s" : "none", filters == NULL ? "a filter" : word("%s filter%s", filters, str_equal(filters, "1") ? "" : "s"));
+                add(facts, "seccomp", "/proc/PID/status", str_equal(seccomp, "2") ? "filtered by %s" : "none",
+                    filters == NULL ? "a filter" : word("%s filter%s", filters, str_equal(filters, "1") ? "" : "s"));
         if (bound != NULL)
                 add(facts, "capabilities", "/proc/PID/status", "%d of those there are", __builtin_popcountll(strtoull(bound, NULL, 16)));
         if (privileges != NULL)

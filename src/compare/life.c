@@ -210,7 +210,8 @@ static void add_figures(struct pair *pair, const struct lives *ours, const struc
         owned_str char *raw_name = x_asprintf("%s, %s", pair->raw == NULL ? "" : pair->raw->name,
                                               pair->target == COWHERD_QEMU ? "qemu-system" : pair->target == COWHERD_LXD ? "lxc start, lxc exec" : "systemd-nspawn, nsenter");
         owned_str char *side = x_asprintf("from the request to start until it runs : %s", raw_start_of(pair));
-        owned_str char *whole = x_asprintf("clone, start, ready, `true`, its identity fresh : %s, %s, `true`", pair->raw == NULL ? "" : pair->raw->name, raw_start_of(pair));
+        owned_str char *whole = x_asprintf("clone, start, ready, `true`, its identity fresh : %s, %s, `true`", pair->raw == NULL ? "" : pair->raw->name,
+                                           raw_start_of(pair));
         struct figure figure = {.id = "start", .title = "start", .unit = "ms", .raw_name = raw_name, .compared = side};
 
         figure_add(pair, &figure, &ours->seen_start, &raw->seen_start, 0);
