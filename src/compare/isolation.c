@@ -73,18 +73,27 @@ static void add_user(pid_t pid, json_t *facts)
                 add(facts, "user namespace", "/proc/PID/uid_map", "root inside is user %lu outside", outside);
 }
 
+/* How many there are, or 0 where the kernel does not say. */
+static int capabilities_of_kernel(void)
+{
+        owned_str char *last = NULL;
+        struct cowherd_error ignored;
+
+        return file_read(AT_FDCWD, "/proc/sys/kernel/cap_last_cap", WORDS_BYTES, &last, NULL, &ignored) < 0 ? 0 : (int)strtol(last, NULL, 10) + 1;
+}
+
 static void add_confinement(pid_t pid, json_t *facts)
 {
         owned_str char *seccomp = process_status_line(pid, "Seccomp"), *filters = process_status_line(pid, "Seccomp_filters"),
-                       *bound = process_status_line(pid, "CapBnd"), *privileges = process_status_line(pid, "NoNewPrivs"), *path = x_asprintf("/proc/%d/attr/current", (int)pid),
+                       *held = process_status_line(pid, "CapEff"), *privileges = process_status_line(pid, "NoNewPrivs"), *path = x_asprintf("/proc/%d/attr/current", (int)pid),
                        *profile = NULL;
         struct cowherd_error ignored;
 
         if (seccomp != NULL)
                 add(facts, "seccomp", "/proc/PID/status", str_equal(seccomp, "2") ? "filtered by %s" : "none",
                     filters == NULL ? "a filter" : word("%s filter%s", filters, str_equal(filters, "1") ? "" : "s"));
-        if (bound != NULL)
-                add(facts, "capabilities", "/proc/PID/status", "%d of those there are", __builtin_popcountll(strtoull(bound, NULL, 16)));
+        if (held != NULL)
+                add(facts, "capabilities", "/proc/PID/status", "%d of %d", __builtin_popcountll(strtoull(held, NULL, 16)), capabilities_of_kernel());
         if (privileges != NULL)
                 add(facts, "no new privileges", "/proc/PID/status", "%s", str_equal(privileges, "1") ? "yes" : "no");
         if (file_read(AT_FDCWD, path, WORDS_BYTES, &profile, NULL, &ignored) == 0 && profile[0] != '\0')

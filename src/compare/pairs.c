@@ -136,7 +136,8 @@ static void take_pair(struct session *session, const struct kind *kind, const st
 
         store_find_out(session, kind, status, image, wanted && image->path != NULL, &found);
         store_add_row(session, kind, &found);
-        setup_add(session, engine, what, found.works ? "ready" : "missing", found.works ? found.detail : found.reason, found.works ? NULL : found.command);
+        if (answer_value(status, "available") != 0) /* else the engine's line says all */
+                setup_add(session, engine, what, found.works ? "ready" : "missing", found.works ? found.detail : found.reason, found.works ? NULL : found.command);
         if (found.works)
                 measure_or_leave(session, kind, images, wanted, &found);
         if (wanted)

@@ -140,7 +140,7 @@ static void add_space(struct str *out, const json_t *document)
                 char base[CELL_BYTES], clone[CELL_BYTES], apparent[CELL_BYTES], copy[CELL_BYTES], saved[CELL_BYTES] = "-";
                 const json_t *percent = json_object_get(space, "saved_percent");
                 if (json_is_number(percent))
-                        (void)snprintf(saved, sizeof saved, "%.2f %%", json_number_value(percent));
+                        (void)snprintf(saved, sizeof saved, "%.2f %%", floor(json_number_value(percent) * 100) / 100); /* never more than it is */
                 str_addf(out, "%-6s %-8s %12s %12s %12s %12s %9s\n", text_in(space, "engine"), text_in(space, "store"), cell(json_object_get(space, "base_bytes"), true, base),
                          cell(json_object_get(space, "clone_bytes"), true, clone), cell(json_object_get(space, "apparent_bytes"), true, apparent),
                          cell(json_object_get(space, "full_copy_bytes"), true, copy), saved);
