@@ -207,8 +207,7 @@ static const char *raw_start_of(const struct pair *pair)
 
 static void add_figures(struct pair *pair, const struct lives *ours, const struct lives *raw)
 {
-        owned_str char *raw_name = x_asprintf("%s, %s", pair->raw == NULL ? "" : pair->raw->name,
-                                              pair->target == COWHERD_QEMU ? "qemu-system" : pair->target == COWHERD_LXD ? "lxc start, lxc exec" : "systemd-nspawn, nsenter");
+        const char *raw_name = pair->target == COWHERD_QEMU ? "qemu-system" : pair->target == COWHERD_LXD ? "lxc start" : "systemd-nspawn";
         owned_str char *side = x_asprintf("from the request to start until it runs : %s", raw_start_of(pair));
         owned_str char *whole = x_asprintf("clone, start, ready, `true`, its identity fresh : %s, %s, `true`", pair->raw == NULL ? "" : pair->raw->name,
                                            raw_start_of(pair));

@@ -115,7 +115,7 @@ static char *tree_of_overlay(struct pair *pair, const char *name)
         return x_asprintf("%s/%s/merged", pair->session->site->raw, name);
 }
 
-/* ---- btrfs: in the same filesystem as the base, which may be the herd's pool ---- */
+/* ---- btrfs: in the same filesystem as the base, which may be the herd's pool. Its bytes can't be told: `btrfs filesystem du` counts no metadata ---- */
 
 static char *subvolume_of(const struct pair *pair, const char *name)
 {
@@ -139,24 +139,6 @@ static int destroy_btrfs(struct pair *pair, const char *name, struct cowherd_err
         owned_str char *path = subvolume_of(pair, name);
 
         return tool(NULL, NULL, err, "btrfs", "-q", "subvolume", "delete", path, NULL);
-}
-
-/* "Total Exclusive Set shared Filename" and a line of numbers below it. */
-static int measure_btrfs(struct pair *pair, const char *name, double *ret_allocated, double *ret_apparent, struct cowherd_error *err)
-{
-        owned_str char *path = subvolume_of(pair, name), *output = NULL;
-
-        if (tool(NULL, &output, err, "btrfs", "filesystem", "du", "-s", "--raw", path, NULL) < 0)
-                return -1;
-        const char *line = strchr(output, '\n');
-        char *end = NULL;
-        (void)ret_apparent; /* it has none of its own files alone */
-        if (line != NULL)
-                (void)strtod(line, &end);
-        if (end == NULL || end == line)
-                return fail(err, COWHERD_DATA, "'btrfs filesystem du' said something else than numbers about '%s'", path);
-        *ret_allocated = strtod(end, NULL);
-        return 0;
 }
 
 static char *tree_of_btrfs(struct pair *pair, const char *name)
@@ -197,7 +179,7 @@ static int measure_zfs(struct pair *pair, const char *name, double *ret_allocate
 }
 
 const struct raw raw_btrfs = {.target = COWHERD_NSPAWN, .store = "btrfs", .name = "btrfs subvolume snapshot", .side = "btrfs subvolume snapshot, a process",
-                              .clone = clone_btrfs, .destroy = destroy_btrfs, .measure = measure_btrfs, .tree = tree_of_btrfs};
+                              .clone = clone_btrfs, .destroy = destroy_btrfs, .tree = tree_of_btrfs};
 const struct raw raw_zfs = {.target = COWHERD_NSPAWN, .store = "zfs", .name = "zfs clone", .side = "zfs clone, a process", .clone = clone_zfs,
                             .destroy = destroy_zfs, .measure = measure_zfs};
 const struct raw raw_overlay = {.target = COWHERD_NSPAWN, .store = "overlay", .name = "3 mkdir and mount(2)", .side = "3 mkdir and mount(2), in this process, nothing remembered",
