@@ -75,8 +75,10 @@ nothing_left() {
         is "$(pgrep -f "$COWHERD_ROOT" || true)" ""
 }
 
-# What every figure of the document in FILE promises.
+# What the document in FILE promises: its schema, and of every figure that its numbers agree.
 is_document() {
+        python3 -c 'import json, sys, jsonschema; jsonschema.validate(json.load(open(sys.argv[2])), json.load(open(sys.argv[1])), jsonschema.Draft202012Validator)' \
+                "$BATS_TEST_DIRNAME/../../docs/compare.schema.json" "$1"
         jq -e '.compare == 1 and (.seconds > 0) and (.machine.cores > 0) and (.tools | length > 0) and (.rows | length > 0)
                 and ([.figures[] | .n > 0 and (.samples | length) == .n and .ours.median >= .ours.min and .ours.median <= .ours.max
                         and (.compared | length > 0) and (.unit == "ms" or .unit == "bytes")
@@ -94,6 +96,7 @@ is_document() {
         is "$status" 71
         jq -e '.success == 0 and .code == 71 and (.error | contains("lxd")) and .compare == 1' "$BATS_TEST_TMPDIR/said" >/dev/null
         is_document "$BATS_TEST_TMPDIR/doc.json"
+        is_document "$BATS_TEST_TMPDIR/said"
         jq -e '([.failed[].engine] | unique) == ["lxd"] and ([.figures[] | select(.engine == "nspawn") | .figure] | unique | contains(["clone", "first_command", "memory", "ready"]))
                 and ([.figures[] | select(.engine == "nspawn" and .raw == null and (.figure | startswith("bytes_") | not))] == [])
                 and ([.isolation[] | select(.engine == "nspawn") | .facts[] | select(.name == "user namespace").value] | length == 2)
@@ -112,8 +115,9 @@ is_document() {
         nothing_left
         refuses 66 "" compare against=nowhere.json
         refuses 66 "" compare html=nowhere/report.html
-        expect 0 compare engine=qemu store=qcow2 quick=true against=one.json html=report.html
+        expect 0 compare engine=qemu store=qcow2 quick=true against=one.json html=report.html json=two.json
         says "CHANGED since"
+        is_document two.json
         grep -q '</html>' report.html
         nothing_left
 }
