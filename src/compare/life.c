@@ -73,10 +73,18 @@ static double memory_of(struct pair *pair, const char *name)
         return pair->target == COWHERD_QEMU ? process_memory(pid) : process_memory_of_all(namespace);
 }
 
+/* A guest that is up at all is up by then; one without acceleration on a busy machine takes long. */
+static const char *patience_of(const struct pair *pair)
+{
+        bool slow = pair->target == COWHERD_QEMU && !str_equal(pair->session->acceleration, "kvm");
+
+        return !pair->session->options->quick ? "timeout=180s" : slow ? "timeout=100s" : "timeout=40s";
+}
+
 static int live_through(struct pair *pair, const char *name, struct life *ret, struct cowherd_error *err)
 {
         struct cowherd_herd *herd = pair->session->herd;
-        const char *key = word("name=%s", name), *timeout = pair->session->options->quick ? "timeout=40s" : "timeout=180s";
+        const char *key = word("name=%s", name), *timeout = patience_of(pair);
         struct life life = {.start_is_seen = true};
 
         if (say(herd, pair->target, &life.clone_ms, NULL, err, "clone_from_base", word("base=%s", pair->base), key, NULL) < 0 ||
