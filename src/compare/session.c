@@ -88,6 +88,7 @@ json_t *session_measure(struct session *session, const struct images *images, st
 {
         const struct cowherd_options options = {.root = session->site->herd};
 
+        tool_work_for(session->site->lock);
         session->began_ms = clock_ms();
         session->program = find_program();
         session->document = begin_document(session, images);

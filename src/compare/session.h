@@ -104,6 +104,8 @@ double answer_value(const struct cowherd_answer *answer, const char *name);
 
 /* ---- tool.c: other programs ---- */
 
+/* From now on, in this process, tools hold this lock and have no time limit. */
+void tool_work_for(int lock);
 /* Runs a program to its end; fails where its status is not 0. *ret_ms and *ret_output (the caller's) may be NULL. */
 int tool(double *ret_ms, char **ret_output, struct cowherd_error *err, const char *program, ...) must_check __attribute__((sentinel));
 /* What it says, whatever its status. */

@@ -12,6 +12,27 @@
 
 #define TOOL_TIMEOUT_MS 600000
 
+static int owner = -1; /* the lock of the site that tools work in, while measuring */
+
+void tool_work_for(int lock)
+{
+        owner = lock;
+}
+
+/*
+ * While measuring, a tool is of the group that is ended as a whole, and holds the site's lock: should we be killed, nobody takes away what
+ * it still works at. Else it has a time limit, and so a group of its own.
+ */
+static void set_limits(struct process *process)
+{
+        if (owner < 0) {
+                process->timeout_ms = TOOL_TIMEOUT_MS;
+                return;
+        }
+        process->keep[0] = owner;
+        process->keep_count = 1;
+}
+
 static void add_environment(struct process *process)
 {
         static const char *const passed[] = {"LXD_DIR", "LXD_SOCKET", "LXD_CONF", "INCUS_DIR", "INCUS_SOCKET", "INCUS_CONF"};
@@ -23,7 +44,7 @@ static void add_environment(struct process *process)
 
 int tool(double *ret_ms, char **ret_output, struct cowherd_error *err, const char *program, ...)
 {
-        struct process process owned_by(process_free) = {.timeout_ms = TOOL_TIMEOUT_MS};
+        struct process process owned_by(process_free) = {0};
         va_list args;
 
         strv_add(&process.argv, program);
@@ -32,6 +53,7 @@ int tool(double *ret_ms, char **ret_output, struct cowherd_error *err, const cha
                 strv_add(&process.argv, next);
         va_end(args);
         add_environment(&process);
+        set_limits(&process);
         double began = clock_ms();
         if (process_check(&process, ret_output, err) < 0)
                 return -1;
@@ -47,7 +69,7 @@ const char *tool_of_lxd(void)
 
 int tool_output(char **ret_output, struct cowherd_error *err, const char *program, ...)
 {
-        struct process process owned_by(process_free) = {.timeout_ms = TOOL_TIMEOUT_MS};
+        struct process process owned_by(process_free) = {0};
         struct process_result result owned_by(process_result_free) = {0};
         va_list args;
 
@@ -57,6 +79,7 @@ int tool_output(char **ret_output, struct cowherd_error *err, const char *progra
                 strv_add(&process.argv, next);
         va_end(args);
         add_environment(&process);
+        set_limits(&process);
         if (process_run(&process, &result, err) < 0)
                 return -1;
         *ret_output = x_strdup(result.output == NULL ? "" : result.output);
