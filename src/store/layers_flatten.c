@@ -6,31 +6,11 @@
  */
 #include "store/layers.h"
 
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <unistd.h>
 
 #define FLAT "flat"
-
-/* Whether a folder has nothing in it. */
-static int is_empty(int folder, const char *name, bool *ret, struct cowherd_error *err)
-{
-        int fd = openat(folder, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-        DIR *entries = fd < 0 ? NULL : fdopendir(fd);
-        unsigned count = 0;
-
-        if (entries == NULL) {
-                int failed = fail_errno(err, "cannot list '%s'", name);
-                close_at(&fd);
-                return failed;
-        }
-        while (count < 3 && readdir(entries) != NULL)
-                count++;
-        (void)closedir(entries);
-        *ret = count < 3; /* "." and ".." */
-        return 0;
-}
 
 static int copy_merged(int folder, const char *path, const struct file_progress *progress, struct cowherd_error *err)
 {
@@ -76,7 +56,7 @@ int layers_flatten(const struct store_place *place, const struct store_object *c
 
         if (layers_unmount(place, clone, err) < 0 || folder_open(place, clone, &folder, err) < 0)
                 return -1;
-        if (folder_has(folder, "upper") && is_empty(folder, "tree", &is_layered, err) < 0)
+        if (folder_has(folder, "upper") && layers_is_empty(folder, "tree", &is_layered, err) < 0)
                 return -1;
         if (is_layered && clone->base == NULL)
                 return folder_fail(clone, COWHERD_INTERNAL, "has layers and stands on nothing", err);

@@ -206,7 +206,8 @@ struct store_driver {
         /*
          * The stopped clone becomes what the snapshot holds; what it was is gone. Idempotent, and at no moment without one of both.
          * The clone then stands on the snapshot where snapshots stack, else on what the snapshot stands on (snapshot->base): the
-         * herd settles that.
+         * herd settles that. -1: the clone is what it was. 1: what was begun could be neither finished nor undone, *err says why, and to
+         * call it again finishes it.
          */
         int (*restore)(const struct store_place *place, const struct store_object *clone, const struct store_object *snapshot,
                        struct cowherd_error *err) must_check;
