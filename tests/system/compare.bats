@@ -43,7 +43,14 @@ compare() {
         COMPARING=$!
 }
 
-# until COMMAND…: waits for it to succeed, while compare is at work.
+# Kills it, and waits until what it was running has ended too: a tool holds the lock of what it works in.
+killed() {
+        kill -9 "$COMPARING"
+        wait "$COMPARING" || true
+        flock "$COWHERD_ROOT"/tmp/compare-*.lock true
+}
+
+# until_seen COMMAND…: waits for it to succeed, while compare is at work.
 until_seen() {
         for _ in $(seq 600); do
                 "$@" && return 0
@@ -127,15 +134,13 @@ is_document() {
         until_seen mounts
         expect 0 cleanup
         says "nothing to clean up"
-        kill -9 "$COMPARING"
-        wait "$COMPARING" || true
+        killed
         expect 0 cleanup
         says "1 leftover removed"
         nothing_left
         compare engine=lxd quick=true
         until_seen copies
-        kill -9 "$COMPARING"
-        wait "$COMPARING" || true
+        killed
         expect 0 cleanup
         nothing_left
 }
