@@ -102,13 +102,12 @@ static void print_execution(const struct cowherd_answer *answer, const struct cl
                 (void)fputs("cowherd: the output was longer than 16 MiB: the rest was cut off\n", output->err);
 }
 
-/* A console's lines. On a terminal they must not drive it: their colours and other sequences are left out. */
-static void print_log(const struct cowherd_answer *answer, const struct cli_output *output)
+/* A console's lines, or a report's. On a terminal they must not drive it: their colours and other sequences are left out. */
+static void print_log(const char *log, const struct cli_output *output)
 {
-        const char *log = cowherd_answer_get(answer, "log");
         bool terminal = isatty(fileno(output->out)) == 1;
 
-        for (const char *at = log == NULL ? "" : log; *at != '\0'; at++) {
+        for (const char *at = log; *at != '\0'; at++) {
                 if (!terminal || (unsigned char)*at >= ' ' || *at == '\n' || *at == '\t') {
                         (void)fputc(*at, output->out);
                 } else if (*at == '\033' && at[1] == '[') { /* ECMA-48: to its final byte */
@@ -195,10 +194,12 @@ void cli_print_answer(const struct cowherd_answer *answer, const struct cowherd_
 {
         bool success = cowherd_answer_success(answer);
 
-        if (success && cowherd_answer_get(answer, "exit_code") != NULL && verb_is(verb, "execute shell"))
+        if (cowherd_answer_get(answer, "report") != NULL)
+                print_log(cowherd_answer_get(answer, "report"), output);
+        else if (success && cowherd_answer_get(answer, "exit_code") != NULL && verb_is(verb, "execute shell"))
                 print_execution(answer, output);
         else if (success && cowherd_answer_get(answer, "log") != NULL && verb_is(verb, "logs"))
-                print_log(answer, output);
+                print_log(cowherd_answer_get(answer, "log"), output);
         else if (success && cowherd_answer_get(answer, "script") != NULL && verb_is(verb, "completion"))
                 (void)fputs(cowherd_answer_get(answer, "script"), output->out);
         else if (success && cowherd_answer_get(answer, "metrics") != NULL && verb_is(verb, "metrics"))

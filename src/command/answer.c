@@ -263,6 +263,11 @@ void answer_items_end(struct cowherd_answer *answer)
         answer_keep_columns(answer);
 }
 
+void answer_set_document(struct cowherd_answer *answer, const char *json)
+{
+        x_replace(&answer->document, json);
+}
+
 void answer_set_stem(struct cowherd_answer *answer, const char *stem)
 {
         x_replace(&answer->stem, stem);
@@ -283,5 +288,6 @@ void cowherd_answer_free(struct cowherd_answer *answer)
         free(answer->stem);
         free(answer->format);
         free(answer->columns);
+        free(answer->document);
         free(answer);
 }

@@ -38,6 +38,7 @@ struct cowherd_answer {
         struct answer_block *blocks;
         char *stem;
         char *format, *columns; /* of a list: what was said, or NULL */
+        char *document; /* an object in JSON, or NULL */
 };
 
 /* Leaves only the columns that were asked for in the items so far. */

@@ -154,6 +154,17 @@ static const struct cowherd_parameter parameters[KEY_COUNT] = {
                       .type = "text",
                       .help = "What is needed, the first counting twice: speed, space, isolation, simple, windows, live, "
                               "any-filesystem and ci, with commas between them."},
+        [KEY_CLONES] = {.name = "clones",
+                        .type = "count",
+                        .range = "1..10000",
+                        .help = "How many clones a burst has; without it 100, or 10 where one takes longer than 50 ms."},
+        [KEY_QUICK] = {.name = "quick",
+                       .type = "boolean",
+                       .fallback = "false",
+                       .help = "In less than a minute: the figures that say most, on the stores that are taken by themselves."},
+        [KEY_JSON] = {.name = "json", .type = "path", .help = "A file to write everything that was measured to."},
+        [KEY_HTML] = {.name = "html", .type = "path", .help = "A file to write the report to, one page by itself."},
+        [KEY_AGAINST] = {.name = "against", .type = "path", .help = "What an earlier run wrote, to be told what has changed since."},
 
         [KEY_DRY_RUN] = {.name = "dry_run",
                          .type = "boolean",

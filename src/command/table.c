@@ -567,9 +567,22 @@ static const struct verb_row rows[VERB_COUNT] = {
                 .public = {
                         .name = "compare",
                         .summary = "measure the engines and stores of this host side by side",
-                        .example = "compare",
+                        .description = "Clones, bursts, bytes, starts, memory and live clones of every engine and "
+                                       "store that works here, each in turn with the raw tool that does the same by "
+                                       "hand: medians and their spread, what isolates an instance, and what each "
+                                       "store that does not work lacks. Without image=, the base that has most "
+                                       "clones is taken, or small images that are made for it. It works in a herd "
+                                       "of its own, which is gone when it ends; cleanup finds what a kill left. An "
+                                       "engine that breaks is told, the others go on, and the status is 71.",
+                        .example = "compare quick=true",
                         .of_self = true,
+                        .available = true,
                 },
+                .uses = USES({.key = KEY_ENGINE}, {.key = KEY_STORE, .help = "One store alone."},
+                             {.key = KEY_IMAGE,
+                              .help = "What is cloned: a disk image, a folder or a tarball, or a base of this herd; of a disk and a tree "
+                                      "both, with a comma between them."},
+                             {.key = KEY_CLONES}, {.key = KEY_QUICK}, {.key = KEY_JSON}, {.key = KEY_HTML}, {.key = KEY_AGAINST}),
         },
         [VERB_ADVISE] = {
                 .public = {

@@ -5,6 +5,7 @@
  */
 #include "herd/herd.h"
 
+#include "compare/compare.h"
 #include "herd/runtime.h"
 #include "herd/warm.h"
 #include "sys/clock.h"
@@ -119,6 +120,8 @@ int verb_cleanup(struct call *call, struct cowherd_error *err)
                 if (catalogue_sweep(call->herd->fd, call->herd->root, &found, err) < 0)
                         return -1;
                 recovery.orphans += found;
+                if (compare_sweep(call->herd->fd, call->herd->root, &recovery.orphans, &recovery.busy, &recovery.first) < 0)
+                        recovery.failed++;
         }
         if (got > 0)
                 return answer_cleanup(call, &recovery, &expiry, err);

@@ -40,6 +40,7 @@ static verb_function *const functions[VERB_COUNT] = {
         [VERB_USAGE] = verb_usage,
         [VERB_CLEANUP] = verb_cleanup,
         [VERB_DOCTOR] = verb_doctor,
+        [VERB_COMPARE] = verb_compare,
         [VERB_HELP] = verb_help,
         [VERB_ADVISE] = verb_advise,
         [VERB_SNAPSHOT] = verb_snapshot,
