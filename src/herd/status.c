@@ -40,6 +40,19 @@ static int count_live(struct cowherd_herd *herd, enum cowherd_target target, uin
         return 0;
 }
 
+/* What machines that stand ready have of their own, and may. */
+static int fields_of_warm_memory(struct cowherd_herd *herd, struct cowherd_answer *answer, struct cowherd_error *err)
+{
+        uint64_t used = 0, limit = 0;
+        size_t count = 0;
+
+        if (warm_memory_used(herd, &used, &count, err) < 0 || warm_memory_limit(herd, &limit, err) < 0)
+                return -1;
+        answer_number(answer, "warm_memory_bytes", used);
+        answer_number(answer, "warm_memory_limit_bytes", limit);
+        return 0;
+}
+
 static int fields_of_counts(struct cowherd_herd *herd, struct cowherd_answer *answer, enum cowherd_target target, bool available,
                             struct cowherd_error *err)
 {
@@ -48,9 +61,9 @@ static int fields_of_counts(struct cowherd_herd *herd, struct cowherd_answer *an
 
         if (herd->catalogue != NULL && catalogue_count(herd->catalogue, target, &bases, &clones, err) < 0)
                 return -1;
-        if (target == COWHERD_LXD && bases > 0 && warm_count_all(herd, target, &warm, err) < 0)
-                return -1;
         if (target == COWHERD_QEMU && bases > 0 && count_live(herd, target, &live, err) < 0)
+                return -1;
+        if ((target == COWHERD_LXD ? bases : live) > 0 && warm_count_all(herd, target, &warm, err) < 0)
                 return -1;
         if (herd->catalogue != NULL && available && clones > 0 && count_running(herd, target, &running, err) < 0)
                 return -1;
@@ -59,11 +72,11 @@ static int fields_of_counts(struct cowherd_herd *herd, struct cowherd_answer *an
         answer_number(answer, "running", running);
         if (target == COWHERD_QEMU)
                 answer_number(answer, "live_bases", live);
-        if (target == COWHERD_LXD) {
+        if (target == COWHERD_LXD || live > 0) {
                 answer_number(answer, "warm", warm.wanted);
                 answer_number(answer, "ready", warm.ready);
         }
-        return 0;
+        return live > 0 && warm.wanted + warm.ready > 0 ? fields_of_warm_memory(herd, answer, err) : 0;
 }
 
 /* The stores that an engine can use, each with why not: "btrfs overlay (not zfs: …)". */
@@ -315,7 +328,7 @@ static void check_warm_of(struct cowherd_herd *herd, struct findings *findings, 
                 return;
         owned_str char *detail = x_asprintf("%llu of %llu are ready%s%s", (unsigned long long)count.ready, (unsigned long long)count.wanted,
                                             is_filling ? ", others are being made" : !ok && complaint != NULL ? ": " : "", !ok && !is_filling && complaint != NULL ? complaint : "");
-        owned_str char *advice = x_asprintf("see to that, then say lxd setup base=%s warm=%llu, which fills them in", base->name, (unsigned long long)count.wanted);
+        owned_str char *advice = x_asprintf("see to that, then say %s setup base=%s warm=%llu, which fills them in", cowherd_target_name(base->target), base->name, (unsigned long long)count.wanted);
         add_finding(findings, what, ok, got < 0 ? why.text : detail, advice);
 }
 
@@ -324,7 +337,7 @@ static int check_warm(struct cowherd_herd *herd, struct findings *findings, stru
         struct catalogue_rows rows owned_by(catalogue_rows_free) = {0};
         bool is_filling = warm_is_filling(herd);
 
-        if (catalogue_list(herd->catalogue, COWHERD_LXD, CATALOGUE_BASE, NULL, &rows, err) < 0)
+        if (catalogue_list(herd->catalogue, COWHERD_ANY, CATALOGUE_BASE, NULL, &rows, err) < 0)
                 return -1;
         for (size_t i = 0; i < rows.count; i++)
                 check_warm_of(herd, findings, &rows.items[i], is_filling);

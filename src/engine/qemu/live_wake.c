@@ -4,6 +4,8 @@
  * first instruction (the state brings it back up, so it is taken down after that was read) until its identity is applied. A new
  * generation id has its kernel make its random pool anew by itself, where it has the driver; else the pool is made anew by what is
  * said to it from outside. Who can be told nothing (no agent) and is to be somebody else is not woken at all.
+ *
+ * What comes before the first instruction can be done long before it (live_stand_by.c): QEMU started, the state read, the link down.
  */
 #include "engine/qemu/live.h"
 
@@ -53,6 +55,7 @@ static int set_link(struct waking *waking, bool up, struct cowherd_error *err)
         return qmp_execute(&waking->qmp, "set_link", json_pack("{s:s, s:b}", "name", "nic", "up", up), -1, QMP_TIMEOUT_MS, NULL, err);
 }
 
+/* Up to the first instruction. */
 static int restore(struct waking *waking, int runtime, struct cowherd_error *err)
 {
         const struct engine_live *live = waking->instance->machine->live;
@@ -67,10 +70,8 @@ static int restore(struct waking *waking, int runtime, struct cowherd_error *err
                 return -1;
         phase_ends(waking, "spawn");
         if (live_facts_compare_version(waking->facts, live, &waking->qmp, err) < 0 ||
-            live_state_load(&waking->qmp, state, err) < 0 || set_link(waking, false, err) < 0 ||
-            qmp_command(&waking->qmp, "cont", err) < 0)
+            live_state_load(&waking->qmp, state, err) < 0 || set_link(waking, false, err) < 0)
                 return -1;
-        phase_ends(waking, "restore");
         return 0;
 }
 
@@ -94,20 +95,49 @@ static int personalise(struct waking *waking, struct engine_started *ret, struct
         return 0;
 }
 
+/* From the first instruction on. */
+static int go_on(struct waking *waking, pid_t pid, struct engine_started *ret, struct cowherd_error *err)
+{
+        const struct engine_instance *instance = waking->instance;
+
+        if (qmp_command(&waking->qmp, "cont", err) < 0)
+                return -1;
+        phase_ends(waking, "restore");
+        if (personalise(waking, ret, err) < 0)
+                return -1;
+        if (instance->machine->network != ENGINE_NETWORK_NONE && set_link(waking, true, err) < 0)
+                return -1;
+        ret->identity_applied = !instance->identity->fresh || ret->pending[0] == '\0';
+        live_memory_measure(pid, &ret->private_bytes, &ret->shared_bytes);
+        phase_ends(waking, "ready");
+        return 0;
+}
+
+int live_go_on(const struct engine_instance *instance, const struct live_facts *facts, struct qmp *qmp, double since, pid_t pid,
+               struct engine_started *ret, struct cowherd_error *err)
+{
+        struct waking waking = {.instance = instance, .facts = facts, .qmp = *qmp, .since = since, .phases = &ret->phases};
+
+        *qmp = (struct qmp){.fd = -1};
+        int done = go_on(&waking, pid, ret, err);
+        waking_free(&waking);
+        return done;
+}
+
+int live_restore(const struct engine_instance *instance, const struct live_facts *facts, int runtime, struct engine_started *ret,
+                 struct cowherd_error *err)
+{
+        struct waking waking owned_by(waking_free) = {
+                .instance = instance, .facts = facts, .qmp = {.fd = -1}, .since = clock_ms(), .phases = &ret->phases};
+
+        return restore(&waking, runtime, err);
+}
+
 int live_wake(const struct engine_instance *instance, const struct live_facts *facts, int runtime, pid_t pid,
               struct engine_started *ret, struct cowherd_error *err)
 {
         struct waking waking owned_by(waking_free) = {
                 .instance = instance, .facts = facts, .qmp = {.fd = -1}, .since = clock_ms(), .phases = &ret->phases};
 
-        if (restore(&waking, runtime, err) < 0)
-                return -1;
-        if (personalise(&waking, ret, err) < 0)
-                return -1;
-        if (instance->machine->network != ENGINE_NETWORK_NONE && set_link(&waking, true, err) < 0)
-                return -1;
-        ret->identity_applied = !instance->identity->fresh || ret->pending[0] == '\0';
-        live_memory_measure(pid, &ret->private_bytes, &ret->shared_bytes);
-        phase_ends(&waking, "ready");
-        return 0;
+        return restore(&waking, runtime, err) < 0 ? -1 : go_on(&waking, pid, ret, err);
 }

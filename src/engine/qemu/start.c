@@ -38,6 +38,7 @@ struct launch {
         struct engine_started started;
         double since; /* the last phase's end */
         struct live_facts live; /* of one that wakes */
+        bool stands_by;         /* but not now */
 };
 
 static void launch_free(struct launch *launch)
@@ -138,6 +139,8 @@ static int await_running(struct launch *launch, struct cowherd_error *err)
 
 static int come_up(struct launch *launch, struct cowherd_error *err)
 {
+        if (launch->stands_by)
+                return live_restore(launch->instance, &launch->live, launch->runtime, &launch->started, err);
         if (launch->facts.wake != NULL)
                 return live_wake(launch->instance, &launch->live, launch->runtime, launch->birth.pid, &launch->started, err);
         phase_ends(launch, "spawn");
@@ -218,15 +221,16 @@ static int prepare_to_wake(struct launch *launch, struct cowherd_error *err)
         launch->facts.memory_bytes = launch->live.memory_bytes;
         launch->facts.cpus = launch->live.cpus;
         launch->facts.seeded = launch->live.seeded;
+        launch->live.wake.stands_by = launch->stands_by;
         launch->facts.wake = &launch->live.wake;
         phase_ends(launch, "memory");
         return 0;
 }
 
-int qemu_start(const struct engine_instance *instance, struct engine_started *ret, struct cowherd_error *err)
+static int start_new(const struct engine_instance *instance, bool stands_by, struct engine_started *ret, struct cowherd_error *err)
 {
-        struct launch launch owned_by(launch_free) = {
-                .instance = instance, .runtime = -1, .messages = -1, .birth = {.channel = -1}, .since = clock_ms(), .live.wake.memory = -1};
+        struct launch launch owned_by(launch_free) = {.instance = instance, .runtime = -1, .messages = -1, .birth = {.channel = -1},
+                                                      .since = clock_ms(), .live.wake.memory = -1, .stands_by = stands_by};
 
         if (refuse_running(instance, err) < 0 || qemu_tidy(instance, err) < 0)
                 return -1;
@@ -243,4 +247,19 @@ int qemu_start(const struct engine_instance *instance, struct engine_started *re
         }
         tell(&launch, ret);
         return 0;
+}
+
+int qemu_start(const struct engine_instance *instance, struct engine_started *ret, struct cowherd_error *err)
+{
+        const struct engine_live *live = instance->machine->live;
+        int taken = live != NULL && live->may_stand_by ? live_take(instance, ret, err) : 1;
+
+        return taken <= 0 ? taken : start_new(instance, false, ret, err);
+}
+
+int qemu_stand_by(const struct engine_instance *instance, struct cowherd_error *err)
+{
+        struct engine_started ignored;
+
+        return start_new(instance, true, &ignored, err);
 }
