@@ -23,8 +23,7 @@
 #include <unistd.h>
 
 #define GREETING_TIMEOUT_MS 60000 /* of a loaded host */
-#define AGENT_TIMEOUT_MS 30000
-#define IDENTITY_TIMEOUT_MS 30000
+#define WAKE_TIMEOUT_MS 30000 /* until it answers, and again until it is somebody else */
 
 struct waking {
         const struct engine_instance *instance;
@@ -86,11 +85,11 @@ static int personalise(struct waking *waking, struct engine_started *ret, struct
 
         if (!waking->facts->agent)
                 return 0; /* identity=keep, else it was refused: live_check */
-        if (inside_wait(instance, AGENT_TIMEOUT_MS, NULL, err) < 0)
-                return fail_while(err, "waiting until the woken '%s' answers", instance->name);
-        phase_ends(waking, "agent");
-        if (inside_wake(instance, &words, IDENTITY_TIMEOUT_MS, ret->pending, sizeof ret->pending, err) < 0)
-                return fail_while(err, "giving '%s' its identity", instance->name);
+        double answered_ms = 0;
+        if (inside_wake(instance, &words, WAKE_TIMEOUT_MS, ret->pending, sizeof ret->pending, &answered_ms, err) < 0)
+                return -1;
+        engine_phase(waking->phases, "agent", answered_ms - waking->since);
+        waking->since = answered_ms;
         phase_ends(waking, "identity");
         return 0;
 }

@@ -115,6 +115,7 @@ static int spawn(struct launch *launch, struct cowherd_error *err)
                 .descriptors = files.items,
                 .descriptor_count = files.count,
                 .output = launch->messages,
+                .small_pages = launch->facts.wake != NULL, /* of its translated code, huge ones would be half empty */
                 .confined = geteuid() == 0,
                 .user = qemu_user(launch->instance),
                 .group = str_equal(launch->facts.acceleration, "kvm") ? qemu_kvm_group() : 0,
