@@ -50,7 +50,7 @@ static const struct verb_row rows[VERB_COUNT] = {
                                        "pool and the profile; and warm=4 keeps four clones of each base ready, "
                                        "so that a clone is only given a name: a helper makes others in the "
                                        "background after each use. On QEMU likewise of live bases, whose clones "
-                                       "then stand started before their first instruction (see cowherd-live(7)). "
+                                       "then stand ready, woken and stopped (see cowherd-live(7)). "
                                        "warm=0 takes them away. Safe to repeat.",
                         .example = "setup store=btrfs size=20G",
                         .available = true,

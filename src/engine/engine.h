@@ -236,7 +236,8 @@ struct engine_driver {
         int (*check)(const struct engine_instance *instance, struct cowherd_error *err) must_check;
         /*
          * Starts a stopped instance, detached from us; returns once the engine runs it (its guest may still boot). A failure
-         * leaves it stopped and tidy. The caller holds the instance's lock, which what stays running must not inherit.
+         * leaves it stopped and tidy. The caller holds the instance's lock, which what stays running must not inherit. 1 with
+         * live->may_stand_by only: none stood ready (any more), it is stopped and tidy, and its disk is to be made anew.
          */
         int (*start)(const struct engine_instance *instance, struct engine_started *ret, struct cowherd_error *err) must_check;
         /*
@@ -295,9 +296,9 @@ struct engine_driver {
         /* Whether that memory is in use now, so that a clone need not wait for it to be read. May be NULL. */
         bool (*live_in_use)(const char *runtime);
         /*
-         * QEMU: starts a machine with machine->live as far as before its first instruction, and leaves it standing there, detached, for a
-         * start with may_stand_by. Of its identity it needs MAC, UUID and generation id only; of what was asked for, no ports. A failure
-         * leaves nothing. It is ended as any machine is (stop, tidy).
+         * QEMU: wakes a machine with machine->live, gives it its identity, has it run a command, and leaves it standing still then, detached,
+         * its link down all the while, for a start with may_stand_by. That may come with another hostname, seed and instance-id, with a host
+         * key and with ports. A failure leaves nothing. It is ended as any machine is (stop, tidy).
          */
         int (*stand_by)(const struct engine_instance *instance, struct cowherd_error *err) must_check;
         /* Whether one stands so; *ret_private_bytes (may be NULL, 0 where it can't be told) is the memory that it has of its own. May be NULL. */

@@ -208,11 +208,20 @@ static int open_lives(void *operation, size_t item, struct cowherd_error *err)
 static int start(void *operation, size_t item, struct cowherd_error *err)
 {
         struct cloning *cloning = operation;
+        struct live *live = &cloning->group.lives[item];
 
-        if (live_start(&cloning->group.lives[item], err) < 0)
+        int started = live_start(live, err);
+        if (started > 0) { /* it was to stand ready, and does not */
+                const struct store_place place = place_of_item(cloning, item);
+                cloning->rows[item].was_warm = false;
+                live->machine.machine.live = &cloning->memory.live;
+                if (cloning->driver->destroy(&place, &cloning->objects[item], err) < 0 || cloning->driver->clone(&place, &cloning->objects[item], err) < 0)
+                        return fail_while(err, "cloning '%s'", cloning->rows[item].name);
+                started = live_start(live, err);
+        }
+        if (started < 0)
                 return -1;
-        cloning->group.lives[item].state = ENGINE_RUNNING;
-        cloning->rows[item].was_warm &= !cloning->wakes || cloning->group.lives[item].start.stood_by;
+        live->state = ENGINE_RUNNING;
         return 0;
 }
 

@@ -3,9 +3,6 @@
 #include "herd/clone.h"
 #include "herd/warm.h"
 
-#include <fcntl.h>
-#include <unistd.h>
-
 /* A machine that stands ready. */
 static bool can_stand_by(const struct cloning *cloning)
 {
@@ -39,18 +36,9 @@ int cloning_choose_warm_identity(const struct cloning *cloning, struct catalogue
         x_replace(&row->mac, made.mac);
         x_replace(&row->uuid, made.uuid);
         x_replace(&row->generation_id, made.generation_id);
-        identity_choose_system(row);
+        identity_choose_system(row, row->name);
+        x_replace(&row->machine_id, made.machine_id);
         return 0;
-}
-
-/* Its disk is there, or was taken away behind our back: then so is what stands upon it. */
-static int take_disk(struct cloning *cloning, size_t item, const struct store_place *place, struct cowherd_error *err)
-{
-        char path[STORE_PATH_BYTES];
-
-        if (faccessat(cloning->base.place.fd, store_object_path(&cloning->objects[item], path), F_OK, AT_SYMLINK_NOFOLLOW) == 0)
-                return 0;
-        return cloning->driver->destroy(place, &cloning->objects[item], err) < 0 ? -1 : 1;
 }
 
 /* What is started now is named in all its engine knows; else that can wait. */
@@ -62,7 +50,7 @@ int cloning_take_warm(struct cloning *cloning, size_t item, const struct store_p
         if (!row->was_warm)
                 return 1;
         if (row->kind == STORE_DISK)
-                return take_disk(cloning, item, place, err);
+                return 0; /* its start tells whether it is there */
         int taken = cloning->driver->take_warm(place, object, checked, err);
         if (taken < 0 && err->code == COWHERD_NOT_FOUND) {
                 row->was_warm = false;

@@ -54,15 +54,15 @@ void identity_choose_machine(struct catalogue_row *row, const char *herd_uuid)
 void identity_choose(struct catalogue_row *row, const char *herd_uuid)
 {
         identity_choose_machine(row, herd_uuid);
-        identity_choose_system(row);
+        identity_choose_system(row, row->name);
 }
 
-void identity_choose_system(struct catalogue_row *row)
+void identity_choose_system(struct catalogue_row *row, const char *name)
 {
         char uuid[UUID_TEXT_BYTES], machine_id[2 * MACHINE_ID_BYTES + 1], seed[2 * SEED_BYTES + 1];
 
         x_replace(&row->hostname, NULL);
-        row->hostname = hostname_of(row->name);
+        row->hostname = hostname_of(name);
         x_replace(&row->machine_id, random_hex(MACHINE_ID_BYTES, machine_id));
         x_replace(&row->random_seed, random_hex(SEED_BYTES, seed));
         x_replace(&row->instance_id, NULL);

@@ -116,7 +116,10 @@ int live_start(struct live *live, struct cowherd_error *err)
                 return live_fail_unable(live, "start", err);
         if ((engine->check != NULL && engine->check(&live->machine.instance, err) < 0) || make_ready(live, err) < 0)
                 return fail_while(err, "starting '%s'", name);
-        if (engine->start(&live->machine.instance, &live->start, err) < 0) {
+        int started = engine->start(&live->machine.instance, &live->start, err);
+        if (started > 0)
+                return 1;
+        if (started < 0) {
                 ignore_result(deactivate(live, &ignored));
                 return fail_while(err, "starting '%s'", name);
         }

@@ -2,7 +2,7 @@
 /*
  * Clones that are kept warm: made in advance, so that a clone is only given its name. Wanted are as many as a base's own warm= says,
  * else its engine's. They are rows without a name (catalogue_warm); LXD's store's `take_warm` makes a clone of one. Of a live base they
- * are machines that stand ready before their first instruction (engine.h: stand_by), and a start takes them; together they may have so
+ * are machines that stand ready, woken and stopped (engine.h: stand_by), and a start takes them; together they may have so
  * much memory of their own as setup warm_memory= says, and no more are made than the host has room for.
  *
  * They are made by a helper, a program of its own that is started after each use and ends by itself (warm_refill.c). One works for a

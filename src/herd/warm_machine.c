@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Machines of live bases that stand ready: how they come to be and to their end, and how much memory they may have. Each has some of its
- * own (its QEMU, and the pages that reading the state has written); their limit is for all of a herd's together, an eighth of
- * the host's memory where setup warm_memory= did not say. It is measured, not reckoned: of those that stand, what they have.
+ * Machines of live bases that stand ready: how they come to be and to their end, and how much memory they may have. Each has as much of
+ * its own as a clone that has just woken; their limit is for all of a herd's together, an eighth of the host's memory where setup
+ * warm_memory= did not say. It is measured, not reckoned: of those that stand, what they have.
  *
  * A row tells that one was made; whether it still stands is asked of its process. A reboot ends all, and their rows are found then.
  */
@@ -16,7 +16,7 @@
 
 #define LIMIT_KEY "qemu.warm_memory"
 #define LIMIT_SHARE 8
-#define FIRST_BYTES (40u << 20) /* of one before any was measured */
+#define FIRST_BYTES (48u << 20) /* of one before any was measured */
 
 bool warm_stands(struct cowherd_herd *herd, const struct catalogue_row *row, uint64_t *ret_bytes)
 {

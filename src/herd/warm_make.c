@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * One more to be kept warm: a clone like any other but without a name, reserved, made by the store, of a live base started as far as
- * before its first instruction, settled. What fails, and what is killed, is taken away as any clone in the making is.
+ * One more to be kept warm: a clone like any other but without a name, reserved, made by the store, of a live base woken and
+ * stopped, settled. What fails, and what is killed, is taken away as any clone in the making is.
  */
 #include "herd/machine.h"
 #include "herd/warm.h"
@@ -37,14 +37,17 @@ static void making_free(struct making *making)
 }
 define_owned(struct making, making_free)
 
-/* Of a machine what it is started with; the rest is chosen with its name, and all of an instance. */
+/* A machine has all of one while it stands; only hostname, seed and instance-id become others with its name. Of an instance all of it. */
 static int choose_identity(void *context, const struct catalogue_row *row, struct cowherd_error *err)
 {
         struct making *making = context;
 
         (void)err;
-        if (row->kind == STORE_DISK)
-                identity_choose_machine(&making->row, catalogue_uuid(making->herd->catalogue));
+        if (row->kind != STORE_DISK)
+                return 0;
+        owned_str char *name = x_asprintf("ready-%llu", (unsigned long long)row->id);
+        identity_choose_machine(&making->row, catalogue_uuid(making->herd->catalogue));
+        identity_choose_system(&making->row, name);
         return 0;
 }
 

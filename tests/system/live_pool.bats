@@ -151,13 +151,13 @@ woke() {
 }
 
 @test "their memory has a limit, which holds at once and is told" {
-        answer 0 qemu setup base=hot warm=4 warm_memory=45M
-        is "$(field .warm_memory_limit_bytes)" $((45 << 20))
+        answer 0 qemu setup base=hot warm=4 warm_memory=120M
+        is "$(field .warm_memory_limit_bytes)" $((120 << 20))
         while helper >/dev/null; do sleep 0.1; done
         answer 0 qemu status
         is "$(field '.warm == 4 and .ready > 0 and .ready < 4 and .warm_memory_bytes <= .warm_memory_limit_bytes')" true
         run --separate-stderr "$PROGRAM" --json doctor
-        is "$(field '.items[] | select(.check == "kept warm of hot") | "\(.ok) \(.detail | test("over their limit of 45"))"')" "0 true"
+        is "$(field '.items[] | select(.check == "kept warm of hot") | "\(.ok) \(.detail | test("over their limit of 120"))"')" "0 true"
         expect 0 qemu setup warm_memory=1M
         ready 0 4
         answer 0 clone base=hot name=b

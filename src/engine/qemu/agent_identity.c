@@ -20,7 +20,7 @@
 /* The last lines of its output, "pending WHAT", are what could not be done. */
 static const char script[] =
         "nl='\n'\n"
-        "hostname= machine= instance= seed= key= public= login= mounts= woken= pool= old= mac= flush=\n"
+        "hostname= machine= instance= seed= key= public= login= mounts= woken= pool= old= mac= flush= rehearsal=\n"
         "while IFS= read -r line; do\n"
         "  value=${line#* }\n"
         "  case $line in\n"
@@ -37,6 +37,7 @@ static const char script[] =
         "  'old '*) old=$value ;;\n"
         "  'mac '*) mac=$value ;;\n"
         "  'flush '*) flush=$value ;;\n"
+        "  'rehearsal '*) rehearsal=$value ;;\n"
         "  esac\n"
         "done\n"
         "pending() { printf 'pending %s\\n' \"$1\"; failed=1; }\n"
@@ -130,7 +131,7 @@ static const char script[] =
         "fi\n"
         "[ -z \"$login\" ] || set_login\n"
         "[ -z \"$mounts\" ] || mount_all\n"
-        "[ -z \"$woken\" ] || have_all_renewed\n"
+        "[ -z \"$woken\" ] || [ -n \"$rehearsal\" ] || have_all_renewed\n"
         "exit 0\n";
 
 /* A value of several lines: each with the key before it. */
@@ -194,6 +195,8 @@ static void add_waking(struct str *input, const struct engine_identity *identity
         str_addf(input, "woken %llu\n", (unsigned long long)((clock_wall_ms() + 500) / 1000));
         if (waking->reseed)
                 str_addf(input, "pool %s\n", random_hex(POOL_BYTES, pool));
+        if (waking->rehearsal)
+                str_add(input, "rehearsal 1\n");
         if (identity == NULL || !identity->fresh)
                 return;
         add(input, "old", waking->old_mac);

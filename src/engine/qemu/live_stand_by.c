@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A machine that stands by: its QEMU was started, the base's state read into it, its link is down, and what is missing is its first
- * instruction. It holds its disk, as any machine that stands still, so whatever ends machines ends it, and it is known by the process
- * that is written down. What belongs to its id was on its line already (MAC, UUID, generation id). What only its clone brings is done
- * when it is taken: the ports, by the monitor; the seed, which lies in its runtime folder for this and which no guest has read since it
- * woke; the rest is told to the guest as to any that wakes.
+ * A machine that stands by was woken and given an identity, with its link down, and was stopped then: without KVM nearly all that waking
+ * costs is translating what runs for the first time, and that is done. It holds its disk, as any machine that stands still, so whatever
+ * ends machines ends it, and it is known by the process that is written down. What belongs to its id was on its line already (MAC,
+ * UUID, generation id). What only its clone brings is done when it is taken: the ports, by the monitor; the seed, which lies in its
+ * runtime folder for this; and the guest is told its identity once more, as when it woke: hostname, seed, keys and the time are others.
  *
- * One that does not answer, or stands otherwise than it was left, costs the clone its gain and nothing else: it is ended, and another is
- * started on the same disk, to which nothing was written.
+ * One that does not answer, or stands otherwise than it was left, costs the clone its gain and nothing else: it is ended, and whoever
+ * wanted it makes another, with a disk of its own, as this one has been written to.
  */
 #include "engine/qemu/live.h"
 
@@ -21,11 +21,13 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdio.h>
 #include <string.h>
 #include <unistd.h>
 
 #define GREETING_TIMEOUT_MS 5000 /* one that was swapped out needs some time */
 #define MS_PER_SECOND 1000
+#define AUTOGROUP_NICE "5" /* a third of what others get where processors are scarce */
 
 struct standing {
         const struct engine_instance *instance;
@@ -101,8 +103,19 @@ static int write_seed(const struct standing *standing, struct cowherd_error *err
         return 0;
 }
 
+void live_give_way(pid_t pid, bool gives_way)
+{
+        char path[48];
+
+        (void)snprintf(path, sizeof path, "/proc/%d/autogroup", (int)pid);
+        owned_fd int fd = open(path, O_WRONLY | O_CLOEXEC);
+        if (fd >= 0 && write(fd, gives_way ? AUTOGROUP_NICE : "0", 1) < 0)
+                errno = 0; /* then it is as any other */
+}
+
 static int wake(struct standing *standing, double since, struct engine_started *ret, struct cowherd_error *err)
 {
+        live_give_way(standing->pid, false);
         if (write_seed(standing, err) < 0 || add_ports(standing, err) < 0 ||
             live_go_on(standing->instance, &standing->facts, &standing->qmp, since, standing->pid, ret, err) < 0)
                 return -1;

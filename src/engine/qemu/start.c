@@ -141,7 +141,7 @@ static int await_running(struct launch *launch, struct cowherd_error *err)
 static int come_up(struct launch *launch, struct cowherd_error *err)
 {
         if (launch->stands_by)
-                return live_restore(launch->instance, &launch->live, launch->runtime, &launch->started, err);
+                return live_rehearse(launch->instance, &launch->live, launch->runtime, &launch->started, err);
         if (launch->facts.wake != NULL)
                 return live_wake(launch->instance, &launch->live, launch->runtime, launch->birth.pid, &launch->started, err);
         phase_ends(launch, "spawn");
@@ -155,6 +155,8 @@ static int launch_once(struct launch *launch, struct cowherd_error *err)
 {
         if (spawn(launch, err) < 0)
                 return -1;
+        if (launch->stands_by)
+                live_give_way(launch->birth.pid, true);
         if (qemu_process_write(launch->runtime, launch->birth.pid, err) < 0 || come_up(launch, err) < 0)
                 return fail_start(launch, err);
         /* Written once more: who waits for the machine sees the file change. */
@@ -253,9 +255,8 @@ static int start_new(const struct engine_instance *instance, bool stands_by, str
 int qemu_start(const struct engine_instance *instance, struct engine_started *ret, struct cowherd_error *err)
 {
         const struct engine_live *live = instance->machine->live;
-        int taken = live != NULL && live->may_stand_by ? live_take(instance, ret, err) : 1;
 
-        return taken <= 0 ? taken : start_new(instance, false, ret, err);
+        return live != NULL && live->may_stand_by ? live_take(instance, ret, err) : start_new(instance, false, ret, err);
 }
 
 int qemu_stand_by(const struct engine_instance *instance, struct cowherd_error *err)
