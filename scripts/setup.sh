@@ -10,7 +10,7 @@ build='build-essential meson ninja-build pkg-config gcc clang libclang-rt-14-dev
         libsqlite3-dev libjansson-dev libbtrfsutil-dev libmount-dev libcurl4-gnutls-dev libarchive-dev
         libyaml-dev nettle-dev libregina3-dev libcmocka-dev'
 # The engines and stores, with what they need at run time.
-engines='qemu-system-x86 qemu-utils ovmf lxd lxd-client systemd-container dbus mmdebstrap gpg debian-archive-keyring
+engines='qemu-system-x86 qemu-utils ovmf lxd lxd-client systemd-container slirp4netns dbus mmdebstrap gpg debian-archive-keyring
         ca-certificates btrfs-progs xfsprogs zfs-fuse fuse e2fsprogs mount util-linux squashfs-tools'
 # The tests, and the demo's images.
 tests='bats sqlite3 jq strace curl acl attr procps psmisc xz-utils zstd fdisk mtools dosfstools syslinux syslinux-common

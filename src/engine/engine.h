@@ -168,6 +168,7 @@ struct engine_waited {
         struct engine_phases phases;
 };
 
+#define ENGINE_LOG_BYTES (4u << 20)     /* of what a console said: its end */
 #define ENGINE_OUTPUT_BYTES (16u << 20) /* of each of stdout and stderr; more is cut off, and said */
 
 /* A command inside the guest. */
@@ -309,6 +310,11 @@ struct engine_driver {
          * half-started process). What is not there is success. Asked after a crash too, so it relies on nothing but the instance.
          */
         int (*tidy)(const struct engine_instance *instance, struct cowherd_error *err) must_check;
+        /*
+         * Gives back the space of what the console of a running instance said long ago, so that no guest fills the host by printing: at
+         * least the last ENGINE_LOG_BYTES stay. NULL: the engine sees to it.
+         */
+        int (*trim_log)(const struct engine_instance *instance, struct cowherd_error *err) must_check;
 };
 
 /* The driver of a target; 69 where its module can't be opened. */

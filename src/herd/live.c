@@ -125,6 +125,8 @@ int live_start(struct live *live, struct cowherd_error *err)
         }
         live->start_ms = clock_ms() - began;
         live->started = true;
+        if (live->user_data_unread && live->start.note[0] == '\0')
+                (void)snprintf(live->start.note, sizeof live->start.note, "nothing inside reads user_data: its tree has no cloud-init");
         if (live->thing.row.kind == STORE_TREE && !live->thing.row.keep_identity)
                 live->start.identity_applied = true;
         return 0;
@@ -196,7 +198,7 @@ int live_tidy(struct live *live, bool end, struct cowherd_error *err)
         if (live->machine.engine->states(&live->machine.instance, 1, &live->state, err) < 0)
                 return -1;
         if (!end && (live->state == ENGINE_RUNNING || live->state == ENGINE_PAUSED))
-                return 0;
+                return live->machine.engine->trim_log == NULL ? 0 : live->machine.engine->trim_log(&live->machine.instance, err);
         return live_end(live, err);
 }
 

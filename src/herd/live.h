@@ -18,6 +18,7 @@ struct live {
         bool skipped;            /* nothing is to be done with it */
         bool started, stopped;   /* what we have done, for the undo */
         bool forced;
+        bool user_data_unread;   /* its tree has no cloud-init */
         bool stuck;              /* could not be undone: its intent stays for recovery */
         double start_ms, stop_ms, wait_ms;
         struct engine_started start;
@@ -61,7 +62,7 @@ int live_wait(struct live *live, enum engine_event what, double deadline_ms, str
 int live_end(struct live *live, struct cowherd_error *err) must_check;
 /*
  * The same after asking for the state. For what is about to be destroyed, or was left by a killed command: without `end`, what
- * runs is left as it is.
+ * runs is left as it is, but for the length of its log.
  */
 int live_tidy(struct live *live, bool end, struct cowherd_error *err) must_check;
 

@@ -72,6 +72,7 @@ int live_personalise(struct live *live, struct cowherd_error *err)
                 return -1;
         if (!identity->fresh && keep_identity(live, tree, err) < 0)
                 return -1;
+        live->user_data_unread = identity->user_data != NULL && !tree_has_cloud_init(tree);
         if (identity->fresh)
                 inside = (struct tree_identity){.hostname = identity->hostname, .machine_id = identity->machine_id, .random_seed = identity->random_seed,
                                                 .host_key = identity->host_key, .host_key_public = identity->host_key_public,

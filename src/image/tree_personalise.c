@@ -203,12 +203,17 @@ static void add_quoted(struct str *to, const char *text)
         str_add_char(to, '\'');
 }
 
+bool tree_has_cloud_init(int tree)
+{
+        return has(tree, "/etc/cloud");
+}
+
 static int write_cloud_seed(struct writing *w, struct cowherd_error *err)
 {
         const struct tree_identity *identity = w->identity;
         owned_string struct str meta = {0};
 
-        if (!has(w->tree, "/etc/cloud") || identity->instance_id == NULL)
+        if (!tree_has_cloud_init(w->tree) || identity->instance_id == NULL)
                 return 0;
         str_add(&meta, "instance-id: ");
         add_quoted(&meta, identity->instance_id);

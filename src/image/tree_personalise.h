@@ -30,6 +30,9 @@ struct tree_identity {
 int tree_personalise(int tree, const struct tree_identity *identity, struct strv *ret_written,
                      struct cowherd_error *err) must_check;
 
+/* Whether a tree has something that reads user_data: cloud-init. */
+bool tree_has_cloud_init(int tree);
+
 /*
  * identity=keep: puts back into a tree what tree_neutralise kept in the folder `aside` of `aside_at`, where nothing
  * else has taken its place since. Without such a folder, nothing and success. Idempotent.

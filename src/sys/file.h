@@ -110,5 +110,11 @@ int file_shared_bytes(int at, const char *path, uint64_t *ret_bytes, struct cowh
 /* Those whose extents no other file has, what lies inside the metadata left aside (FIEMAP). */
 int file_unshared_bytes(int at, const char *path, uint64_t *ret_bytes, struct cowherd_error *err) must_check;
 
+/*
+ * Gives back what all but the last `keep_bytes` of a file take, once it takes twice that: they become a hole, and its length stays, so
+ * that whoever writes it need not know. Nothing where the filesystem makes no holes.
+ */
+int file_forget_start(int fd, uint64_t keep_bytes, const char *what, struct cowherd_error *err) must_check;
+
 /* f_type of statfs(2), as a name: "ext4", "xfs", "btrfs", "zfs", "tmpfs", "overlay", or "other". Static. */
 const char *file_system_name(int fd);

@@ -105,11 +105,47 @@ answers_at() {
         expect 0 nspawn clone base=ns-base name=open network=host start=true
         is "$(inside open 'ls /sys/class/net | tr "\n" " "')" "$(ls /sys/class/net | tr '\n' ' ')"
         expect 0 delete open force=true
-        refuses 69 "" nspawn clone base=ns-base name=no network=user start=true
         refuses 66 "nobridge" nspawn clone base=ns-base name=no network=bridge:nobridge start=true
         refuses 66 "nobridge" lxd clone base=ct-base name=no network=bridge:nobridge start=true
         refuses 66 "nobridge" qemu clone base=vm-base name=no network=bridge:nobridge start=true
         is "$("$PROGRAM" --json list 'no*' | jq .count)" 0
+}
+
+@test "nspawn: a user network leads out, and in by its ports only; it ends with the container" {
+        expect 0 nspawn register_base small "rootfs=$MADE/small"
+        answer 0 nspawn clone base=small name=user network=user ports=127.0.0.1:47082:80,47083:53/udp start=true "user_data=$MADE/user-data"
+        [[ $(field .note) == *"no cloud-init"* ]]
+        is "$(inside user 'cat /sys/class/net/host0/address /etc/resolv.conf')" "$(info user mac)"$'\nnameserver 10.0.2.3'
+        inside user 'busybox nc -ll -p 80 -e echo served-by-nspawn </dev/null >/dev/null 2>&1 &'
+        is "$(answers_at 47082)" served-by-nspawn
+        ss -Hlun | grep -q '127.0.0.1:47083 '
+        # Out to the host's own address, and not to what listens on its loopback only.
+        busybox nc -l -p 47084 -e echo heard-outside </dev/null &
+        local listener=$!
+        is "$(inside user 'for try in 1 2 3 4 5 6 7 8 9 10; do busybox nc -w 3 10.97.0.1 47084 </dev/null && break; busybox sleep 0.2; done')" heard-outside
+        wait "$listener"
+        is "$(inside user 'busybox nc -w 3 10.0.2.2 47082 </dev/null || echo refused')" refused
+        expect 0 wait user for=address timeout=10s
+        # The container's own root can't end it, and what is in use is told before anything is made.
+        inside user 'busybox kill -9 -1 2>/dev/null; true' || true
+        is "$(answers_at 47082 2>/dev/null || true)" ''
+        ss -Hlun | grep -q '127.0.0.1:47083 '
+        refuses 75 47082 nspawn clone base=small name=late start=true network=user ports=127.0.0.1:47082:80
+        refuses 69 'is for network=user' nspawn clone base=small name=late start=true ports=47085:80
+        run unshare -m sh -c 'mount --bind /dev/null "$(command -v slirp4netns)" && exec "$@"' sh "$PROGRAM" nspawn clone base=small name=late start=true network=user
+        is "$status" 69
+        [[ $output == *'apt install slirp4netns'* ]]
+        is "$("$PROGRAM" --json list 'late*' | jq .count)" 0
+        expect 0 restart user
+        ss -Hlun | grep -q '127.0.0.1:47083 '
+        expect 0 stop user force=true
+        is "$(ss -Hltun | grep '127.0.0.1:4708[23] ')" ''
+        expect 0 start user
+        # However it ends: here its PID 1 is killed.
+        kill -9 "$(sed -n 's/^leader=//p' "/run/cowherd/$(sqlite3 "$COWHERD_ROOT/catalogue.db" "SELECT substr(value, 1, 8) FROM setting WHERE key = 'herd.uuid'")/$(info user id)/state")"
+        expect 0 wait user for=stopped timeout=10s
+        is "$(ss -Hltun | grep '127.0.0.1:4708[23] ')" ''
+        expect 0 delete user force=true
 }
 
 @test "more than the host has is refused before anything runs" {

@@ -166,6 +166,20 @@ answer_of_exec() {
         expect 0 wait up timeout=10s
 }
 
+@test "a guest that prints without end does not fill the host: cleanup keeps the end of its console" {
+        local console used
+        console=$RUNTIME/$(id_of up)/console
+        expect 0 exec up -- 'head -c 20000000 /dev/zero | tr "\0" "x" | fold -w 100 >/dev/console; echo the-last-line >/dev/console'
+        until tail -c 100 "$console" | grep -q the-last-line; do sleep 0.1; done # nspawn carries it over
+        used=$(du -k "$console" | cut -f1)
+        [ "$used" -gt 19000 ] || show "only $used KiB"
+        expect 0 cleanup
+        used=$(du -k "$console" | cut -f1)
+        [ "$used" -le 4200 ] || show "$used KiB are left"
+        answer 0 logs up lines=2
+        [[ $(field .log) == *the-last-line* ]] || show "the end is lost"
+}
+
 @test "several at once: each answers for itself, atomic ones for all" {
         expect 0 nspawn clone base=deb name=w count=3
         answer 0 start 'w-*'

@@ -208,8 +208,6 @@ supervisor() {
         nothing_is_left
         MOUNT=$PWD/nowhere:/mnt n 66 start
         complains "nowhere"
-        NETWORK=user n 69 start
-        complains 'network=user'
         NETWORK=bridge BRIDGE=nobridge0 n 66 check
         complains "bridge 'nobridge0' not found"
         state_is stopped

@@ -24,7 +24,7 @@ static void add_network(const struct engine_machine *machine, struct strv *argv)
 {
         switch (machine->network) {
         case ENGINE_NETWORK_NONE:
-        case ENGINE_NETWORK_USER: /* check has refused it */
+        case ENGINE_NETWORK_USER: /* its card is added when it is born */
                 strv_add(argv, "--private-network");
                 break;
         case ENGINE_NETWORK_BRIDGE:

@@ -3,6 +3,7 @@
 #include "engine/nspawn/nspawn.h"
 
 #include "base/number.h"
+#include "engine/nspawn/user_net.h"
 
 #include <linux/ethtool.h>
 #include <linux/sockios.h>
@@ -43,18 +44,13 @@ static bool is_bridge(const char *name)
 
 static int check_network(const struct engine_machine *machine, struct cowherd_error *err)
 {
-        if (machine->network == ENGINE_NETWORK_USER) {
-                (void)fail(err, COWHERD_UNAVAILABLE,
-                           "network=user is not to be had by nspawn: it has no network of its own that leads out "
-                           "through the host");
-                return fail_hint(err, "take network=bridge:NAME, network=host or network=none");
-        }
+        if (machine->network == ENGINE_NETWORK_USER)
+                return user_net_check(machine, err);
         if (machine->port_count > 0) {
-                (void)fail(err, COWHERD_UNAVAILABLE,
-                           "ports= are not to be had by nspawn: it leads none without systemd-networkd");
+                (void)fail(err, COWHERD_UNAVAILABLE, "ports= is for network=user with nspawn");
                 return fail_hint(err, machine->network == ENGINE_NETWORK_BRIDGE
                                               ? "on the bridge its own address has all its ports: leave ports= out"
-                                              : "with network=host its ports are the host's: leave ports= out");
+                                              : "take network=user; with the host's network its ports are the host's");
         }
         if (machine->network != ENGINE_NETWORK_BRIDGE || is_bridge(machine->bridge))
                 return 0;

@@ -11,8 +11,6 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#define LOG_BYTES (4u << 20) /* of its end, at most */
-
 /* Reads the end of an open log. */
 static int read_end(int fd, char **ret, size_t *ret_length, struct cowherd_error *err)
 {
@@ -20,11 +18,11 @@ static int read_end(int fd, char **ret, size_t *ret_length, struct cowherd_error
 
         if (fstat(fd, &found) < 0)
                 return fail_errno(err, "cannot look at the log");
-        off_t start = found.st_size > (off_t)LOG_BYTES ? found.st_size - (off_t)LOG_BYTES : 0;
-        owned_str char *text = x_malloc(LOG_BYTES + 1);
+        off_t start = found.st_size > (off_t)ENGINE_LOG_BYTES ? found.st_size - (off_t)ENGINE_LOG_BYTES : 0;
+        owned_str char *text = x_malloc(ENGINE_LOG_BYTES + 1);
         size_t length = 0;
-        for (ssize_t got = 1; got > 0 && length < LOG_BYTES; length += (size_t)got) {
-                got = pread(fd, text + length, LOG_BYTES - length, start + (off_t)length);
+        for (ssize_t got = 1; got > 0 && length < ENGINE_LOG_BYTES; length += (size_t)got) {
+                got = pread(fd, text + length, ENGINE_LOG_BYTES - length, start + (off_t)length);
                 if (got < 0)
                         return fail_errno(err, "cannot read the log");
         }
@@ -79,4 +77,14 @@ int nspawn_logs(const struct engine_instance *instance, uint64_t lines, char **r
         length = make_plain(text, length);
         *ret = x_strdup(last_lines(text, length, lines));
         return 0;
+}
+
+int nspawn_trim_log(const struct engine_instance *instance, struct cowherd_error *err)
+{
+        owned_str char *path = nspawn_runtime_file(instance, "console");
+        owned_fd int fd = open(path, O_WRONLY | O_NOFOLLOW | O_CLOEXEC);
+
+        if (fd < 0)
+                return errno == ENOENT ? 0 : fail_errno(err, "cannot open '%s'", path);
+        return file_forget_start(fd, ENGINE_LOG_BYTES, path, err);
 }

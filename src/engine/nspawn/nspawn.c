@@ -103,4 +103,5 @@ const struct engine_driver engine_nspawn = {
         .logs = nspawn_logs,
         .quiesce = nspawn_quiesce,
         .tidy = nspawn_tidy,
+        .trim_log = nspawn_trim_log,
 };

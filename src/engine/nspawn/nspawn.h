@@ -113,5 +113,6 @@ int nspawn_copy_in(const struct engine_instance *instance, const struct engine_c
                    struct cowherd_error *err) must_check;
 int nspawn_copy_out(const struct engine_instance *instance, const struct engine_copy *copy,
                     struct cowherd_error *err) must_check;
+int nspawn_trim_log(const struct engine_instance *instance, struct cowherd_error *err) must_check;
 int nspawn_logs(const struct engine_instance *instance, uint64_t lines, char **ret,
                 struct cowherd_error *err) must_check;

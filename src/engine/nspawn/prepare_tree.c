@@ -5,6 +5,7 @@
  * before, by who owns the tree's root, and no symlink of the tree leads out (openat2).
  */
 #include "engine/nspawn/nspawn.h"
+#include "engine/nspawn/user_net.h"
 
 #include "sys/act_as.h"
 #include "sys/file.h"
@@ -43,7 +44,7 @@ static int make_all(int tree, const struct engine_machine *machine, struct cowhe
         for (size_t i = 0; i < machine->mount_count; i++)
                 if (make_place(tree, &machine->mounts[i], err) < 0)
                         return fail_while(err, "making the place for '%s'", machine->mounts[i].host);
-        return 0;
+        return machine->network == ENGINE_NETWORK_USER ? file_write_in_root(tree, "etc/resolv.conf", USER_NET_RESOLVER, 0644, err) : 0;
 }
 
 int nspawn_prepare_tree(const struct engine_instance *instance, struct cowherd_error *err)

@@ -10,6 +10,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <sched.h>
 #include <signal.h>
 #include <string.h>
 #include <sys/pidfd.h>
@@ -79,7 +80,9 @@ static _Noreturn void become(const struct spawn *spawn, const struct pipes *pipe
         if (nothing < 0 || status < 0 || dup2(nothing, 0) < 0 || dup2(spawn->output, 1) < 0 ||
             dup2(spawn->errors, 2) < 0)
                 give_up(pipes);
-        (void)close_range(3, ~0u, CLOSE_RANGE_CLOEXEC);
+        (void)close_range(SPAWN_KEPT, ~0u, CLOSE_RANGE_CLOEXEC);
+        if (spawn->kept > 0 && (spawn->kept == SPAWN_KEPT ? fcntl(SPAWN_KEPT, F_SETFD, 0) : dup2(spawn->kept, SPAWN_KEPT)) < 0)
+                give_up(pipes);
         spawn_reset_signals();
         (void)execve(spawn->argv[0], spawn->argv, spawn->environment);
         give_up(pipes);
@@ -128,6 +131,8 @@ int spawn_detached(const struct spawn *spawn, pid_t *ret_pid, int *ret_pidfd, st
         pid_t between = fork();
         if (between == 0) {
                 (void)setsid();
+                if (spawn->pids_of > 0 && setns(spawn->pids_of, CLONE_NEWPID) < 0)
+                        give_up(&pipes);
                 pid_t pid = fork();
                 if (pid == 0)
                         become(spawn, &pipes);

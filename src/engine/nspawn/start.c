@@ -8,6 +8,7 @@
 
 #include "engine/nspawn/net.h"
 #include "engine/nspawn/spawn.h"
+#include "engine/nspawn/user_net.h"
 #include "sys/clock.h"
 #include "sys/file.h"
 #include "sys/process.h"
@@ -18,6 +19,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/pidfd.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
@@ -230,6 +232,12 @@ static int start(struct starting *s, struct cowherd_error *err)
 
         if (prepare(s, err) < 0 || spawn_nspawn(s, err) < 0 || wait_for_leader(s, err) < 0 || remember(s, err) < 0)
                 return -1;
+        if (s->instance->machine->network == ENGINE_NETWORK_USER) {
+                owned_leader struct nspawn_leader leader = {.pid = s->leader, .pidfd = pidfd_open(s->leader, 0)};
+                int result = leader.pidfd < 0 ? fail_errno(err, "cannot watch '%s'", s->instance->name) : user_net_start(s->instance, &leader, err);
+                phase(s, "network");
+                return result;
+        }
         if (s->instance->machine->network != ENGINE_NETWORK_BRIDGE || identity == NULL || !identity->fresh ||
             identity->mac == NULL)
                 return 0;

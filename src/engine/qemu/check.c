@@ -6,17 +6,15 @@
 
 #include "base/mem.h"
 #include "base/number.h"
+#include "engine/port.h"
 #include "engine/qemu/seed.h"
 #include "sys/file.h"
 #include "sys/process.h"
 
-#include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <netinet/in.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/sysinfo.h>
 #include <unistd.h>
@@ -56,34 +54,12 @@ static unsigned first_free_port(void)
 
 static int check_port(const struct engine_port *port, struct cowherd_error *err)
 {
-        const char *text = port->address == NULL ? "127.0.0.1" : port->address;
-        struct sockaddr_in address = {.sin_family = AF_INET, .sin_port = htons(port->host)};
-        int yes = 1;
-
-        if (inet_pton(AF_INET, text, &address.sin_addr) != 1) {
-                (void)fail(err, COWHERD_UNAVAILABLE,
-                           "ports= can't listen on '%s': qemu forwards from IPv4 addresses only", text);
-                return fail_hint(err, "expected an address such as 127.0.0.1 or 0.0.0.0");
-        }
         if (port->host < first_free_port()) {
-                (void)fail(err, COWHERD_DENIED, "ports= can't listen on port %u: a machine runs without privileges",
-                           (unsigned)port->host);
-                return fail_hint(err,
-                                 "take a host port from %u on, or lower the sysctl net.ipv4.ip_unprivileged_port_start",
+                (void)fail(err, COWHERD_DENIED, "ports= can't listen on port %u: a machine runs without privileges", (unsigned)port->host);
+                return fail_hint(err, "take a host port from %u on, or lower the sysctl net.ipv4.ip_unprivileged_port_start",
                                  first_free_port());
         }
-        owned_fd int fd = socket(AF_INET, (port->udp ? SOCK_DGRAM : SOCK_STREAM) | SOCK_CLOEXEC, 0);
-        if (fd < 0 || (!port->udp && setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &yes, sizeof yes) < 0))
-                return fail_errno(err, "cannot make a socket");
-        if (bind(fd, (const struct sockaddr *)&address, sizeof address) == 0)
-                return 0;
-        if (errno == EADDRNOTAVAIL)
-                return fail(err, COWHERD_NOT_FOUND, "ports= can't listen on '%s', which is no address of this host",
-                            text);
-        if (errno != EADDRINUSE)
-                return fail_errno(err, "cannot listen on port %u of '%s'", (unsigned)port->host, text);
-        (void)fail(err, COWHERD_BUSY, "port %u of '%s' is in use on this host", (unsigned)port->host, text);
-        return fail_hint(err, "take another host port in ports=, or end what listens there (ss -ltnup)");
+        return engine_port_check(port, err);
 }
 
 static int check_network(const struct engine_machine *machine, struct cowherd_error *err)

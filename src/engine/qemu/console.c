@@ -8,14 +8,13 @@
 #include "base/mem.h"
 #include "base/str.h"
 #include "engine/qemu/runtime.h"
+#include "sys/file.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
-
-#define LOG_BYTES (1u << 20) /* of its end are looked at */
 
 static int open_log(const struct engine_instance *instance, int *ret_fd, struct cowherd_error *err)
 {
@@ -43,8 +42,8 @@ static int read_end(int fd, struct str *ret, struct cowherd_error *err)
 
         if (fstat(fd, &found) < 0)
                 return fail_errno(err, "cannot look at the log");
-        off_t at = found.st_size > (off_t)LOG_BYTES ? found.st_size - (off_t)LOG_BYTES : 0;
-        while (ret->length < LOG_BYTES && (got = pread(fd, buffer, sizeof buffer, at)) != 0) {
+        off_t at = found.st_size > (off_t)ENGINE_LOG_BYTES ? found.st_size - (off_t)ENGINE_LOG_BYTES : 0;
+        while (ret->length < ENGINE_LOG_BYTES && (got = pread(fd, buffer, sizeof buffer, at)) != 0) {
                 if (got < 0 && errno == EINTR)
                         continue;
                 if (got < 0)
@@ -73,4 +72,16 @@ int qemu_logs(const struct engine_instance *instance, uint64_t lines, char **ret
         }
         *ret = x_strdup(lines == 0 ? "" : str_text(&text) + start);
         return 0;
+}
+
+int qemu_trim_log(const struct engine_instance *instance, struct cowherd_error *err)
+{
+        owned_fd int folder = -1;
+
+        if (qemu_folder_open(instance, &folder, err) < 0)
+                return -1;
+        owned_fd int fd = openat(folder, QEMU_CONSOLE_LOG, O_WRONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
+        if (fd < 0)
+                return errno == ENOENT ? 0 : fail_errno(err, "cannot open the log of '%s'", instance->name);
+        return file_forget_start(fd, ENGINE_LOG_BYTES, QEMU_CONSOLE_LOG, err);
 }

@@ -35,4 +35,5 @@ int qemu_flatten(const struct engine_instance *instance, void (*report)(void *co
                  void *context, struct cowherd_error *err) must_check;
 
 /* ---- console.c ---- */
+int qemu_trim_log(const struct engine_instance *instance, struct cowherd_error *err) must_check;
 int qemu_logs(const struct engine_instance *instance, uint64_t lines, char **ret, struct cowherd_error *err) must_check;

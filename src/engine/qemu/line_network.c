@@ -6,6 +6,7 @@
 #include "engine/qemu/line.h"
 
 #include "base/mem.h"
+#include "engine/port.h"
 
 #include <stdlib.h>
 
@@ -22,7 +23,7 @@ static void add_user(struct qemu_line *line, const struct engine_instance *insta
         }
         for (size_t i = 0; i < machine->port_count; i++) {
                 const struct engine_port *port = &machine->ports[i];
-                owned_str char *address = qemu_line_quote(port->address == NULL ? "127.0.0.1" : port->address);
+                owned_str char *address = qemu_line_quote(engine_port_address(port));
                 str_addf(&value, ",hostfwd=%s:%s:%u-:%u", port->udp ? "udp" : "tcp", address, (unsigned)port->host,
                          (unsigned)port->guest);
         }

@@ -73,7 +73,7 @@ static int open_console_log(const struct engine_instance *instance, int *ret_fd,
 
         if (qemu_folder_open(instance, &folder, err) < 0)
                 return -1;
-        /* O_APPEND, so that cutting it off later leaves no hole. */
+        /* O_APPEND, as who reads or shortens it goes by its length. */
         owned_fd int fd = openat(folder, QEMU_CONSOLE_LOG,
                                  O_WRONLY | O_APPEND | O_CREAT | O_TRUNC | O_NOFOLLOW | O_CLOEXEC, 0600);
         if (fd < 0)

@@ -93,4 +93,5 @@ const struct engine_driver engine_qemu = {
         .stand_by = qemu_stand_by,
         .stands_by = qemu_stands_by,
         .tidy = qemu_tidy,
+        .trim_log = qemu_trim_log,
 };

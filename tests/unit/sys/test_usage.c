@@ -65,10 +65,41 @@ static void test_shared(void **state)
         assert_failed(file_shared_bytes(scratch->fd, "absent", &shared, &err), &err, COWHERD_NOT_FOUND, "'absent'");
 }
 
+/* What is old becomes a hole, once there is twice of what is kept; the end and the length stay, and the writer goes on. */
+static void test_forget_start(void **state)
+{
+        const struct scratch *scratch = *state;
+        owned_fd int fd = openat(scratch->fd, "log", O_RDWR | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
+        owned_mem char *data = x_calloc(1, 1 << 20);
+        char end[5] = "";
+        struct cowherd_error err;
+
+        memset(data, 'x', 1 << 20);
+        assert_int_equal(write(fd, data, 1 << 20), 1 << 20);
+        assert_int_equal(write(fd, "end", 3), 3);
+        assert_done(file_forget_start(fd, 1 << 20, "log", &err), &err); /* not yet */
+        struct stat before = scratch_stat(scratch, "log");
+        assert_done(file_forget_start(fd, 65536, "log", &err), &err);
+        struct stat after = scratch_stat(scratch, "log");
+        assert_int_equal(after.st_size, before.st_size);
+        assert_true(after.st_blocks < before.st_blocks && after.st_blocks * 512 >= 65536 && after.st_blocks * 512 <= 3 * 65536);
+        assert_int_equal(write(fd, "!", 1), 1);
+        assert_int_equal(pread(fd, end, 4, (1 << 20)), 4);
+        assert_string_equal(end, "end!");
+        assert_int_equal(pread(fd, end, 1, 0), 1);
+        assert_int_equal(end[0], 0);
+        assert_int_equal(pread(fd, end, 1, (1 << 20) - 60000), 1);
+        assert_int_equal(end[0], 'x');
+
+        owned_fd int folder = open("/proc/self", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+        assert_done(file_forget_start(folder, 1, "a folder", &err), &err);
+        assert_failed(file_forget_start(-1, 1, "none", &err), &err, COWHERD_SYSTEM, "'none'");
+}
+
 int main(void)
 {
         const struct CMUnitTest tests[] = {scratch_test(test_measure), scratch_test(test_deep),
-                                           scratch_test(test_shared)};
+                                           scratch_test(test_shared), scratch_test(test_forget_start)};
 
         return cmocka_run_group_tests(tests, NULL, NULL);
 }
