@@ -61,10 +61,13 @@
         "    [ \"$address\" != \"$old\" ] || set_card \"${card##*/}\" || refuse \"the address of its network card ${card##*/} cannot be changed\"\n" \
         "  done\n" \
         "} 2>/dev/null\n" \
-        "set_boot_id() { # a file over the kernel's, as in a container; in the place of the one of an earlier waking\n" \
-        "  shown=/proc/sys/kernel/random/boot_id file=/run/cowherd/boot-id\n" \
-        "  if [ -e $file ]; then umount $shown; elif [ ! -d /run/cowherd ]; then mkdir /run/cowherd || return 1; fi\n" \
-        "  read -r boot </proc/sys/kernel/random/uuid && rm_if $file && echo \"$boot\" >$file && mount -o bind $file $shown\n" \
+        "set_boot_id() { # a file over the kernel's, as in a container\n" \
+        "  shown=/proc/sys/kernel/random/boot_id file=/run/cowherd/boot-id was= is=\n" \
+        "  read -r boot </proc/sys/kernel/random/uuid && read -r was <$shown || return 1\n" \
+        "  [ ! -f $file ] || [ -L $file ] || read -r is <$file\n" \
+        "  if [ \"$was\" = \"$is\" ]; then echo \"$boot\" >$file; return; fi # it lies there already\n" \
+        "  [ -d /run/cowherd ] || mkdir /run/cowherd || return 1\n" \
+        "  rm_if $file && echo \"$boot\" >$file && mount -o bind $file $shown\n" \
         "} 2>/dev/null\n" \
         "find_clients() { # who has leases, NAME:PID; not by pidof, which looks at as many files and is to be started besides\n" \
         "  for process in /proc/[0-9]*; do\n" \
