@@ -21,11 +21,14 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/pidfd.h>
 #include <unistd.h>
 
 #define GREETING_TIMEOUT_MS 5000 /* one that was swapped out needs some time */
+#define KILL_TIMEOUT_MS 10000
 #define MS_PER_SECOND 1000
 #define AUTOGROUP_NICE "5" /* a third of what others get where processors are scarce */
 
@@ -33,7 +36,7 @@ struct standing {
         const struct engine_instance *instance;
         struct live_facts facts;
         struct qmp qmp;
-        int runtime;
+        int runtime, pidfd;
         pid_t pid;
 };
 
@@ -42,6 +45,7 @@ static void standing_free(struct standing *standing)
         live_facts_free(&standing->facts);
         qmp_free(&standing->qmp);
         close_at(&standing->runtime);
+        close_at(&standing->pidfd);
 }
 define_owned(struct standing, standing_free)
 
@@ -55,9 +59,8 @@ static int find(struct standing *standing, struct cowherd_error *err)
 
         if (live_check(instance, err) < 0 || live_facts_read(instance->machine->live, &standing->facts, err) < 0)
                 return -1;
-        owned_fd int pidfd = -1;
         if (qemu_runtime_open(instance, &standing->runtime, &ignored) < 0 ||
-            qemu_process_open(standing->runtime, &pidfd, &standing->pid, &ignored) <= 0 ||
+            qemu_process_open(standing->runtime, &standing->pidfd, &standing->pid, &ignored) <= 0 ||
             qemu_socket_connect(standing->runtime, QEMU_CONTROL, &fd, &ignored) < 0 ||
             qmp_begin(fd, GREETING_TIMEOUT_MS, &standing->qmp, &ignored) < 0 ||
             qmp_status(&standing->qmp, status, sizeof status, GREETING_TIMEOUT_MS, &ignored) < 0)
@@ -125,7 +128,7 @@ static int wake(struct standing *standing, double since, struct engine_started *
 
 int live_take(const struct engine_instance *instance, struct engine_started *ret, struct cowherd_error *err)
 {
-        struct standing standing owned_by(standing_free) = {.instance = instance, .qmp = {.fd = -1}, .runtime = -1};
+        struct standing standing owned_by(standing_free) = {.instance = instance, .qmp = {.fd = -1}, .runtime = -1, .pidfd = -1};
         struct engine_started started = {.stood_by = true};
         double began = clock_ms();
         struct cowherd_error ignored;
@@ -142,8 +145,9 @@ int live_take(const struct engine_instance *instance, struct engine_started *ret
                         return 0;
                 }
         }
-        qmp_free(&standing.qmp); /* or its end would be waited for in vain */
-        standing.qmp.fd = -1;
+        /* Nothing in it is worth a word to it. */
+        if (standing.pidfd >= 0 && pidfd_send_signal(standing.pidfd, SIGKILL, NULL, 0) == 0)
+                (void)qemu_process_wait(standing.pidfd, KILL_TIMEOUT_MS);
         if (qemu_stop(instance, 0, true, &forced, found == 0 ? &ignored : err) < 0 || found == 0)
                 return -1;
         return 1;
