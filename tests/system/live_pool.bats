@@ -176,16 +176,18 @@ woke() {
         expect 0 delete name=c force=true
         kill -9 "$(standing)"
         while [ -n "$(standing)" ]; do sleep 0.05; done
-        rm -rf "$(runtime)/$(sqlite3 "$COWHERD_ROOT/catalogue.db" 'SELECT id FROM object WHERE role = 1 AND name IS NULL')"
+        local id folder
+        id=$(sqlite3 "$COWHERD_ROOT/catalogue.db" 'SELECT id FROM object WHERE role = 1 AND name IS NULL') folder=$(runtime)
+        rm -r "${folder:?}/${id:?}"
         expect 0 qemu setup base=hot warm=2
         ready 2 2
         is "$(standing | wc -l)" 2
         # One that hangs is found out, and ended.
-        kill -STOP $(standing)
+        xargs kill -STOP <<<"$(standing)"
         answer 0 clone base=hot name=d
         is "$(field '.warm // 0')" 0
         woke d
-        kill -CONT $(standing) || true
+        xargs kill -CONT <<<"$(standing)" || true
         expect 0 delete name=d force=true
         ready 2 2
         agrees
@@ -205,17 +207,15 @@ woke() {
                 answer 0 cleanup
                 says "nothing to clean up"
         done
-        for ms in 030; do
-                expect 0 qemu setup base=hot warm=1
-                ready 1 1
-                timeout -s KILL "0.$ms" "$PROGRAM" clone base=hot name=t >/dev/null || true
-                while helper >/dev/null; do sleep 0.05; done
-                answer 0 cleanup
-                run "$PROGRAM" info t
-                [ "$status" -ne 0 ] || expect 0 delete name=t force=true
-                is "$(machines | wc -l)" 1
-                agrees
-        done
+        expect 0 qemu setup base=hot warm=1
+        ready 1 1
+        timeout -s KILL "0.030" "$PROGRAM" clone base=hot name=t >/dev/null || true
+        while helper >/dev/null; do sleep 0.05; done
+        answer 0 cleanup
+        run "$PROGRAM" info t
+        [ "$status" -ne 0 ] || expect 0 delete name=t force=true
+        is "$(machines | wc -l)" 1
+        agrees
 }
 
 @test "cleanup ends them, the next clone brings others; a removed base takes them along, and teardown leaves nothing" {
