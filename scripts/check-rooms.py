@@ -15,7 +15,9 @@ ALLOWED = {
     "engine": {"base", "sys", "lxd_api", "guest"},
     "catalogue": {"base"},
     "command": {"base"},
-    "herd": {"base", "sys", "image", "store", "engine", "catalogue", "command"},
+    "report": {"base", "sys", "command"},
+    "advise": {"base"},
+    "herd": {"base", "sys", "image", "store", "engine", "catalogue", "command", "report", "advise"},
     "rexx": set(),
     "cli": {"rexx"},
 }

@@ -56,6 +56,9 @@ void cli_print_table(const struct cowherd_answer *answer, const struct cowherd_v
 /* The fields of an answer (item -1) or of one of its items as `name: value` lines. */
 void cli_print_fields(const struct cowherd_answer *answer, long item, FILE *out);
 
+/* What advise answers: places with their reasons, and what to type. */
+void cli_print_advice(const struct cowherd_answer *answer, const struct cli_output *output);
+
 /* Prints text from `column` on in lines of at most `columns`, later ones indented; control characters as '?'. */
 void cli_print_wrapped(FILE *out, const char *text, size_t columns, size_t column, size_t indent);
 /* Prints text and a newline; control characters in it as '?'. */

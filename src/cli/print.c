@@ -169,6 +169,8 @@ static void print_list(const struct cowherd_answer *answer, const struct cowherd
                 print_plan(answer, output);
         else if (is_checklist(answer))
                 print_checklist(answer, output);
+        else if (verb_is(verb, "advise"))
+                cli_print_advice(answer, output);
         else
                 cli_print_table(answer, verb, output);
 }

@@ -151,6 +151,10 @@ static const struct cowherd_parameter parameters[KEY_COUNT] = {
                        .range = "1..",
                        .fallback = "100",
                        .help = "How many of the last lines."},
+        [KEY_NEED] = {.name = "need",
+                      .type = "text",
+                      .help = "What is needed, the first counting twice: speed, space, isolation, simple, windows, live, "
+                              "any-filesystem and ci, with commas between them."},
 
         [KEY_DRY_RUN] = {.name = "dry_run",
                          .type = "boolean",

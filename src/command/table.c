@@ -554,10 +554,18 @@ static const struct verb_row rows[VERB_COUNT] = {
         [VERB_ADVISE] = {
                 .public = {
                         .name = "advise",
-                        .summary = "tell which engine and store suits this host best",
-                        .example = "advise",
+                        .summary = "tell which engine and store suits this host and these needs best",
+                        .description = "Looks at what works on this host, as status does, and ranks every engine with every "
+                                       "store for what is needed, with the reason for each place, and the commands to begin. "
+                                       "Without need= it is speed, space, isolation and simple. from= takes a file that "
+                                       "compare printed as JSON: what was measured then counts instead of what is generally so.",
+                        .example = "advise need=speed,ci",
                         .of_self = true,
+                        .available = true,
                 },
+                .uses = USES({.key = KEY_NEED},
+                             {.key = KEY_FROM, .type = "path", .help = "A file that 'cowherd compare' printed as JSON."}),
+                BARE(KEY_NEED),
         },
         [VERB_METRICS] = {
                 .public = {

@@ -39,6 +39,7 @@ static verb_function *const functions[VERB_COUNT] = {
         [VERB_CLEANUP] = verb_cleanup,
         [VERB_DOCTOR] = verb_doctor,
         [VERB_HELP] = verb_help,
+        [VERB_ADVISE] = verb_advise,
         [VERB_SNAPSHOT] = verb_snapshot,
         [VERB_RESTORE] = verb_restore,
         [VERB_LIST_SNAPSHOTS] = verb_list_snapshots,

@@ -107,7 +107,10 @@ static int flatten(void *operation, size_t item, struct cowherd_error *err)
         if (catalogue_set_durable(catalogue, true, err) < 0 || catalogue_begin(catalogue, flattening->clone.row.id, "flatten", err) < 0)
                 return -1;
         flattening->call->herd->durable = true;
-        if (copy(flattening, err) < 0) {
+        int copied = copy(flattening, err);
+        if (copied > 0) /* the intent stays, for recovery */
+                return fail_hint(err, "'cowherd cleanup' finishes it, once that is mended");
+        if (copied < 0) {
                 ignore_result(catalogue_end(catalogue, flattening->clone.row.id, &ignored));
                 return -1;
         }
@@ -187,7 +190,7 @@ int flatten_recover(struct cowherd_herd *herd, const struct catalogue_row *row, 
         if (is_on(state) && clone.driver->flatten != NULL)
                 return catalogue_end(herd->catalogue, row->id, err);
         if (clone.row.base_id != 0 && clone.driver->flatten != NULL &&
-            clone.driver->flatten(&clone.place.place, &clone.object, NULL, NULL, err) < 0)
+            clone.driver->flatten(&clone.place.place, &clone.object, NULL, NULL, err) != 0)
                 return fail_while(err, "finishing an interrupted flatten of '%s'", row->name);
         return settle_alone(herd, &clone.row, err);
 }

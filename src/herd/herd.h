@@ -217,4 +217,4 @@ typedef int verb_function(struct call *call, struct cowherd_error *err);
 verb_function verb_status, verb_doctor, verb_setup, verb_teardown, verb_register_base, verb_remove_base, verb_clone_from_base,
         verb_list_bases, verb_power, verb_wait, verb_execute, verb_shell, verb_copy, verb_logs, verb_extend, verb_security_audit,
         verb_create, verb_list, verb_info, verb_usage, verb_rename, verb_delete, verb_cleanup, verb_help;
-verb_function verb_snapshot, verb_restore, verb_list_snapshots, verb_delete_snapshot, verb_promote, verb_flatten;
+verb_function verb_snapshot, verb_restore, verb_list_snapshots, verb_delete_snapshot, verb_promote, verb_flatten, verb_advise;

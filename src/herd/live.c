@@ -139,7 +139,10 @@ int live_stop(struct live *live, uint64_t timeout_ms, bool force, struct cowherd
 
         if (engine->stop == NULL)
                 return live_fail_unable(live, "stop", err);
-        if (engine->stop(&live->machine.instance, timeout_ms, force, &live->forced, err) < 0 || deactivate(live, err) < 0)
+        if (engine->stop(&live->machine.instance, timeout_ms, force, &live->forced, err) < 0)
+                return fail_while(err, "stopping '%s'", live->thing.row.name);
+        live->stuck = deactivate(live, err) < 0;
+        if (live->stuck)
                 return fail_while(err, "stopping '%s'", live->thing.row.name);
         live->stop_ms = clock_ms() - began;
         live->stopped = true;

@@ -168,7 +168,7 @@ static void undo(void *operation, size_t item)
                 got = live_stop(live, 0, true, &ignored);
         else if (live->stopped && !live->started)
                 got = live_start(live, &ignored);
-        live->stuck = got < 0;
+        live->stuck = live->stuck || got < 0;
 }
 
 static int settle(void *operation, size_t item, struct cowherd_error *err)

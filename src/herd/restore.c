@@ -147,7 +147,12 @@ static int restore(void *operation, size_t item, struct cowherd_error *err)
         if (catalogue_set_durable(catalogue, true, err) < 0 || catalogue_begin(catalogue, clone->row.id, intent, err) < 0)
                 return -1;
         restoring->call->herd->durable = true;
-        if (clone->driver->restore(&clone->place.place, &clone->object, &snapshot->object, err) < 0) {
+        int restored = clone->driver->restore(&clone->place.place, &clone->object, &snapshot->object, err);
+        if (restored > 0) { /* the intent stays, for recovery, and nobody starts it before */
+                restoring->clone.stopped = false;
+                return fail_hint(err, "'cowherd cleanup' finishes it, once that is mended");
+        }
+        if (restored < 0) {
                 /* It left nothing behind: nobody shall find this tomorrow and do it then. */
                 ignore_result(catalogue_end(catalogue, clone->row.id, &ignored));
                 return -1;
@@ -264,7 +269,7 @@ int restore_recover(struct cowherd_herd *herd, const struct catalogue_row *row, 
         if (is_on(state)) /* it was stopped for it: somebody has started it since */
                 return catalogue_end(herd->catalogue, row->id, err);
         if (expect_able(&clone, err) < 0 ||
-            clone.driver->restore(&clone.place.place, &clone.object, &snapshot.object, err) < 0)
+            clone.driver->restore(&clone.place.place, &clone.object, &snapshot.object, err) != 0)
                 return fail_while(err, "finishing an interrupted restore of '%s'", row->name);
         return settle_restored(herd, &clone, &snapshot, err);
 }

@@ -65,8 +65,11 @@ void group_wait(struct group *group, enum engine_event what, double deadline_ms,
 {
         struct waiting waiting = {.group = group, .what = what, .deadline_ms = deadline_ms, .wanted = wanted};
         struct plan plan = {.items = group->count, .parallel = WAITING_MAX, .operation = &waiting};
+        owned_mem bool *failed_before = x_calloc(group->count, sizeof *failed_before);
         struct cowherd_error ignored;
 
+        for (size_t i = 0; i < group->count; i++)
+                failed_before[i] = group->outcomes[i].failed;
         plan_add(&plan, true, wait_item, NULL, "wait");
         ignore_result(plan_apply(&plan, group->outcomes, &ignored)); /* the outcomes tell */
         ask_again(group);
@@ -74,7 +77,7 @@ void group_wait(struct group *group, enum engine_event what, double deadline_ms,
                 struct live *live = &group->lives[i];
                 struct cowherd_error err;
                 struct outcome *outcome = &group->outcomes[i];
-                if (outcome->failed && outcome->err.code == COWHERD_BUSY)
+                if (outcome->failed && !failed_before[i] && outcome->err.code == COWHERD_BUSY)
                         tell_how_it_was_left(live, &outcome->err);
                 if (!live->wait.identity_applied || live->thing.row.identity_applied)
                         continue;

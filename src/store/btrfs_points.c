@@ -152,8 +152,8 @@ int btrfs_restore(const struct store_place *place, const struct store_object *cl
             (errno != ENOENT || renameat(folder, RESTORED, folder, "tree") < 0))
                 return fail_errno(err, "cannot put the restored subvolume in its place in '%s'", place->folder);
         if (place->durable && file_sync(folder, "a clone's folder", err) < 0)
-                return -1;
-        return btrfs_remove(place, folder, RESTORED, err);
+                return 1;
+        return btrfs_remove(place, folder, RESTORED, err) < 0 ? 1 : 0;
 }
 
 /* The transaction in which a snapshot of the subvolume `uuid` was made that lies in an object's folder; 0 for any other. */

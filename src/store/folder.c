@@ -87,9 +87,9 @@ bool folder_is_mounted(const struct store_place *place, const struct store_objec
         char path[STORE_PATH_BYTES];
         struct statx found;
 
-        if (statx(place->fd, store_object_path(object, path), AT_SYMLINK_NOFOLLOW | AT_NO_AUTOMOUNT, STATX_TYPE,
-                  &found) < 0)
-                return errno == ENOTCONN; /* a FUSE mount whose daemon is dead */
+        /* What can't be looked at (a FUSE mount whose daemon is dead) may be one: to unmount what is none does nothing. */
+        if (statx(place->fd, store_object_path(object, path), AT_SYMLINK_NOFOLLOW | AT_NO_AUTOMOUNT, STATX_TYPE, &found) < 0)
+                return errno != ENOENT && errno != ENOTDIR;
         return (found.stx_attributes & STATX_ATTR_MOUNT_ROOT) != 0;
 }
 

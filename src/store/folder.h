@@ -122,7 +122,10 @@ int folder_restore(const struct store_place *place, const struct store_object *c
 bool folder_has(int folder, const char *name);
 /* Makes a folder where there is none; then its mode is left alone. */
 int folder_add(int folder, const char *name, mode_t mode, struct cowherd_error *err) must_check;
-/* Puts `beside` in the place of `name`, so that there is never neither, and removes what was there. */
+/*
+ * Puts `beside` in the place of `name`, so that there is never neither, and removes what was there: 1 where it is in its place, and what
+ * was there, now `beside`, could not be removed.
+ */
 int folder_put(int folder, const char *beside, const char *name, struct cowherd_error *err) must_check;
 
 /* ---- Whole callbacks ---- */

@@ -30,7 +30,7 @@ int folder_add(int folder, const char *name, mode_t mode, struct cowherd_error *
 int folder_put(int folder, const char *beside, const char *name, struct cowherd_error *err)
 {
         if (renameat2(folder, beside, folder, name, RENAME_EXCHANGE) == 0)
-                return file_remove_tree(folder, beside, err);
+                return file_remove_tree(folder, beside, err) < 0 ? 1 : 0;
         if (errno != ENOENT || renameat(folder, beside, folder, name) < 0)
                 return fail_errno(err, "cannot put '%s' in the place of '%s'", beside, name);
         return 0;
@@ -109,7 +109,8 @@ int folder_restore(const struct store_place *place, const struct store_object *c
                 (void)!file_remove_tree(folder, RESTORED, &second);
                 return -1;
         }
-        if (folder_put(folder, RESTORED, leaf, err) < 0)
-                return -1;
-        return folder_settle(place, clone, err);
+        int put = folder_put(folder, RESTORED, leaf, err);
+        if (put != 0)
+                return put;
+        return folder_settle(place, clone, err) < 0 ? 1 : 0;
 }

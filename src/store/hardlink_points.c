@@ -40,28 +40,23 @@ int hardlink_snapshot(const struct store_place *place, const struct store_object
         return 0;
 }
 
-/* The clone gets the snapshot's upper, and a farm where it has none: with that it is layered. */
-static int restore_layers(const struct store_place *place, const struct store_object *snapshot, int folder, struct cowherd_error *err)
+/* The farm that a clone lacks which was flattened: with it and an upper it is layered. */
+static int add_farm(const struct store_place *place, const struct store_object *snapshot, int folder, struct cowherd_error *err)
 {
-        if (folder_copy_tree(place, snapshot, "upper", folder, RESTORED, FILE_TREE_COPY, err) < 0 ||
-            folder_put(folder, RESTORED, "upper", err) < 0)
+        if (folder_has(folder, "farm"))
+                return 0;
+        if (file_remove_tree(folder, MAKING, err) < 0 || hardlink_make_farm(place, snapshot, "farm", folder, MAKING, err) < 0)
                 return -1;
-        if (!folder_has(folder, "farm")) {
-                if (file_remove_tree(folder, MAKING, err) < 0 || hardlink_make_farm(place, snapshot, "farm", folder, MAKING, err) < 0)
-                        return -1;
-                if (renameat(folder, MAKING, folder, "farm") < 0)
-                        return fail_errno(err, "cannot rename '" MAKING "' to 'farm'");
-        }
-        return layers_empty_tree(folder, err) < 0 ? -1 : layers_add_rest(folder, err);
+        return renameat(folder, MAKING, folder, "farm") < 0 ? fail_errno(err, "cannot rename '" MAKING "' to 'farm'") : 0;
 }
 
-static int restore_tree(const struct store_place *place, const struct store_object *snapshot, int folder, struct cowherd_error *err)
+/* What is left to do once the snapshot's files are in their place. */
+static int take_shape(const struct store_place *place, const struct store_object *snapshot, bool layered, int folder, struct cowherd_error *err)
 {
         static const char *const layers[] = {"farm", "upper", "work"};
 
-        if (folder_copy_tree(place, snapshot, "tree", folder, RESTORED, FILE_TREE_COPY, err) < 0 ||
-            folder_put(folder, RESTORED, "tree", err) < 0)
-                return -1;
+        if (layered)
+                return add_farm(place, snapshot, folder, err) < 0 || layers_empty_tree(folder, err) < 0 ? -1 : layers_add_rest(folder, err);
         for (size_t i = 0; i < array_length(layers); i++)
                 if (file_remove_tree(folder, layers[i], err) < 0)
                         return -1;
@@ -77,9 +72,14 @@ int hardlink_restore(const struct store_place *place, const struct store_object 
                 return -1;
         if (file_remove_tree(folder, RESTORED, err) < 0)
                 return -1;
-        int restored = hardlink_is_layered(place, snapshot) ? restore_layers(place, snapshot, folder, err)
-                                                            : restore_tree(place, snapshot, folder, err);
-        return restored < 0 ? -1 : folder_settle(place, clone, err);
+        bool layered = hardlink_is_layered(place, snapshot);
+        const char *own = layered ? "upper" : "tree";
+        if (folder_copy_tree(place, snapshot, own, folder, RESTORED, FILE_TREE_COPY, err) < 0)
+                return -1;
+        int put = folder_put(folder, RESTORED, own, err);
+        if (put != 0)
+                return put;
+        return take_shape(place, snapshot, layered, folder, err) < 0 || folder_settle(place, clone, err) < 0 ? 1 : 0;
 }
 
 int hardlink_flatten(const struct store_place *place, const struct store_object *clone,

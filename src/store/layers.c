@@ -8,6 +8,7 @@
 #include "sys/mount.h"
 #include "sys/mount_idmap.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -208,14 +209,35 @@ int layers_add_rest(int folder, struct cowherd_error *err)
         return folder_add(folder, "tree", 0755, err);
 }
 
+int layers_is_empty(int folder, const char *name, bool *ret, struct cowherd_error *err)
+{
+        int fd = openat(folder, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+        DIR *entries = fd < 0 ? NULL : fdopendir(fd);
+        unsigned count = 0;
+
+        if (entries == NULL) {
+                int failed = fail_errno(err, "cannot list '%s'", name);
+                close_at(&fd);
+                return failed;
+        }
+        while (count < 3 && readdir(entries) != NULL)
+                count++;
+        (void)closedir(entries);
+        *ret = count < 3; /* "." and ".." */
+        return 0;
+}
+
 int layers_empty_tree(int folder, struct cowherd_error *err)
 {
-        if (unlinkat(folder, "tree", AT_REMOVEDIR) < 0 && errno != ENOENT) {
-                if (errno != ENOTEMPTY)
-                        return fail_errno(err, "cannot remove the mount point of a clone");
-                if (folder_add(folder, "empty", 0755, err) < 0)
-                        return -1;
-                return folder_put(folder, "empty", "tree", err);
-        }
-        return folder_add(folder, "tree", 0755, err);
+        bool empty = false;
+
+        if (!folder_has(folder, "tree"))
+                return folder_add(folder, "tree", 0755, err);
+        if (layers_is_empty(folder, "tree", &empty, err) < 0)
+                return -1;
+        if (empty)
+                return 0;
+        if (folder_add(folder, "empty", 0755, err) < 0)
+                return -1;
+        return folder_put(folder, "empty", "tree", err) == 0 ? 0 : -1;
 }

@@ -38,6 +38,8 @@ int layers_measure(const struct store_place *place, const struct store_object *o
 
 /* What a layered object has besides its own files: `work`, and `tree` to mount on. */
 int layers_add_rest(int folder, struct cowherd_error *err) must_check;
+/* Whether a folder has nothing in it. */
+int layers_is_empty(int folder, const char *name, bool *ret, struct cowherd_error *err) must_check;
 /* Puts an empty folder in the place of the mount point, in which the files of a plain tree may lie. */
 int layers_empty_tree(int folder, struct cowherd_error *err) must_check;
 

@@ -1,35 +1,16 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Flattening what is layered: the merged tree, as a mount of it shows it, is copied beside, and then takes the place of the mount point.
- * The upper goes last: as long as it is there and the mount point is empty, nothing has happened.
+ * The upper goes last: as long as it is there and the mount point is empty, nothing has happened. What can't be unmounted, or taken
+ * away afterwards, is left for the next try.
  */
 #include "store/layers.h"
 
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <unistd.h>
 
 #define FLAT "flat"
-
-/* Whether a folder has nothing in it. */
-static int is_empty(int folder, const char *name, bool *ret, struct cowherd_error *err)
-{
-        int fd = openat(folder, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-        DIR *entries = fd < 0 ? NULL : fdopendir(fd);
-        unsigned count = 0;
-
-        if (entries == NULL) {
-                int failed = fail_errno(err, "cannot list '%s'", name);
-                close_at(&fd);
-                return failed;
-        }
-        while (count < 3 && readdir(entries) != NULL)
-                count++;
-        (void)closedir(entries);
-        *ret = count < 3; /* "." and ".." */
-        return 0;
-}
 
 static int copy_merged(int folder, const char *path, const struct file_progress *progress, struct cowherd_error *err)
 {
@@ -55,9 +36,9 @@ static int make_flat(const struct store_place *place, const struct store_object 
                 return -1;
         int copied = copy_merged(folder, path, progress, err);
         struct cowherd_error second;
-        if (layers_unmount(place, clone, &second) < 0 && copied == 0) {
+        if (layers_unmount(place, clone, &second) < 0) {
                 *err = second;
-                copied = -1;
+                return 1;
         }
         if (copied == 0 && place->durable && syncfs(folder) < 0)
                 copied = fail_errno(err, "cannot sync '%s'", place->folder);
@@ -75,15 +56,17 @@ int layers_flatten(const struct store_place *place, const struct store_object *c
 
         if (layers_unmount(place, clone, err) < 0 || folder_open(place, clone, &folder, err) < 0)
                 return -1;
-        if (folder_has(folder, "upper") && is_empty(folder, "tree", &is_layered, err) < 0)
+        if (folder_has(folder, "upper") && layers_is_empty(folder, "tree", &is_layered, err) < 0)
                 return -1;
         if (is_layered && clone->base == NULL)
                 return folder_fail(clone, COWHERD_INTERNAL, "has layers and stands on nothing", err);
-        if (is_layered &&
-            (make_flat(place, clone, folder, activate, progress, err) < 0 || folder_put(folder, FLAT, "tree", err) < 0))
-                return -1;
+        int made = is_layered ? make_flat(place, clone, folder, activate, progress, err) : 0;
+        if (made != 0)
+                return made;
+        if (is_layered && folder_put(folder, FLAT, "tree", err) < 0)
+                return 1;
         for (size_t i = 0; i < array_length(parts); i++)
                 if (file_remove_tree(folder, parts[i], err) < 0)
-                        return -1;
-        return folder_settle(place, clone, err);
+                        return 1;
+        return folder_settle(place, clone, err) < 0 ? 1 : 0;
 }

@@ -73,9 +73,10 @@ int overlay_restore(const struct store_place *place, const struct store_object *
                 (void)!file_remove_tree(folder, RESTORED, &second);
                 return -1;
         }
-        if (folder_put(folder, RESTORED, own, err) < 0 || take_shape(folder, snapshot, err) < 0)
-                return -1;
-        return folder_settle(place, clone, err);
+        int put = folder_put(folder, RESTORED, own, err);
+        if (put != 0)
+                return put;
+        return take_shape(folder, snapshot, err) < 0 || folder_settle(place, clone, err) < 0 ? 1 : 0;
 }
 
 /* ---- Promoted bases: the upper moves ---- */

@@ -261,7 +261,9 @@ int qcow2_restore(const struct store_place *place, const struct store_object *cl
                                 err) < 0)
                 return -1;
         /* A snapshot that was given up has nothing to go on with any more. */
-        if (unlinkat(place->fd, leaf_path(clone, NEXT, next), 0) < 0 && errno != ENOENT)
-                return fail_errno(err, "cannot remove '%s/%s'", place->folder, next);
-        return folder_settle(place, clone, err);
+        if (unlinkat(place->fd, leaf_path(clone, NEXT, next), 0) < 0 && errno != ENOENT) {
+                (void)fail_errno(err, "cannot remove '%s/%s'", place->folder, next);
+                return 1;
+        }
+        return folder_settle(place, clone, err) < 0 ? 1 : 0;
 }

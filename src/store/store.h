@@ -206,13 +206,15 @@ struct store_driver {
         /*
          * The stopped clone becomes what the snapshot holds; what it was is gone. Idempotent, and at no moment without one of both.
          * The clone then stands on the snapshot where snapshots stack, else on what the snapshot stands on (snapshot->base): the
-         * herd settles that.
+         * herd settles that. -1: the clone is what it was. 1: what was begun could be neither finished nor undone, *err says why, and to
+         * call it again finishes it.
          */
         int (*restore)(const struct store_place *place, const struct store_object *clone, const struct store_object *snapshot,
                        struct cowherd_error *err) must_check;
         /*
          * The stopped clone gets bytes of its own of all that it reads through its base, then stands on nothing. Idempotent. NULL: its
-         * clones never need their base's bytes (a btrfs snapshot), so it is the catalogue's to say. `report` may be NULL.
+         * clones never need their base's bytes (a btrfs snapshot), so it is the catalogue's to say. `report` may be NULL. -1: the clone is
+         * what it was. 1: what was begun could be neither finished nor undone, *err says why, and to call it again finishes it.
          */
         int (*flatten)(const struct store_place *place, const struct store_object *clone,
                        void (*report)(void *context, uint64_t done_bytes, uint64_t total_bytes), void *context,

@@ -171,7 +171,7 @@ int zfs_restore(const struct store_place *place, const struct store_object *clon
         int went_on = go_on(place, clone, err);
 
         if (went_on != 0)
-                return went_on < 0 ? -1 : 0;
+                return went_on < 0 ? 1 : 0;
         int found = zfs_find_snapshot(place, snapshot, &name, err);
         if (found != 0)
                 return found < 0 ? -1 : folder_fail(snapshot, COWHERD_DATA, "is gone: another tool has destroyed it", err);
@@ -180,7 +180,7 @@ int zfs_restore(const struct store_place *place, const struct store_object *clon
                 return rolled;
         if (begin_next(place, clone, err) < 0 || zfs_run(place, NULL, err, "clone", name, next, NULL) < 0)
                 return -1;
-        return take_place(place, clone, err);
+        return take_place(place, clone, err) < 0 ? 1 : 0;
 }
 
 /* ---- Flattening ---- */

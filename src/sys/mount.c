@@ -19,10 +19,12 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 #define MOUNTINFO "/proc/self/mountinfo"
 #define MOUNTINFO_BYTES (64u << 20)
+#define UNMOUNT_PAUSE_MAX_MS 128 /* a quarter of a second in all */
 
 bool mount_is_mounted(const char *target)
 {
@@ -136,9 +138,24 @@ int mount_overlay(const char *lowers, const char *upper, const char *work, const
         return fail_errno(err, "cannot mount an overlay at '%s'", target);
 }
 
+/*
+ * "In use" may be so for a moment only, with no event to tell the end of it: another thread's child between its fork and its exec has our
+ * descriptors, and a program that makes itself a mount namespace has every mount for a moment. So it is tried again, more and more seldom.
+ */
+static int unmount_patiently(const char *target)
+{
+        for (long pause_ms = 1; umount2(target, UMOUNT_NOFOLLOW) < 0; pause_ms *= 2) {
+                const struct timespec pause = {.tv_nsec = pause_ms * 1000000};
+                if (errno != EBUSY || pause_ms > UNMOUNT_PAUSE_MAX_MS)
+                        return -1;
+                (void)nanosleep(&pause, NULL);
+        }
+        return 0;
+}
+
 int mount_unmount(const char *target, struct cowherd_error *err)
 {
-        if (umount2(target, UMOUNT_NOFOLLOW) == 0 || errno == EINVAL || errno == ENOENT)
+        if (unmount_patiently(target) == 0 || errno == EINVAL || errno == ENOENT)
                 return 0; /* EINVAL: it is no mount point */
         if (errno == EBUSY)
                 return fail(err, COWHERD_BUSY, "cannot unmount '%s': it is in use", target);

@@ -98,7 +98,7 @@ void point_restore(struct history *history, const struct store_object *snapshot)
         struct subject *subject = history->subject;
         struct cowherd_error err;
 
-        if (subject->driver->restore(&subject->place, &history->clone, snapshot, &err) < 0)
+        if (subject->driver->restore(&subject->place, &history->clone, snapshot, &err) != 0)
                 bail("%s: restore: %s", subject->label, err.text);
         history->clone.base = point_stacks(subject, STORE_SNAPSHOT) ? snapshot : snapshot->base;
 }

@@ -55,7 +55,7 @@ static const char *see_repeated(struct history *history, enum store_role role)
         struct cowherd_error err;
         for (unsigned i = 0; i < 2 && role == STORE_SNAPSHOT; i++) {
                 mark(subject, &history->clone, 7);
-                if (subject->driver->restore(&subject->place, &history->clone, made, &err) < 0) /* killed before it was settled */
+                if (subject->driver->restore(&subject->place, &history->clone, made, &err) != 0) /* killed before it was settled */
                         bail("%s: restore: %s", subject->label, err.text);
         }
         if (role == STORE_SNAPSHOT)
@@ -216,7 +216,7 @@ static const char *see_deep(struct history *history, struct store_object *chain)
         history->count = 0;
         if (hash_object(subject, &history->clone) != then)
                 return "at the end of a deep chain the clone is not what it was";
-        if (subject->driver->flatten(&subject->place, &history->clone, NULL, NULL, &err) < 0)
+        if (subject->driver->flatten(&subject->place, &history->clone, NULL, NULL, &err) != 0)
                 bail("%s: flatten: %s", subject->label, err.text);
         history->clone.base = NULL;
         (void)point_take(history, STORE_BASE);

@@ -34,7 +34,7 @@ static const char *see_flat(struct history *history)
         mark(subject, &history->clone, 1);
         uint64_t then = hash_object(subject, &history->clone);
         for (unsigned i = 0; i < 2; i++) /* the second time as after a kill */
-                if (subject->driver->flatten(&subject->place, &history->clone, hear, &heard, &err) < 0)
+                if (subject->driver->flatten(&subject->place, &history->clone, hear, &heard, &err) != 0)
                         bail("%s: flatten: %s", subject->label, err.text);
         if (heard.backwards)
                 return "progress goes back";
@@ -79,7 +79,7 @@ static const char *see_unflattened(struct history *history)
         struct store_object *first = point_take(history, STORE_SNAPSHOT);
         mark(subject, &history->clone, 1);
         uint64_t plain = hash_object(subject, &history->clone);
-        if (subject->driver->flatten(&subject->place, &history->clone, NULL, NULL, &err) < 0)
+        if (subject->driver->flatten(&subject->place, &history->clone, NULL, NULL, &err) != 0)
                 bail("%s: flatten: %s", subject->label, err.text);
         history->clone.base = NULL;
         struct store_object *second = point_take(history, STORE_SNAPSHOT);

@@ -273,10 +273,14 @@ faults() {
 @test "system calls that fail: trees on an overlay" {
         local verb
         local -a names=()
-        for verb in register_base clone delete remove_base snapshot restore delete_snapshot promote; do
+        for verb in register_base clone delete remove_base snapshot restore delete_snapshot promote flatten; do
                 names+=("=nspawn, overlay: $verb")
         done
         faults "${names[@]}" "of a tarball"
+}
+
+@test "system calls that fail: what runs" {
+        faults "=nspawn, overlay: stop" ${COWHERD_TEST_LONG:+"=nspawn, overlay: start" "=qemu: start" "=qemu: stop" "=qemu, running: flatten"}
 }
 
 @test "system calls that fail: trees on btrfs, and its pool" {

@@ -190,7 +190,7 @@ NAMING=('qemu register_base image=IMAGE name=' 'qemu info name=' 'qemu remove_ba
 
 @test "verbs of later versions say so, whatever is asked of them; help marks them" {
         local verb
-        for verb in tree compare advise metrics 'completion shell=bash'; do
+        for verb in tree compare metrics 'completion shell=bash'; do
                 # shellcheck disable=SC2086
                 refuses 69 "not available in this version" $verb || { echo "$verb"; return 1; }
                 expect 0 help "${verb%% *}"
