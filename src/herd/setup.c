@@ -112,7 +112,7 @@ static int keep_warm(void *operation, size_t item, struct cowherd_error *err)
         return warm_trim(herd, target, err);
 }
 
-/* Those that stand are ended down to it: it holds at once. */
+/* Where those that stand have more they end, and others are made within it: it holds at once. */
 static int limit_warm_memory(void *operation, size_t item, struct cowherd_error *err)
 {
         struct setting_up *setting = operation;
