@@ -8,7 +8,7 @@ set -eu
 # To build: meson.build names the libraries.
 build='build-essential meson ninja-build pkg-config gcc clang libclang-rt-14-dev make git python3 scdoc
         libsqlite3-dev libjansson-dev libbtrfsutil-dev libmount-dev libcurl4-gnutls-dev libarchive-dev
-        libyaml-dev nettle-dev libregina3-dev libcmocka-dev'
+        libyaml-dev nettle-dev libregina3-dev libcmocka-dev debhelper lintian'
 # The engines and stores, with what they need at run time.
 engines='qemu-system-x86 qemu-utils ovmf lxd lxd-client systemd-container slirp4netns dbus mmdebstrap gpg debian-archive-keyring
         ca-certificates btrfs-progs xfsprogs zfs-fuse fuse e2fsprogs mount util-linux squashfs-tools'

@@ -5,7 +5,7 @@
 # sourced, as root:
 #
 #     . scripts/lib/images.sh
-#     images_prepare [tree] [lxd] [disk] [tiny] [tiny9p] [tinyguest] [other]    # makes what is missing of these (none named: of the first
+#     images_prepare [tree] [lxd] [disk] [tiny] [tiny9p] [tinyguest] [other] [bare]    # makes what is missing of these (none named: of the first
 #                             # three); tells what it does on stderr
 #     $IMAGES/tree            # tree: a Debian root filesystem in a folder (systemd, dbus), 170 MB
 #     $IMAGES/metadata.tar $IMAGES/rootfs.tar    # lxd: the same as an LXD image
@@ -14,6 +14,7 @@
 #     $IMAGES/tiny9p.qcow2    # tiny9p: as tiny, with the kernel for all machines: 9p and the generation id; 4 s slower
 #     $IMAGES/tiny-guest.qcow2    # tinyguest: as tiny, with cowherd-guest in the agent's place
 #     $IMAGES/other.qcow2     # other: a system that is no Linux; it says so on the serial console
+#     $IMAGES/bare            # bare: a Debian host with the engines, and with what else the packages depend on to be installed, 620 MB
 #     images_remove           # takes all of it away
 #
 # COWHERD_IMAGES says where they are kept (default /var/cache/cowherd-images), COWHERD_MIRROR where packages come from, COWHERD_GUEST
@@ -24,6 +25,7 @@ IMAGES=${COWHERD_IMAGES:-/var/cache/cowherd-images}
 IMAGES_RECIPE=1 # counted up where what this file makes is no longer what it made before: then all of it is made anew
 IMAGES_RECIPE_TINY=3 # likewise, of the tiny one alone
 IMAGES_RECIPE_OTHER=1
+IMAGES_RECIPE_BARE=1
 
 images_say() {
         echo "images: $*" >&2
@@ -61,7 +63,7 @@ images_current() {
 }
 
 images_empty() {
-        rm -rf --one-file-system "$IMAGES"/tree "$IMAGES"/*.tar "$IMAGES"/*.qcow2 "$IMAGES"/*.partial "$IMAGES/log" "$IMAGES"/*recipe
+        rm -rf --one-file-system "$IMAGES"/tree "$IMAGES"/bare "$IMAGES"/*.tar "$IMAGES"/*.qcow2 "$IMAGES"/*.partial "$IMAGES/log" "$IMAGES"/*recipe
 }
 
 images_remove() {
@@ -327,6 +329,27 @@ images_other() {
                 images_run dpkg-deb -x "$work"/debs/memtest86+*.deb "$work/package" &&
                 cp "$(find "$work/package/boot" -name '*x64.bin' | head -n 1)" "$work/kernel/boot/vmlinuz-memtest" &&
                 images_boot "$work" 66M '' console=ttyS0,115200 && images_keep "$work" other.qcow2 && rm -rf --one-file-system "$work"
+}
+
+# ---- A host to install packages on: the engines and a compiler are there, as that takes long. ----
+
+# What the packages depend on is not there, but can be installed without the network.
+images_bare() {
+        [ -d "$IMAGES/bare" ] && [ "$(cat "$IMAGES/bare.recipe" 2>/dev/null)" = "$IMAGES_RECIPE_BARE" ] && return 0
+        images_say 'making a Debian 12 host by mmdebstrap (about a minute, once)'
+        rm -rf --one-file-system "$IMAGES/bare" && mkdir "$IMAGES/bare.partial" &&
+                # shellcheck disable=SC2016 # for the shell of mmdebstrap
+                images_run mmdebstrap --mode=root --variant=minbase --format=directory \
+                        --include=systemd,systemd-container,dbus,qemu-system-x86,qemu-utils,lxd,btrfs-progs,e2fsprogs \
+                        --include=iproute2,gcc,libc6-dev,pkg-config,man-db \
+                        --dpkgopt='path-exclude=/usr/share/locale/*' --skip=cleanup/apt/lists --skip=cleanup/apt/cache \
+                        --customize-hook='chroot "$1" apt-get clean' \
+                        --customize-hook='chroot "$1" apt-get -q -y --no-install-recommends --download-only \
+                                -o Binary::apt-get::APT::Keep-Downloaded-Packages=true install \
+                                libarchive13 libbtrfsutil1 libcurl3-gnutls libhogweed6 libjansson4 libmount1 libnettle8 libregina3 libsqlite3-0 \
+                                libyaml-0-2' \
+                        bookworm "$IMAGES/bare.partial" ${COWHERD_MIRROR:+"$COWHERD_MIRROR"} &&
+                mv -T "$IMAGES/bare.partial" "$IMAGES/bare" && echo "$IMAGES_RECIPE_BARE" >"$IMAGES/bare.recipe"
 }
 
 # As images_run, for a tool that reads its orders.

@@ -266,7 +266,7 @@ C
 }
 
 # In a mount namespace whose /usr/local, /etc and /var/cache are thrown away with it.
-@test "a plain make install: the program is found and works, and its library and modules too" {
+@test "a plain make install: the program is found and works, its library and modules too, and make uninstall takes all of it" {
         local build=${COWHERD_BUILD:-$(dirname "$PROGRAM")} top=$BATS_TEST_DIRNAME/../..
         mkdir layers
         run unshare -m sh -ec '
@@ -275,12 +275,16 @@ C
                         mkdir -p "layers$folder/upper" "layers$folder/work"
                         mount -t overlay overlay -o "lowerdir=$folder,upperdir=$PWD/layers$folder/upper,workdir=$PWD/layers$folder/work" "$folder"
                 done
+                find /usr/local /etc ! -type d ! -name ld.so.cache | sort >before
                 make -C "$1" "BUILD=$2" install >install.log 2>&1 || { tail -n 5 install.log; exit 1; }
+                here=$PWD
                 cd / && unset LD_LIBRARY_PATH
                 cowherd --version
                 cowherd qemu register_base b "image=$3"
                 cowherd qemu clone b c
                 cowherd nspawn register_base t "tarball=$4"
-                cowherd qemu delete c; cowherd qemu remove_base b; cowherd nspawn remove_base t' sh "$top" "$build" "$MADE/disk.qcow2" "$MADE/tree.tar"
+                cowherd qemu delete c; cowherd qemu remove_base b; cowherd nspawn remove_base t
+                cd "$here" && make -C "$1" "BUILD=$2" uninstall >uninstall.log 2>&1 || { tail -n 5 uninstall.log; exit 1; }
+                find /usr/local /etc ! -type d ! -name ld.so.cache | sort | diff before -' sh "$top" "$build" "$MADE/disk.qcow2" "$MADE/tree.tar"
         [ "$status" -eq 0 ] || { echo "$output"; return 1; }
 }

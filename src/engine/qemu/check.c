@@ -121,7 +121,7 @@ int qemu_check(const struct engine_instance *instance, struct cowherd_error *err
         if (!str_equal(program, "qemu-system-x86_64"))
                 return fail(err, COWHERD_UNAVAILABLE,
                             "machines are started on x86-64 hosts only, and %s is this host's", program);
-        if (check_limits(instance->machine, err) < 0 || check_network(instance->machine, err) < 0 ||
+        if (qemu_users_check(err) < 0 || check_limits(instance->machine, err) < 0 || check_network(instance->machine, err) < 0 ||
             check_mounts(instance->machine, err) < 0)
                 return -1;
         if (instance->machine->live != NULL && live_check(instance, err) < 0)

@@ -9,7 +9,6 @@
 #include "engine/qemu/accel.h"
 #include "engine/qemu/seed.h"
 
-#include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -21,8 +20,6 @@
 #define WINDOWS_MEMORY (4096 * MIB)
 #define OTHER_MEMORY (512 * MIB)
 #define CPUS_DEFAULT 2
-#define USERS_FIRST 0x70000000u /* above what systemd gives to containers, below what is negative to some */
-#define USERS_COUNT 0x0fffffffu
 
 char *qemu_program(void)
 {
@@ -39,13 +36,6 @@ char *qemu_program(void)
                 if (str_equal(machine.machine, other[i][0]))
                         return x_asprintf("qemu-system-%s", other[i][1]);
         return x_asprintf("qemu-system-%s", machine.machine);
-}
-
-uid_t qemu_user(const struct engine_instance *instance)
-{
-        uint64_t shift = instance->herd_uuid == NULL ? 0 : strtoull(instance->herd_uuid, NULL, 16);
-
-        return USERS_FIRST + (uid_t)((instance->id + shift) % USERS_COUNT);
 }
 
 gid_t qemu_kvm_group(void)
@@ -101,7 +91,7 @@ int qemu_facts_find(const struct engine_instance *instance, struct qemu_facts *r
         owned_str char *program = qemu_program();
         const char *acceleration = NULL;
 
-        if (choose_acceleration(instance->machine, program, &acceleration, err) < 0)
+        if (qemu_users_check(err) < 0 || choose_acceleration(instance->machine, program, &acceleration, err) < 0)
                 return -1;
         *ret = (struct qemu_facts){
                 .program = take(program),

@@ -13,10 +13,27 @@
 char *qemu_program(void);
 /* Fills what the line can't know; ret->program is the caller's (free). 69 where acceleration or memory can't be had. */
 int qemu_facts_find(const struct engine_instance *instance, struct qemu_facts *ret, struct cowherd_error *err) must_check;
-/* The user id of a machine started by root: its own in this herd, and hardly ever another herd's. */
-uid_t qemu_user(const struct engine_instance *instance);
 /* The group that may open /dev/kvm, where others may not; 0: none is needed. */
 gid_t qemu_kvm_group(void);
+
+/* ---- users.c ---- */
+
+#define QEMU_USERS_FIRST 0x70000000u /* above what systemd gives to containers, below what is negative to some */
+#define QEMU_USERS_COUNT 0x0fffffffu
+
+/* User ids that belong to root's machines. */
+struct qemu_users {
+        uid_t first;
+        uint32_t count;
+};
+
+/* The range in a text as of /etc/subuid; *ret stays as it is where there is none. 78 where it is wrong, `path` for the message. */
+int qemu_users_parse(const char *text, const char *path, struct qemu_users *ret, struct cowherd_error *err) must_check;
+uid_t qemu_users_pick(const struct qemu_users *users, const char *herd_uuid, uint64_t id);
+/* Whether this host's range can be used; 78 where it is written down wrongly. */
+int qemu_users_check(struct cowherd_error *err) must_check;
+/* The user id of a machine started by root: its own in this herd, and hardly ever another herd's. */
+uid_t qemu_user(const struct engine_instance *instance);
 
 /* ---- check.c ---- */
 
