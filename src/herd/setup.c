@@ -118,13 +118,14 @@ static int limit_warm_memory(void *operation, size_t item, struct cowherd_error 
         struct setting_up *setting = operation;
         struct cowherd_herd *herd = setting->call->herd;
         struct warm_pause pause owned_by(warm_pause_end) = WARM_PAUSE_OF(herd);
-        uint64_t limit = request_number(setting->call->request, KEY_WARM_MEMORY), used = 0;
-        size_t count = 0;
+        uint64_t limit = request_number(setting->call->request, KEY_WARM_MEMORY);
+        struct warm_memory used;
+        size_t ended;
 
         (void)item;
-        if (warm_pause(&pause, err) < 0 || warm_set_memory_limit(herd, limit, err) < 0 || warm_memory_used(herd, &used, &count, err) < 0)
+        if (warm_pause(&pause, err) < 0 || warm_set_memory_limit(herd, limit, err) < 0 || warm_memory_used(herd, &used, err) < 0)
                 return -1;
-        return used <= limit ? 0 : warm_end_machines(herd, &count, err);
+        return used.bytes <= limit ? 0 : warm_end_machines(herd, &ended, err);
 }
 
 /* base= says whose warm= is meant. */

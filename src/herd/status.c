@@ -43,12 +43,12 @@ static int count_live(struct cowherd_herd *herd, enum cowherd_target target, uin
 /* What machines that stand ready have of their own, and may. */
 static int fields_of_warm_memory(struct cowherd_herd *herd, struct cowherd_answer *answer, struct cowherd_error *err)
 {
-        uint64_t used = 0, limit = 0;
-        size_t count = 0;
+        struct warm_memory used;
+        uint64_t limit = 0;
 
-        if (warm_memory_used(herd, &used, &count, err) < 0 || warm_memory_limit(herd, &limit, err) < 0)
+        if (warm_memory_used(herd, &used, err) < 0 || warm_memory_limit(herd, &limit, err) < 0)
                 return -1;
-        answer_number(answer, "warm_memory_bytes", used);
+        answer_number(answer, "warm_memory_bytes", used.bytes);
         answer_number(answer, "warm_memory_limit_bytes", limit);
         return 0;
 }

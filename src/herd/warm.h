@@ -43,10 +43,13 @@ bool warm_stands(struct cowherd_herd *herd, const struct catalogue_row *row, uin
 /* How much memory those of all bases may have together; setup warm_memory=, and writing that down. */
 int warm_memory_limit(struct cowherd_herd *herd, uint64_t *ret_bytes, struct cowherd_error *err) must_check;
 int warm_set_memory_limit(struct cowherd_herd *herd, uint64_t bytes, struct cowherd_error *err) must_check;
-/* How much they have now, and how many there are. */
-int warm_memory_used(struct cowherd_herd *herd, uint64_t *ret_bytes, size_t *ret_count, struct cowherd_error *err) must_check;
-/* 75 where one more would be too many. */
-int warm_check_memory(struct cowherd_herd *herd, const struct catalogue_row *base, struct cowherd_error *err) must_check;
+/* How much they have now, and the largest of them; 0 where there is none. */
+struct warm_memory {
+        uint64_t bytes, largest;
+};
+int warm_memory_used(struct cowherd_herd *herd, struct warm_memory *ret, struct cowherd_error *err) must_check;
+/* 75 where one more would be too many: as large as the largest, or as the one in the making (`made`, NULL before it is made) turned out. */
+int warm_check_memory(struct cowherd_herd *herd, const struct catalogue_row *base, const struct catalogue_row *made, struct cowherd_error *err) must_check;
 /* Starts the machine of a row in the making, whose lock is held, and leaves it standing. */
 int warm_stand_by(struct cowherd_herd *herd, const struct thing *base, const struct catalogue_row *row, int lock, struct cowherd_error *err) must_check;
 /* Ends those that stand, of all bases; *ret_ended: how many rows that were. */

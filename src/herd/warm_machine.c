@@ -57,7 +57,7 @@ int warm_set_memory_limit(struct cowherd_herd *herd, uint64_t bytes, struct cowh
         return catalogue_set_setting(herd->catalogue, LIMIT_KEY, value, err);
 }
 
-static int add_used(struct cowherd_herd *herd, const struct catalogue_row *base, uint64_t *bytes, size_t *count, struct cowherd_error *err)
+static int add_used(struct cowherd_herd *herd, const struct catalogue_row *base, struct warm_memory *used, struct cowherd_error *err)
 {
         struct catalogue_rows rows owned_by(catalogue_rows_free) = {0};
 
@@ -65,41 +65,42 @@ static int add_used(struct cowherd_herd *herd, const struct catalogue_row *base,
                 return -1;
         for (size_t i = 0; i < rows.count; i++) {
                 uint64_t own = 0;
-                if (rows.items[i].phase == CATALOGUE_READY && warm_stands(herd, &rows.items[i], &own)) {
-                        *bytes += own;
-                        (*count)++;
-                }
+                if (rows.items[i].phase != CATALOGUE_READY || !warm_stands(herd, &rows.items[i], &own))
+                        continue;
+                used->bytes += own;
+                used->largest = own > used->largest ? own : used->largest;
         }
         return 0;
 }
 
-int warm_memory_used(struct cowherd_herd *herd, uint64_t *ret_bytes, size_t *ret_count, struct cowherd_error *err)
+int warm_memory_used(struct cowherd_herd *herd, struct warm_memory *ret, struct cowherd_error *err)
 {
         struct catalogue_rows bases owned_by(catalogue_rows_free) = {0};
 
-        *ret_bytes = 0;
-        *ret_count = 0;
+        *ret = (struct warm_memory){0};
         if (catalogue_list(herd->catalogue, COWHERD_QEMU, CATALOGUE_BASE, NULL, &bases, err) < 0)
                 return -1;
         for (size_t i = 0; i < bases.count; i++)
-                if (warm_is_possible(&bases.items[i]) && add_used(herd, &bases.items[i], ret_bytes, ret_count, err) < 0)
+                if (warm_is_possible(&bases.items[i]) && add_used(herd, &bases.items[i], ret, err) < 0)
                         return -1;
         return 0;
 }
 
-int warm_check_memory(struct cowherd_herd *herd, const struct catalogue_row *base, struct cowherd_error *err)
+int warm_check_memory(struct cowherd_herd *herd, const struct catalogue_row *base, const struct catalogue_row *made, struct cowherd_error *err)
 {
         char limit_text[NUMBER_TEXT_BYTES], used_text[NUMBER_TEXT_BYTES];
-        uint64_t limit = 0, used = 0;
-        size_t count = 0;
+        struct warm_memory used;
+        uint64_t limit = 0;
 
-        if (warm_memory_limit(herd, &limit, err) < 0 || warm_memory_used(herd, &used, &count, err) < 0)
+        if (warm_memory_limit(herd, &limit, err) < 0 || warm_memory_used(herd, &used, err) < 0)
                 return -1;
-        uint64_t next = count == 0 ? FIRST_BYTES : used / count;
-        if (used + next <= limit)
-                return memory_check_room(base, 1, err);
+        uint64_t next = used.largest == 0 ? FIRST_BYTES : used.largest;
+        if (made != NULL)
+                (void)warm_stands(herd, made, &next);
+        if (used.bytes + next <= limit)
+                return made != NULL ? 0 : memory_check_room(base, 1, err);
         (void)fail(err, COWHERD_BUSY, "the machines that stand ready have %s of memory of their own, and one more would be over their limit of %s",
-                   number_format_size(used, used_text), number_format_size(limit, limit_text));
+                   number_format_size(used.bytes, used_text), number_format_size(limit, limit_text));
         return fail_hint(err, "say setup warm_memory= for another limit, or keep fewer ready");
 }
 

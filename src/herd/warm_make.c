@@ -61,7 +61,7 @@ static int make_bytes(struct cowherd_herd *herd, const struct thing *base, const
                 return base->driver->clone_checked(&place, &object, err);
         if (base->driver->check_base(&place, &base->object, err) < 0 || base->driver->clone(&place, &object, err) < 0)
                 return -1;
-        return warm_stand_by(herd, base, row, lock, err);
+        return warm_stand_by(herd, base, row, lock, err) < 0 ? -1 : warm_check_memory(herd, &base->row, row, err);
 }
 
 int warm_make(struct cowherd_herd *herd, uint64_t base_id, struct cowherd_error *err)
@@ -73,7 +73,7 @@ int warm_make(struct cowherd_herd *herd, uint64_t base_id, struct cowherd_error 
         int got = catalogue_get(herd->catalogue, base_id, &base.row, err);
         if (got != 0)
                 return got < 0 ? -1 : 0;
-        if (thing_open(herd, false, &base, err) < 0 || (base.row.kind == STORE_DISK && warm_check_memory(herd, &base.row, err) < 0))
+        if (thing_open(herd, false, &base, err) < 0 || (base.row.kind == STORE_DISK && warm_check_memory(herd, &base.row, NULL, err) < 0))
                 return -1;
         struct making making owned_by(making_free) = {.herd = herd, .row = row_of(&base.row)};
         struct catalogue_row *row = &making.row;

@@ -152,6 +152,7 @@ woke() {
         is "$(field .warm_memory_limit_bytes)" $((120 << 20))
         while helper >/dev/null; do sleep 0.1; done
         answer 0 qemu status
+        field '[.warm, .ready, .warm_memory_bytes, .warm_memory_limit_bytes] | join(" ")' # shown where it is not so
         is "$(field '.warm == 4 and .ready > 0 and .ready < 4 and .warm_memory_bytes <= .warm_memory_limit_bytes')" true
         run --separate-stderr "$PROGRAM" --json doctor
         is "$(field '.items[] | select(.check == "kept warm of hot") | "\(.ok) \(.detail | test("over their limit of 120"))"')" "0 true"
