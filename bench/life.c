@@ -15,6 +15,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/un.h>
 #include <sys/wait.h>
@@ -81,6 +82,8 @@ static pid_t start(const char *const *argv)
         if (child > 0)
                 return child;
         (void)setsid();
+        (void)prctl(PR_SET_PDEATHSIG, SIGKILL); /* nothing outlives a bench that is killed */
+        (void)close_range(3, ~0u, CLOSE_RANGE_CLOEXEC); /* the fixtures' locks */
         (void)!freopen("/dev/null", "r", stdin);
         (void)!freopen("/dev/null", "w", stdout);
         (void)!freopen("/dev/null", "w", stderr);

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The clockwork of the benches: spawn, sort, print. It relies on nothing of cowherd. */
+/* The clockwork of the benches: spawn, time, print. Medians are compare's. */
 #include "measure.h"
+
+#include "statistics.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -76,44 +78,29 @@ bool measure_try(const char *const *argv)
         return run(argv, &ms) == 0;
 }
 
-static int by_size(const void *a, const void *b)
-{
-        double x = *(const double *)a, y = *(const double *)b;
-
-        return x < y ? -1 : x > y;
-}
-
-static double quantile(double *values, unsigned count, double q)
-{
-        qsort(values, count, sizeof *values, by_size);
-        return values[(unsigned)((double)(count - 1) * q + 0.5)];
-}
-
 struct row measure_take(const struct figure *figure)
 {
-        double *ours = calloc(figure->runs, sizeof *ours), *raw = calloc(figure->runs, sizeof *raw);
+        struct series ours = {0}, raw = {0};
         struct row row = {.figure = figure->name, .compared = figure->compared, .unit = figure->unit, .runs = figure->runs,
                           .compares = figure->raw != NULL};
 
-        if (ours == NULL || raw == NULL)
-                measure_die("out of memory");
         (void)figure->ours(figure->runs);
         if (row.compares)
                 (void)figure->raw(figure->runs);
         for (unsigned i = 0; i < figure->runs; i++) {
-                ours[i] = figure->ours(i);
+                series_add(&ours, figure->ours(i));
                 if (row.compares)
-                        raw[i] = figure->raw(i);
+                        series_add(&raw, figure->raw(i));
         }
-        row.ours_median = quantile(ours, figure->runs, 0.5);
-        row.ours_p95 = quantile(ours, figure->runs, 0.95);
+        row.ours_median = series_median(&ours);
+        row.ours_p95 = series_quantile(&ours, 0.95);
         if (row.compares) {
-                row.raw_median = quantile(raw, figure->runs, 0.5);
-                row.raw_p95 = quantile(raw, figure->runs, 0.95);
+                row.raw_median = series_median(&raw);
+                row.raw_p95 = series_quantile(&raw, 0.95);
                 row.ratio = row.raw_median > 0 ? row.ours_median / row.raw_median : 0;
         }
-        free(ours);
-        free(raw);
+        series_free(&ours);
+        series_free(&raw);
         return row;
 }
 

@@ -157,6 +157,9 @@ const struct cowherd_field *cowherd_answer_item_field(const struct cowherd_answe
 const char *cowherd_answer_item_get(const struct cowherd_answer *answer, size_t item, const char *name);
 /* What the command's `stem=` said ("out."), or NULL: for a host that has variables to fill. Borrowed. */
 const char *cowherd_answer_stem(const struct cowherd_answer *answer);
+/* What a list's format= ("csv") and columns= ("name,state") said, or NULL: for a face that prints. Borrowed. */
+const char *cowherd_answer_format(const struct cowherd_answer *answer);
+const char *cowherd_answer_columns(const struct cowherd_answer *answer);
 /* The whole answer as one line of JSON, items under "items". To be free()d. */
 char *cowherd_answer_json(const struct cowherd_answer *answer);
 
@@ -179,6 +182,8 @@ struct cowherd_verb {
         const char *summary;     /* one line */
         const char *description; /* a paragraph, or NULL */
         const char *example;     /* one command, or NULL */
+        const char *bare;        /* the parameters that a shell's bare words fill in turn, apart by blanks, or NULL */
+        const char *columns;     /* the fields that columns= can name, apart by blanks, or NULL */
         bool of_self;            /* belongs to the shell and to ADDRESS COWHERD, not to an engine */
         bool available;          /* false: known, and answered with 69 in this version */
         const struct cowherd_parameter *parameters; /* ends with a NULL name */
@@ -195,6 +200,19 @@ const char *cowherd_verb_suggest(const char *name);
  * free()d. 64 for what is none of them, with the nearest one. @return 0, or -1 and *err.
  */
 int cowherd_help(const char *topic, char **ret_text, struct cowherd_error *err) __attribute__((warn_unused_result));
+
+/* ---- Names, for completion. ---- */
+
+enum cowherd_names { COWHERD_NAMES_BASES = 1, COWHERD_NAMES_CLONES = 2, COWHERD_NAMES_SNAPSHOTS = 4 /* of the clone `of` */ };
+
+/*
+ * Calls `each` for the names of this herd that begin with `prefix` (NULL: all), with some words about each ("clone of deb on
+ * qemu"), both borrowed for the call. `what` is enum cowherd_names, or-ed; `of` may be NULL. No engine is asked and nothing
+ * is made; a herd that is not there has no names. @return 0, or -1 and *err.
+ */
+int cowherd_names(struct cowherd_herd *herd, enum cowherd_target target, unsigned what, const char *of, const char *prefix,
+                  void (*each)(void *context, const char *name, const char *about), void *context, struct cowherd_error *err)
+        __attribute__((warn_unused_result));
 
 #pragma GCC visibility pop
 #ifdef __cplusplus

@@ -17,7 +17,8 @@ ALLOWED = {
     "command": {"base"},
     "report": {"base", "sys", "command"},
     "advise": {"base"},
-    "herd": {"base", "sys", "image", "store", "engine", "catalogue", "command", "report", "advise"},
+    "compare": {"base", "sys", "command", "report"},
+    "herd": {"base", "sys", "image", "store", "engine", "catalogue", "command", "report", "advise", "compare"},
     "rexx": set(),
     "cli": {"rexx"},
 }

@@ -14,7 +14,7 @@ engines='qemu-system-x86 qemu-utils ovmf lxd lxd-client systemd-container slirp4
         ca-certificates btrfs-progs xfsprogs zfs-fuse fuse e2fsprogs mount util-linux squashfs-tools'
 # The tests, and the demo's images.
 tests='bats sqlite3 jq strace curl acl attr procps psmisc xz-utils zstd fdisk mtools dosfstools syslinux syslinux-common
-        busybox-static cpio kmod groff-base genisoimage chromium fonts-dejavu-core'
+        busybox-static cpio kmod groff-base genisoimage zsh fish python3-jsonschema prometheus chromium fonts-dejavu-core'
 
 wanted="$build $engines $tests"
 

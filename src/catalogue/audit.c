@@ -52,3 +52,18 @@ int catalogue_refusals(struct catalogue *catalogue, enum cowherd_target target, 
         }
         return got;
 }
+
+int catalogue_audit_counts(struct catalogue *catalogue, void (*each)(void *, const char *, int, uint64_t), void *context, uint64_t *ret_last,
+                           struct cowherd_error *err)
+{
+        sqlite3_stmt *list owned_statement = statement_get(catalogue, AUDIT_COUNTS, err);
+        sqlite3_stmt *last owned_statement = statement_get(catalogue, AUDIT_LAST, err);
+        int got;
+
+        if (list == NULL || last == NULL || statement_step(catalogue, last, err) < 0)
+                return -1;
+        *ret_last = column_number(last, 0);
+        while ((got = statement_step(catalogue, list, err)) > 0)
+                each(context, (const char *)sqlite3_column_text(list, 0), sqlite3_column_int(list, 1), column_number(list, 2));
+        return got;
+}

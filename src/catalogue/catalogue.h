@@ -233,6 +233,12 @@ struct catalogue_refusal {
 /* Calls `each` for what was refused on a target (or COWHERD_ANY), oldest first: a word (64), an image or data (65), by policy (77). */
 int catalogue_refusals(struct catalogue *catalogue, enum cowherd_target target, void (*each)(void *context, const struct catalogue_refusal *line),
                        void *context, struct cowherd_error *err) must_check;
+/*
+ * Calls `each` with how many lines of the audit have an operation and a code, in that order; *ret_last: how many lines were ever
+ * written.
+ */
+int catalogue_audit_counts(struct catalogue *catalogue, void (*each)(void *context, const char *operation, int code, uint64_t count),
+                           void *context, uint64_t *ret_last, struct cowherd_error *err) must_check;
 /* Adds a line to the audit: what was done, to whom, with which code. Never fails the caller's work. Keeps the last 10,000. */
 void catalogue_audit(struct catalogue *catalogue, enum cowherd_target target, const char *operation, const char *name, int code,
                      const char *text);

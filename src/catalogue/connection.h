@@ -69,6 +69,8 @@ enum statement {
         AUDIT_ADD,
         AUDIT_TRIM,
         AUDIT_REFUSED,
+        AUDIT_COUNTS,
+        AUDIT_LAST,
         STATEMENTS,
 };
 

@@ -98,6 +98,8 @@ static const char *const texts[STATEMENTS] = {
 
         [AUDIT_ADD] = "INSERT INTO audit VALUES (NULL, " NOW_MS ", ?, ?, ?, ?, ?)",
         [AUDIT_TRIM] = "DELETE FROM audit WHERE id <= ?",
+        [AUDIT_COUNTS] = "SELECT operation, code, count(*) FROM audit GROUP BY operation, code ORDER BY operation, code",
+        [AUDIT_LAST] = "SELECT coalesce(max(id), 0) FROM audit",
         [AUDIT_REFUSED] = "SELECT at_ms, target, operation, name, code, text FROM audit WHERE code IN (64, 65, 77) AND target BETWEEN ? AND ?"
                           " ORDER BY id",
 };

@@ -142,7 +142,8 @@ static int execute(const struct cli_command *command, const struct cli_output *o
         struct cowherd_answer *answer =
                 cowherd_execute_words(herd, command->target, command->word_count, command->words);
         cli_end_progress(&progress);
-        if (command->json) {
+        const char *format = cowherd_answer_format(answer);
+        if (command->json || (format != NULL && strcmp(format, "json") == 0)) {
                 char *json = cowherd_answer_json(answer);
                 (void)fprintf(output->out, "%s\n", json);
                 free(json);
@@ -193,6 +194,8 @@ int cli_main(int argc, const char *const *argv, const struct cli_output *output)
         struct cowherd_error err = {0};
         int status;
 
+        if (argc > 1 && strcmp(argv[1], "__complete") == 0)
+                return cli_complete(argc - 2, argv + 2, output);
         if (cli_parse(argc, argv, &command, &err) < 0) {
                 cli_print_failure(&err, command.verb == NULL ? "" : command.verb->name, command.json, output);
                 status = err.code;

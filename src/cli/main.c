@@ -10,7 +10,7 @@
 #include <sys/ioctl.h>
 #include <unistd.h>
 
-enum { COLUMNS_DEFAULT = 80, COLUMNS_MIN = 40 };
+enum { COLUMNS_DEFAULT = 80, COLUMNS_MIN = 20 };
 
 static volatile sig_atomic_t reader_gone;
 
@@ -25,16 +25,17 @@ static size_t columns_of_terminal(void)
 {
         struct winsize size;
 
-        if (ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) < 0 || size.ws_col < COLUMNS_MIN)
+        if (ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) < 0 || size.ws_col == 0)
                 return COLUMNS_DEFAULT;
-        return size.ws_col;
+        return size.ws_col < COLUMNS_MIN ? COLUMNS_MIN : size.ws_col;
 }
 
 int main(int argc, char **argv)
 {
         struct sigaction action = {.sa_handler = note_reader_gone, .sa_flags = SA_RESTART};
         struct cli_output output = {
-                .out = stdout, .err = stderr, .columns = columns_of_terminal(), .reader_gone = &reader_gone};
+                .out = stdout, .err = stderr, .columns = columns_of_terminal(), .colour = cli_wants_colour(STDOUT_FILENO),
+                .unicode = cli_is_unicode(), .reader_gone = &reader_gone};
 
         (void)sigaction(SIGPIPE, &action, NULL);
         return cli_main(argc, (const char *const *)argv, &output);

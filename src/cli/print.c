@@ -102,13 +102,12 @@ static void print_execution(const struct cowherd_answer *answer, const struct cl
                 (void)fputs("cowherd: the output was longer than 16 MiB: the rest was cut off\n", output->err);
 }
 
-/* A console's lines. On a terminal they must not drive it: their colours and other sequences are left out. */
-static void print_log(const struct cowherd_answer *answer, const struct cli_output *output)
+/* A console's lines, or a report's. On a terminal they must not drive it: their colours and other sequences are left out. */
+static void print_log(const char *log, const struct cli_output *output)
 {
-        const char *log = cowherd_answer_get(answer, "log");
         bool terminal = isatty(fileno(output->out)) == 1;
 
-        for (const char *at = log == NULL ? "" : log; *at != '\0'; at++) {
+        for (const char *at = log; *at != '\0'; at++) {
                 if (!terminal || (unsigned char)*at >= ' ' || *at == '\n' || *at == '\t') {
                         (void)fputc(*at, output->out);
                 } else if (*at == '\033' && at[1] == '[') { /* ECMA-48: to its final byte */
@@ -140,7 +139,12 @@ static void print_checklist(const struct cowherd_answer *answer, const struct cl
                 char line[2048];
                 (void)snprintf(line, sizeof line, "%s%s%s", check == NULL ? "" : check, detail == NULL ? "" : ": ",
                                detail == NULL ? "" : detail);
-                (void)fprintf(output->out, "%-*s", INDENT, ok != NULL && strcmp(ok, "1") == 0 ? "ok" : "problem");
+                const char *level = cowherd_answer_item_get(answer, item, "level");
+                bool is_ok = ok != NULL && strcmp(ok, "1") == 0, is_note = level != NULL && strcmp(level, "note") == 0;
+                enum cli_colour colour = is_ok ? CLI_GOOD : is_note ? CLI_SO_SO : CLI_BAD;
+                cli_begin_colour(colour, output);
+                (void)fprintf(output->out, "%-*s", INDENT, is_ok ? "ok" : is_note ? "note" : "problem");
+                cli_end_colour(colour, output);
                 cli_print_wrapped(output->out, line, output->columns, INDENT, INDENT);
                 if (advice == NULL)
                         continue;
@@ -158,14 +162,24 @@ static void print_sentence(const struct cowherd_answer *answer, const struct cli
 static void print_list(const struct cowherd_answer *answer, const struct cowherd_verb *verb,
                        const struct cli_output *output)
 {
-        bool speaks = !verb_is(verb, "list list_bases list_snapshots status usage info doctor help") ||
+        bool speaks = !verb_is(verb, "list list_bases list_snapshots tree status usage info doctor help") ||
                       cowherd_answer_items(answer) == 0;
 
+        const char *warning = cowherd_answer_get(answer, "warning");
+
+        if (warning != NULL) {
+                (void)fputs("warning: ", output->err);
+                cli_print_line(output->err, warning);
+        }
+        if (cowherd_answer_success(answer) && cli_print_format(answer, verb, output))
+                return;
         if (cowherd_answer_success(answer) && speaks)
                 print_sentence(answer, output);
         if (cowherd_answer_items(answer) == 0)
                 return;
-        if (is_plan(answer))
+        if (verb_is(verb, "tree") && !is_plan(answer))
+                cli_print_tree(answer, output);
+        else if (is_plan(answer))
                 print_plan(answer, output);
         else if (is_checklist(answer))
                 print_checklist(answer, output);
@@ -180,10 +194,16 @@ void cli_print_answer(const struct cowherd_answer *answer, const struct cowherd_
 {
         bool success = cowherd_answer_success(answer);
 
-        if (success && cowherd_answer_get(answer, "exit_code") != NULL && verb_is(verb, "execute shell"))
+        if (cowherd_answer_get(answer, "report") != NULL)
+                print_log(cowherd_answer_get(answer, "report"), output);
+        else if (success && cowherd_answer_get(answer, "exit_code") != NULL && verb_is(verb, "execute shell"))
                 print_execution(answer, output);
         else if (success && cowherd_answer_get(answer, "log") != NULL && verb_is(verb, "logs"))
-                print_log(answer, output);
+                print_log(cowherd_answer_get(answer, "log"), output);
+        else if (success && cowherd_answer_get(answer, "script") != NULL && verb_is(verb, "completion"))
+                (void)fputs(cowherd_answer_get(answer, "script"), output->out);
+        else if (success && cowherd_answer_get(answer, "metrics") != NULL && verb_is(verb, "metrics"))
+                (void)fputs(cowherd_answer_get(answer, "metrics"), output->out);
         else if (cowherd_answer_is_list(answer))
                 print_list(answer, verb, output);
         else if (success && verb_is(verb, "info status usage"))

@@ -1,109 +1,20 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Tables: the columns that matter of a verb's list, aligned, in the width of the terminal. A name is never cut, since
- * it is what the next command needs; other columns are, the widest first.
+ * Tables: aligned, in the width of the terminal. A name is never cut, since it is what the next command needs. Where there is
+ * no room, wide columns are cut to some letters, then those that can be missed are left out; where columns= asked for more
+ * than fits, or names alone are too long, each item is told in lines of its own.
  */
-#include "cli/cli.h"
+#include "cli/table.h"
 
 #include <stdlib.h>
 #include <string.h>
 
-enum { COLUMNS_MAX = 12, GAP = 2, WIDTH_MIN = 6 };
-
-struct layout {
-        const char *verb;
-        const char *columns; /* field names, apart by blanks */
-        const char *notes;   /* fields that get lines of their own below, after the first column's value */
-};
-
-static const struct layout layouts[] = {
-        {"list", "name engine base state store clone_ms", NULL},
-        {"info", "name engine base state store clone_ms", NULL},
-        {"list_bases", "name engine format store size_bytes clones", NULL},
-        {"status", "engine available version store acceleration bases clones running", "reason advice store_reason"},
-        {"usage", "name engine store unique_bytes shared_bytes apparent_bytes", NULL},
-        {"clone_from_base", "name engine store state clone_ms start_ms wait_ms", "error hint"},
-        {"create", "name engine store state clone_ms start_ms", "error hint"},
-        {"delete", "name engine", "error hint"},
-        {"start", "name engine state start_ms wait_ms", "note error hint"},
-        {"start_if_stopped", "name engine state skipped start_ms wait_ms", "note error hint"},
-        {"stop", "name engine state stop_ms forced", "error hint"},
-        {"stop_if_running", "name engine state skipped stop_ms forced", "error hint"},
-        {"restart", "name engine state stop_ms forced start_ms wait_ms", "note error hint"},
-        {"pause", "name engine state", "error hint"},
-        {"resume", "name engine state", "error hint"},
-        {"wait", "name engine state wait_ms address", "error hint"},
-        {"extend", "name engine state expires", "error hint"},
-        {"security_audit", "at engine operation name code", "error"},
-};
-
-struct column {
-        char name[64];
-        char heading[64];
-        size_t width;
-        bool right; /* numbers stand right */
-};
-
-struct table {
-        struct column columns[COLUMNS_MAX];
-        size_t count;
-};
-
-static const struct layout *layout_of(const struct cowherd_verb *verb)
-{
-        for (size_t i = 0; verb != NULL && i < sizeof layouts / sizeof layouts[0]; i++)
-                if (strcmp(layouts[i].verb, verb->name) == 0)
-                        return &layouts[i];
-        return NULL;
-}
-
-static const struct cowherd_field *field_of(const struct cowherd_answer *answer, size_t item, const char *name)
-{
-        const struct cowherd_field *field;
-
-        for (size_t i = 0; (field = cowherd_answer_item_field(answer, item, i)) != NULL; i++)
-                if (strcmp(field->name, name) == 0)
-                        return field;
-        return NULL;
-}
-
-/* "SIZE" of size_bytes: the values have their units with them. */
-static void add_column(struct table *table, const char *name, size_t length)
-{
-        struct column *column = &table->columns[table->count];
-
-        if (table->count == COLUMNS_MAX || length == 0 || length >= sizeof column->name)
-                return;
-        *column = (struct column){0};
-        memcpy(column->name, name, length);
-        memcpy(column->heading, name, length);
-        if (length > 6 && strcmp(column->heading + length - 6, "_bytes") == 0)
-                column->heading[length - 6] = '\0';
-        for (char *at = column->heading; *at != '\0'; at++)
-                if (*at >= 'a' && *at <= 'z')
-                        *at = (char)(*at - 'a' + 'A');
-        column->width = strlen(column->heading);
-        table->count++;
-}
-
-static void choose_columns(const struct cowherd_answer *answer, const struct layout *layout, struct table *table)
-{
-        const struct cowherd_field *field;
-
-        for (const char *at = layout == NULL ? "" : layout->columns; *at != '\0'; at += strspn(at, " ")) {
-                size_t length = strcspn(at, " ");
-                add_column(table, at, length);
-                at += length;
-        }
-        for (size_t i = 0; layout == NULL && (field = cowherd_answer_item_field(answer, 0, i)) != NULL; i++)
-                if (!field->also)
-                        add_column(table, field->name, strlen(field->name));
-}
+enum { GAP = 2, CUT_TO = 12, CUT_TO_MIN = 6 };
 
 /* What stands in a cell; to be freed. */
 static char *cell_of(const struct cowherd_answer *answer, size_t item, const char *name)
 {
-        const struct cowherd_field *field = field_of(answer, item, name);
+        const struct cowherd_field *field = table_field(answer, item, name);
         char *text = field == NULL || field->value[0] == '\0' ? strdup("-") : cli_readable(field);
 
         if (text == NULL)
@@ -111,26 +22,36 @@ static char *cell_of(const struct cowherd_answer *answer, size_t item, const cha
         return text;
 }
 
-/* Measures the columns; one that is empty in every item is left out. */
+static void measure_column(const struct cowherd_answer *answer, struct column *column, bool *ret_used)
+{
+        bool found = false;
+
+        column->right = true;
+        column->natural = cli_columns_of(column->heading);
+        for (size_t item = 0; item < cowherd_answer_items(answer); item++) {
+                const struct cowherd_field *field = table_field(answer, item, column->name);
+                char *text = cell_of(answer, item, column->name);
+                size_t width = cli_columns_of(text);
+                column->natural = width > column->natural ? width : column->natural;
+                column->right = column->right && (field == NULL || field->type == COWHERD_NUMBER);
+                found = found || field != NULL;
+                free(text);
+        }
+        column->right = column->right && found;
+        *ret_used = *ret_used || found;
+}
+
+/* Measures the columns; one that is empty in every item is left out, unless it was asked for. */
 static void measure(const struct cowherd_answer *answer, struct table *table)
 {
         size_t kept = 0;
 
         for (size_t i = 0; i < table->count; i++) {
-                struct column *column = &table->columns[i];
-                bool used = false;
-                column->right = true;
-                for (size_t item = 0; item < cowherd_answer_items(answer); item++) {
-                        const struct cowherd_field *field = field_of(answer, item, column->name);
-                        char *text = cell_of(answer, item, column->name);
-                        size_t width = cli_columns_of(text);
-                        column->width = width > column->width ? width : column->width;
-                        column->right = column->right && (field == NULL || field->type == COWHERD_NUMBER);
-                        used = used || field != NULL;
-                        free(text);
-                }
+                struct column column = table->columns[i];
+                bool used = table->asked;
+                measure_column(answer, &column, &used);
                 if (used)
-                        table->columns[kept++] = *column;
+                        table->columns[kept++] = column;
         }
         table->count = kept;
 }
@@ -144,22 +65,57 @@ static size_t width_of(const struct table *table)
         return width;
 }
 
-/* Narrows the widest columns, the first one (the name) aside, then leaves out the last ones, until it fits. */
-static void fit(struct table *table, size_t columns)
+/* Cuts the widest columns, but for the first ones, down to `least`. */
+static bool cut(struct table *table, size_t columns, size_t least)
 {
+        for (size_t i = 0; i < table->count; i++)
+                table->columns[i].width = table->columns[i].natural;
         while (width_of(table) > columns) {
                 struct column *widest = NULL;
-                for (size_t i = 1; i < table->count; i++)
-                        if (table->columns[i].width > WIDTH_MIN &&
-                            (widest == NULL || table->columns[i].width > widest->width))
+                for (size_t i = table->whole; i < table->count; i++)
+                        if (!table->columns[i].right && table->columns[i].width > least && (widest == NULL || table->columns[i].width > widest->width))
                                 widest = &table->columns[i];
-                if (widest != NULL)
-                        widest->width--;
-                else if (table->count > 1)
-                        table->count--;
-                else
-                        return;
+                if (widest == NULL)
+                        return false;
+                widest->width--;
         }
+        return true;
+}
+
+static void leave_out(struct table *table, size_t index)
+{
+        table->count--;
+        memmove(&table->columns[index], &table->columns[index + 1], (table->count - index) * sizeof table->columns[0]);
+}
+
+/* Leaves out the next column that can be missed. */
+static bool drop_one(struct table *table)
+{
+        while (table->drop != NULL && *table->drop != '\0') {
+                size_t length = strcspn(table->drop, " ");
+                const char *name = table->drop;
+                table->drop += length + strspn(table->drop + length, " ");
+                for (size_t i = table->whole; i < table->count; i++)
+                        if (strlen(table->columns[i].name) == length && strncmp(table->columns[i].name, name, length) == 0) {
+                                leave_out(table, i);
+                                return true;
+                        }
+        }
+        if (table->count <= table->whole)
+                return false;
+        table->count--;
+        return true;
+}
+
+/* False where not even the columns that are never cut have room. */
+static bool fit(struct table *table, size_t columns)
+{
+        if (table->asked)
+                return cut(table, columns, CUT_TO) || cut(table, columns, CUT_TO_MIN);
+        while (!cut(table, columns, CUT_TO))
+                if (!drop_one(table))
+                        return table->whole == 1;
+        return true;
 }
 
 /* Prints a cell in its column's width, cut with '+' where it is longer. */
@@ -184,34 +140,68 @@ static void print_cell(const struct column *column, const char *text, bool last,
                 (void)fprintf(out, "%*s", GAP, "");
 }
 
+static void print_row(const struct table *table, const struct cowherd_answer *answer, size_t item, const struct cli_output *output)
+{
+        for (size_t i = 0; i < table->count; i++) {
+                const struct column *column = &table->columns[i];
+                char *text = cell_of(answer, item, column->name);
+                enum cli_colour colour = strcmp(column->name, "state") == 0 ? cli_colour_of_state(text) : CLI_PLAIN;
+                cli_begin_colour(colour, output);
+                print_cell(column, text, i + 1 == table->count, output->out);
+                cli_end_colour(colour, output);
+                free(text);
+        }
+        (void)fputc('\n', output->out);
+}
+
+/* Each item in lines of its own, a blank line between. */
+static void print_records(const struct table *table, const struct cowherd_answer *answer, const struct cli_output *output)
+{
+        for (size_t item = 0; item < cowherd_answer_items(answer); item++) {
+                if (item > 0)
+                        (void)fputc('\n', output->out);
+                for (size_t i = 0; i < table->count; i++) {
+                        char *text = cell_of(answer, item, table->columns[i].name);
+                        (void)fprintf(output->out, "%s: ", table->columns[i].name);
+                        cli_print_wrapped(output->out, text, output->columns, strlen(table->columns[i].name) + 2, 2);
+                        free(text);
+                }
+        }
+}
+
+/* A sentence of an item, after its name; nothing where it says what `before` said. */
+static const char *print_note(const struct cowherd_answer *answer, size_t item, const char *name, const char *before, bool *any,
+                              const struct cli_output *output)
+{
+        const struct cowherd_field *first = table_field(answer, item, "name"), *note = table_field(answer, item, name);
+        bool hint = strcmp(name, "advice") == 0 || strcmp(name, "hint") == 0;
+        char line[2048];
+
+        if (first == NULL || first->value[0] == '\0')
+                first = cowherd_answer_item_field(answer, item, 0);
+        if (note == NULL || note->value[0] == '\0' || strcmp(note->value, before) == 0)
+                return before;
+        (void)snprintf(line, sizeof line, "%s: %s%s", first->value, hint ? "hint: " : "", note->value);
+        if (!*any)
+                (void)fputc('\n', output->out);
+        *any = true;
+        cli_print_wrapped(output->out, line, output->columns, 0, 2);
+        return note->value;
+}
+
 /* Reasons and advice are sentences: they get lines of their own below the table. */
-static void print_notes(const struct cowherd_answer *answer, const struct layout *layout,
-                        const struct cli_output *output)
+static void print_notes(const struct cowherd_answer *answer, const char *notes, const struct cli_output *output)
 {
         bool any = false;
 
-        for (size_t item = 0; layout != NULL && layout->notes != NULL && item < cowherd_answer_items(answer); item++) {
-                const struct cowherd_field *first = field_of(answer, item, "name");
-                if (first == NULL || first->value[0] == '\0')
-                        first = cowherd_answer_item_field(answer, item, 0);
+        for (size_t item = 0; notes != NULL && item < cowherd_answer_items(answer); item++) {
                 const char *before = "";
-                for (const char *at = layout->notes; *at != '\0'; at += strspn(at, " ")) {
+                for (const char *at = notes; *at != '\0'; at += strspn(at, " ")) {
                         char name[64] = {0};
                         size_t length = strcspn(at, " ");
                         memcpy(name, at, length < sizeof name - 1 ? length : sizeof name - 1);
                         at += length;
-                        const struct cowherd_field *note = field_of(answer, item, name);
-                        if (note == NULL || note->value[0] == '\0' || strcmp(note->value, before) == 0)
-                                continue;
-                        before = note->value;
-                        char line[2048];
-                        (void)snprintf(line, sizeof line, "%s: %s%s", first->value,
-                                       strcmp(name, "advice") == 0 || strcmp(name, "hint") == 0 ? "hint: " : "",
-                                       note->value);
-                        if (!any)
-                                (void)fputc('\n', output->out);
-                        any = true;
-                        cli_print_wrapped(output->out, line, output->columns, 0, 2);
+                        before = print_note(answer, item, name, before, &any, output);
                 }
         }
 }
@@ -219,22 +209,23 @@ static void print_notes(const struct cowherd_answer *answer, const struct layout
 void cli_print_table(const struct cowherd_answer *answer, const struct cowherd_verb *verb,
                      const struct cli_output *output)
 {
-        const struct layout *layout = layout_of(verb);
-        struct table table = {0};
+        struct table *table = malloc(sizeof *table);
 
-        choose_columns(answer, layout, &table);
-        measure(answer, &table);
-        fit(&table, output->columns);
-        for (size_t i = 0; i < table.count; i++)
-                print_cell(&table.columns[i], table.columns[i].heading, i + 1 == table.count, output->out);
-        (void)fputc('\n', output->out);
-        for (size_t item = 0; item < cowherd_answer_items(answer); item++) {
-                for (size_t i = 0; i < table.count; i++) {
-                        char *text = cell_of(answer, item, table.columns[i].name);
-                        print_cell(&table.columns[i], text, i + 1 == table.count, output->out);
-                        free(text);
-                }
+        if (table == NULL)
+                abort();
+        table_choose(table, answer, verb);
+        measure(answer, table);
+        if (!fit(table, output->columns)) {
+                print_records(table, answer, output);
+        } else {
+                cli_begin_colour(CLI_BOLD, output);
+                for (size_t i = 0; i < table->count; i++)
+                        print_cell(&table->columns[i], table->columns[i].heading, i + 1 == table->count, output->out);
+                cli_end_colour(CLI_BOLD, output);
                 (void)fputc('\n', output->out);
+                for (size_t item = 0; item < cowherd_answer_items(answer); item++)
+                        print_row(table, answer, item, output);
         }
-        print_notes(answer, layout, output);
+        print_notes(answer, table->notes, output);
+        free(table);
 }

@@ -260,6 +260,12 @@ void answer_item(struct cowherd_answer *answer)
 void answer_items_end(struct cowherd_answer *answer)
 {
         answer->in_items = false;
+        answer_keep_columns(answer);
+}
+
+void answer_set_document(struct cowherd_answer *answer, const char *json)
+{
+        x_replace(&answer->document, json);
 }
 
 void answer_set_stem(struct cowherd_answer *answer, const char *stem)
@@ -280,5 +286,8 @@ void cowherd_answer_free(struct cowherd_answer *answer)
         free(answer->item_fields.items);
         free(answer->items);
         free(answer->stem);
+        free(answer->format);
+        free(answer->columns);
+        free(answer->document);
         free(answer);
 }

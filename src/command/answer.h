@@ -36,4 +36,13 @@ void answer_items_end(struct cowherd_answer *answer);
 /* Adds a text as JSON writes it, with its quotes. */
 void answer_add_json_text(struct str *json, const char *text);
 
+/* What format= and columns= said of a list, or NULL: columns are kept from answer_items_end on, the format is for faces that print. */
+void answer_set_list(struct cowherd_answer *answer, const char *format, const char *columns);
+
+/*
+ * Gives the answer a document, an object in JSON: as JSON the answer then is its head (success, operation, output …) and what is in that,
+ * its own fields and items being another face of the same.
+ */
+void answer_set_document(struct cowherd_answer *answer, const char *json);
+
 void answer_set_stem(struct cowherd_answer *answer, const char *stem);

@@ -37,4 +37,9 @@ struct cowherd_answer {
         size_t item_capacity;
         struct answer_block *blocks;
         char *stem;
+        char *format, *columns; /* of a list: what was said, or NULL */
+        char *document; /* an object in JSON, or NULL */
 };
+
+/* Leaves only the columns that were asked for in the items so far. */
+void answer_keep_columns(struct cowherd_answer *answer);

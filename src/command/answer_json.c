@@ -123,8 +123,28 @@ static void add_item(struct str *json, const struct cowherd_answer *answer, size
         }
 }
 
+/* The head's fields, then what is in the document. */
+static char *json_of_document(const struct cowherd_answer *answer)
+{
+        owned_string struct str json = {0};
+
+        for (size_t i = 0; i < HEAD_COUNT; i++) {
+                if (answer->head[i].name == NULL)
+                        continue;
+                str_add_char(&json, json.length == 0 ? '{' : ',');
+                answer_add_json_text(&json, answer->head[i].name);
+                str_add_char(&json, ':');
+                add_value(&json, &answer->head[i]);
+        }
+        str_add_char(&json, ',');
+        str_add(&json, answer->document + 1); /* without its '{' */
+        return str_take(&json);
+}
+
 char *cowherd_answer_json(const struct cowherd_answer *answer)
 {
+        if (answer->document != NULL)
+                return json_of_document(answer);
         owned_string struct str json = {0};
         struct prefix prefixes[PLACES] = {0};
 

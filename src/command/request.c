@@ -78,6 +78,21 @@ static void keep_stem(const struct words *words, const struct cowherd_resolver *
         }
 }
 
+/* Verbs of cowherd itself that can be about one engine: `cowherd lxd doctor` is `cowherd doctor engine=lxd`. */
+static bool takes_engine(const struct verb *verb)
+{
+        return verb->id == VERB_DOCTOR || verb->id == VERB_TREE;
+}
+
+enum cowherd_target request_engine(const struct request *request)
+{
+        enum cowherd_target target = request->target;
+
+        if (request_has(request, KEY_ENGINE) && !cowherd_target_parse(request_text(request, KEY_ENGINE), &target))
+                return COWHERD_ANY;
+        return target < COWHERD_ENGINES ? target : COWHERD_ANY;
+}
+
 static int find_verb(const char *word, struct request *request, struct cowherd_error *err)
 {
         if (word == NULL)
@@ -91,7 +106,7 @@ static int find_verb(const char *word, struct request *request, struct cowherd_e
                 return fail_hint(err, "say which one: ADDRESS QEMU, ADDRESS LXD or ADDRESS NSPAWN");
         }
         bool engine = request->target != COWHERD_SELF && request->target != COWHERD_ANY;
-        if (engine && verb->public.of_self && verb->id != VERB_HELP && verb->id != VERB_DOCTOR) {
+        if (engine && verb->public.of_self && verb->id != VERB_HELP && !takes_engine(verb)) {
                 (void)fail(err, COWHERD_USAGE, "'%s' is spoken to cowherd itself, not to the engine '%s'",
                            verb->public.name, cowherd_target_name(request->target));
                 return fail_hint(err, "say it without a target, or to ADDRESS COWHERD");

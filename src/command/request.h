@@ -53,5 +53,8 @@ static inline bool request_flag(const struct request *request, enum key key)
         return request->values[key].number != 0;
 }
 
+/* The engine that engine= or the target says, COWHERD_ANY where neither does. */
+enum cowherd_target request_engine(const struct request *request);
+
 /* Whether a text is a name as docs/language.md defines it for this target; 64 with the rule that it breaks. */
 int name_check(enum cowherd_target target, const char *name, struct cowherd_error *err) must_check;

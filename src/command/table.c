@@ -15,6 +15,10 @@
 #define PATTERN                                                                                                        \
         {.key = KEY_NAME, .type = "pattern",                                                                           \
          .help = "The instance, or a pattern such as web-*; without it all of them."}
+#define FORMAT_AND_COLUMNS                                                                                             \
+        {.key = KEY_FORMAT, .type = "table|json|csv|tsv|plain", .fallback = "table",                                   \
+         .help = "How the shell prints it; plain has no heading and is cut nowhere, for awk and read."},               \
+                {.key = KEY_COLUMNS}
 #define AS_REQUIRED {.key = KEY_AS, .required = true}
 #define SETUP_USES USES({.key = KEY_STORE}, {.key = KEY_SIZE}, {.key = KEY_POOL}, {.key = KEY_WARM})
 #define POWER_USES                                                                                                     \
@@ -103,7 +107,7 @@ static const struct verb_row rows[VERB_COUNT] = {
                 },
                 .uses = USES({.key = KEY_NAME, .type = "pattern",
                               .help = "The base, or a pattern such as web-*; without it all of them."},
-                             {.key = KEY_ALL}),
+                             {.key = KEY_ALL}, FORMAT_AND_COLUMNS),
                 BARE(KEY_NAME),
         },
         [VERB_INFO] = {
@@ -165,11 +169,13 @@ static const struct verb_row rows[VERB_COUNT] = {
                         .name = "list",
                         .summary = "list the instances with their real state",
                         .description = "The state is asked of the engine, never remembered. What another herd"
-                                       " or another tool made is left out unless all=true asks for it.",
+                                       " or another tool made is left out unless all=true asks for it. columns= says "
+                                       "which fields are wanted, those of info among them; format= how the shell prints "
+                                       "them: a table fits the terminal, csv and tsv have every value whole.",
                         .example = "list name=web-*",
                         .available = true,
                 },
-                .uses = USES(PATTERN, {.key = KEY_ALL}),
+                .uses = USES(PATTERN, {.key = KEY_ALL}, FORMAT_AND_COLUMNS),
                 BARE(KEY_NAME),
         },
         [VERB_START] = {
@@ -364,7 +370,8 @@ static const struct verb_row rows[VERB_COUNT] = {
                 },
                 .uses = USES(PATTERN_REQUIRED,
                              {.key = KEY_SNAPSHOT, .aliases = "snapshot_name", .type = "pattern",
-                              .help = "Only those that match a pattern."}),
+                              .help = "Only those that match a pattern."},
+                             FORMAT_AND_COLUMNS),
                 BARE(KEY_NAME, KEY_SNAPSHOT),
         },
         [VERB_DELETE_SNAPSHOT] = {
@@ -504,7 +511,7 @@ static const struct verb_row rows[VERB_COUNT] = {
                         .example = "security_audit",
                         .available = true,
                 },
-                .uses = USES(PATTERN),
+                .uses = USES(PATTERN, FORMAT_AND_COLUMNS),
                 BARE(KEY_NAME),
         },
         [VERB_RUN] = {
@@ -526,30 +533,58 @@ static const struct verb_row rows[VERB_COUNT] = {
                 .public = {
                         .name = "doctor",
                         .summary = "check this host and this herd, and tell what to do",
-                        .description = "What each engine and each store needs and lacks here, and whether all"
-                                       " bases are still what they were when they were registered.",
+                        .description = "Each engine: whether it can be used, and else what is missing and the command for "
+                                       "it; the root folder, its room and what is shared there; rights, acceleration, "
+                                       "kernel, installation; health of the pools (errors of btrfs devices, zpool status, "
+                                       "room); what cleanup would take; and whether all bases and snapshots are still what "
+                                       "they were. A note is no problem. The code is 0 where there is no problem, and 69 "
+                                       "where there is one, where no engine can be used, or where the engine that was asked "
+                                       "for can't.",
                         .example = "doctor",
                         .of_self = true,
                         .available = true,
                 },
+                .uses = USES({.key = KEY_ENGINE}),
+                BARE(KEY_ENGINE),
         },
         [VERB_TREE] = {
                 .public = {
                         .name = "tree",
                         .summary = "show bases and clones as a tree",
+                        .description = "Each base with its clones, and clones of clones under those, by engine; with "
+                                       "the bytes that are each one's own (which it frees when it goes) and those that it "
+                                       "shares. A removed base whose bytes wait for its last clone is shown. A name or a "
+                                       "pattern shows what matches with all below it, and what it stands on. The answer's "
+                                       "items come parents first, with parent_id and depth.",
                         .example = "tree",
                         .of_self = true,
+                        .available = true,
                 },
-                .uses = USES(PATTERN),
+                .uses = USES({.key = KEY_NAME, .type = "pattern",
+                              .help = "The base or the instance, or a pattern such as web-*; without it all of them."},
+                             {.key = KEY_ENGINE}),
                 BARE(KEY_NAME),
         },
         [VERB_COMPARE] = {
                 .public = {
                         .name = "compare",
                         .summary = "measure the engines and stores of this host side by side",
-                        .example = "compare",
+                        .description = "Clones, bursts, bytes, starts, memory and live clones of every engine and "
+                                       "store that works here, each in turn with the raw tool that does the same by "
+                                       "hand: medians and their spread, what isolates an instance, and what each "
+                                       "store that does not work lacks. Without image=, the base that has most "
+                                       "clones is taken, or small images that are made for it. It works in a herd "
+                                       "of its own, which is gone when it ends; cleanup finds what a kill left. An "
+                                       "engine that breaks is told, the others go on, and the status is 71.",
+                        .example = "compare quick=true",
                         .of_self = true,
+                        .available = true,
                 },
+                .uses = USES({.key = KEY_ENGINE}, {.key = KEY_STORE, .help = "One store alone."},
+                             {.key = KEY_IMAGE,
+                              .help = "What is cloned: a disk image, a folder or a tarball, or a base of this herd; of a disk and a tree "
+                                      "both, with a comma between them."},
+                             {.key = KEY_CLONES}, {.key = KEY_QUICK}, {.key = KEY_JSON}, {.key = KEY_HTML}, {.key = KEY_AGAINST}),
         },
         [VERB_ADVISE] = {
                 .public = {
@@ -571,16 +606,29 @@ static const struct verb_row rows[VERB_COUNT] = {
                 .public = {
                         .name = "metrics",
                         .summary = "figures for a monitoring system",
+                        .description = "In Prometheus' text format: bases, clones by engine and state, bytes of disks, "
+                                       "what expired, what is kept warm, and what the audit has counted. file= writes it "
+                                       "for node_exporter's textfile collector, whole or not at all; without it it is "
+                                       "printed. Bytes of trees and of LXD's instances take long to measure: usage tells "
+                                       "them.",
                         .example = "metrics",
                         .of_self = true,
+                        .available = true,
                 },
+                .uses = USES({.key = KEY_FILE, .help = "The file to write, such as /var/lib/prometheus/node-exporter/cowherd.prom."}),
+                BARE(KEY_FILE),
         },
         [VERB_COMPLETION] = {
                 .public = {
                         .name = "completion",
                         .summary = "a completion script for a shell",
+                        .description = "It completes verbs, keys, values, files, and the names of bases, instances and "
+                                       "snapshots. 'make install' puts it where the shells look for it; otherwise say "
+                                       "source <(cowherd completion bash), the same with zsh behind its compinit, or "
+                                       "cowherd completion fish | source.",
                         .example = "completion shell=bash",
                         .of_self = true,
+                        .available = true,
                 },
                 .uses = USES({.key = KEY_SHELL, .required = true, .type = "bash|zsh|fish", .help = "The shell."}),
                 BARE(KEY_SHELL),

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What parameters of one command mean for each other: sources that exclude each other, words that go with one only. */
+#include "command/columns.h"
 #include "command/grammar.h"
 #include "command/name.h"
 #include "command/table.h"
@@ -80,8 +81,19 @@ static int check_count(const struct request *request, struct cowherd_error *err)
                          request_text(request, KEY_COUNT_OF));
 }
 
+/* `cowherd lxd doctor engine=qemu` contradicts itself. */
+static int check_engine(const struct request *request, struct cowherd_error *err)
+{
+        if (!request_has(request, KEY_ENGINE) || request->target >= COWHERD_ENGINES || request_engine(request) == request->target)
+                return 0;
+        return fail(err, COWHERD_USAGE, "engine '%s' contradicts the target '%s'", request_text(request, KEY_ENGINE),
+                    cowherd_target_name(request->target));
+}
+
 int request_check_together(const struct request *request, struct cowherd_error *err)
 {
+        if (check_engine(request, err) < 0 || columns_check(request, err) < 0)
+                return -1;
         if (request->verb->id == VERB_REGISTER_BASE)
                 return check_sources(request, err) < 0 ? -1 : check_companions(request, err);
         if (request->verb->id == VERB_CLONE_FROM_BASE || request->verb->id == VERB_CREATE)

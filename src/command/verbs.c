@@ -7,6 +7,7 @@
 
 #include "base/mem.h"
 #include "base/str.h"
+#include "command/columns.h"
 #include "command/table.h"
 
 #include <pthread.h>
@@ -14,6 +15,7 @@
 
 #define PARAMETERS_MAX 640 /* a few more than the table has: the tests walk all of it */
 #define ALIASES_BYTES 512
+#define BARE_BYTES 1024
 
 static const enum key of_every_verb[] = {KEY_DRY_RUN, KEY_STEM};
 
@@ -25,6 +27,8 @@ static const char *spellings[VERB_COUNT * 2]; /* names and aliases: what can be 
 static size_t spelling_count;
 static char alias_pool[ALIASES_BYTES];
 static size_t alias_bytes;
+static char bare_pool[BARE_BYTES];
+static size_t bare_bytes;
 static pthread_once_t joined = PTHREAD_ONCE_INIT;
 
 static void add_parameter(const struct use *use)
@@ -68,6 +72,26 @@ static void add_aliases(const char *aliases)
         }
 }
 
+/* The names of the parameters that bare words fill, apart by blanks. */
+static const char *join_bare(const struct verb *verb)
+{
+        char *text = bare_pool + bare_bytes;
+
+        if (verb->bare[0] == KEY_COUNT)
+                return NULL;
+        for (unsigned i = 0; i < VERB_BARE_WORDS && verb->bare[i] != KEY_COUNT; i++) {
+                const char *name = parameter_of(verb->bare[i])->name;
+                size_t length = strlen(name);
+                if (bare_bytes + length + 1 > sizeof bare_pool)
+                        abort();
+                memcpy(bare_pool + bare_bytes, name, length);
+                bare_bytes += length + 1;
+                bare_pool[bare_bytes - 1] = ' ';
+        }
+        bare_pool[bare_bytes - 1] = '\0';
+        return text;
+}
+
 static void join_verb(enum verb_id id)
 {
         const struct verb_row *row = verb_row_of(id);
@@ -82,6 +106,8 @@ static void join_verb(enum verb_id id)
         key_pool[pool_used++] = KEY_COUNT; /* beside the parameter that is all zero: the end */
         for (unsigned i = 0; i < VERB_BARE_WORDS; i++)
                 verb->bare[i] = i < row->bare_count ? row->bare[i] : KEY_COUNT;
+        verb->public.bare = join_bare(verb);
+        verb->public.columns = columns_of_verb(id);
         add_spelling(verb->public.name);
         add_aliases(verb->public.aliases);
 }

@@ -5,6 +5,7 @@
  */
 #include "herd/herd.h"
 
+#include "compare/compare.h"
 #include "herd/runtime.h"
 #include "herd/warm.h"
 #include "sys/clock.h"
@@ -86,18 +87,22 @@ static int answer_cleanup(struct call *call, const struct recovery *recovery, co
         return 0;
 }
 
-/* What cleanup would do, as far as the catalogue tells. */
+/* What cleanup would do, as far as the catalogue and the stores tell. */
 static int answer_plan(struct call *call, struct cowherd_error *err)
 {
         struct catalogue_rows unfinished owned_by(catalogue_rows_free) = {0}, expired owned_by(catalogue_rows_free) = {0};
+        struct recovery look = {.only_look = true};
 
         if (catalogue_unfinished(call->herd->catalogue, &unfinished, err) < 0 ||
             catalogue_expired(call->herd->catalogue, clock_wall_ms(), &expired, err) < 0)
                 return -1;
+        if (herd_sweep(call->herd, &look, err) < 0)
+                return -1;
         answer_number(call->answer, "unfinished", unfinished.count);
+        answer_number(call->answer, "orphans", look.orphans);
         answer_number(call->answer, "expired", expired.count);
-        answer_done(call->answer, "nothing done: cleanup would settle %zu unfinished object%s and delete %zu expired clone%s", unfinished.count,
-                    unfinished.count == 1 ? "" : "s", expired.count, expired.count == 1 ? "" : "s");
+        answer_done(call->answer, "nothing done: cleanup would settle %zu unfinished object%s, remove %zu that nobody knows and delete %zu expired clone%s",
+                    unfinished.count, unfinished.count == 1 ? "" : "s", look.orphans, expired.count, expired.count == 1 ? "" : "s");
         return 0;
 }
 
@@ -117,6 +122,8 @@ int verb_cleanup(struct call *call, struct cowherd_error *err)
                 if (catalogue_sweep(call->herd->fd, call->herd->root, &found, err) < 0)
                         return -1;
                 recovery.orphans += found;
+                if (compare_sweep(call->herd->fd, call->herd->root, &recovery.orphans, &recovery.busy, &recovery.first) < 0)
+                        recovery.failed++;
         }
         if (got > 0)
                 return answer_cleanup(call, &recovery, &expiry, err);

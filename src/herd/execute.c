@@ -5,6 +5,8 @@
  */
 #include "herd/herd.h"
 
+#include "command/columns.h"
+
 #include "sys/clock.h"
 
 static verb_function *const functions[VERB_COUNT] = {
@@ -38,6 +40,7 @@ static verb_function *const functions[VERB_COUNT] = {
         [VERB_USAGE] = verb_usage,
         [VERB_CLEANUP] = verb_cleanup,
         [VERB_DOCTOR] = verb_doctor,
+        [VERB_COMPARE] = verb_compare,
         [VERB_HELP] = verb_help,
         [VERB_ADVISE] = verb_advise,
         [VERB_SNAPSHOT] = verb_snapshot,
@@ -46,6 +49,9 @@ static verb_function *const functions[VERB_COUNT] = {
         [VERB_DELETE_SNAPSHOT] = verb_delete_snapshot,
         [VERB_PROMOTE] = verb_promote,
         [VERB_FLATTEN] = verb_flatten,
+        [VERB_TREE] = verb_tree,
+        [VERB_METRICS] = verb_metrics,
+        [VERB_COMPLETION] = verb_completion,
 };
 
 /* Which verbs leave a line in the audit. */
@@ -184,6 +190,8 @@ static struct cowherd_answer *execute(struct cowherd_herd *herd, struct request 
         struct call call = {.herd = herd, .request = request, .answer = answer, .started_ms = started_ms};
 
         answer_set_stem(answer, request_text(request, KEY_STEM));
+        if (request->verb != NULL && columns_of_verb(request->verb->id) != NULL && parsed >= 0)
+                answer_set_list(answer, request_text(request, KEY_FORMAT), request_text(request, KEY_COLUMNS));
         if (parsed < 0 || find_target(herd, request, err) < 0) {
                 answer_failed(answer, err);
                 audit_refused(&call, err);

@@ -46,8 +46,11 @@ static void report(void *context, uint64_t done, uint64_t total)
 {
         struct copying *copying = context;
 
+        char what[300];
+
         copying->bytes = done;
-        herd_report(copying->call->herd, copying->name, done, total);
+        (void)snprintf(what, sizeof what, "copying '%.250s'", copying->name);
+        herd_report(copying->call->herd, what, done, total);
 }
 
 /* The last part of a path without slashes behind it; NULL where there is none that names something. To be freed. */

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* help as a command, for scripts: the verb table as an answer. The shell face shows the same table as pages. */
+/* help and completion as commands: the verb table as an answer (the shell face shows it as pages), and scripts for shells. */
 #include "herd/herd.h"
+
+#include "command/completion.h"
 
 static void fields_of_verb(struct cowherd_answer *answer, const struct cowherd_verb *verb)
 {
@@ -57,5 +59,17 @@ int verb_help(struct call *call, struct cowherd_error *err)
         }
         answer_items_end(call->answer);
         answer_done(call->answer, "%zu verbs", count);
+        return 0;
+}
+
+int verb_completion(struct call *call, struct cowherd_error *err)
+{
+        const char *shell = request_text(call->request, KEY_SHELL), *script = completion_script(shell);
+
+        if (script == NULL)
+                return fail(err, COWHERD_INTERNAL, "there is no completion script for '%s'", shell);
+        answer_text(call->answer, "shell", shell);
+        answer_text(call->answer, "script", script);
+        answer_done(call->answer, "the completion script for %s", shell);
         return 0;
 }

@@ -124,6 +124,7 @@ struct recovery {
         size_t finished;  /* half-deleted ones taken away */
         size_t orphans;   /* bytes without a row taken away */
         size_t busy;      /* still being worked on */
+        bool only_look;   /* of a sweep: only count what it would take */
         bool only_wrecks; /* leaves alone what is whole as it stands, but for its engine's being told */
         size_t failed;    /* could not be settled */
         struct cowherd_error first; /* why the first of those could not */
@@ -216,5 +217,6 @@ void fields_of_usage(struct cowherd_answer *answer, const struct store_usage *us
 typedef int verb_function(struct call *call, struct cowherd_error *err);
 verb_function verb_status, verb_doctor, verb_setup, verb_teardown, verb_register_base, verb_remove_base, verb_clone_from_base,
         verb_list_bases, verb_power, verb_wait, verb_execute, verb_shell, verb_copy, verb_logs, verb_extend, verb_security_audit,
-        verb_create, verb_list, verb_info, verb_usage, verb_rename, verb_delete, verb_cleanup, verb_help;
+        verb_create, verb_list, verb_info, verb_usage, verb_rename, verb_delete, verb_cleanup, verb_help, verb_compare;
 verb_function verb_snapshot, verb_restore, verb_list_snapshots, verb_delete_snapshot, verb_promote, verb_flatten, verb_advise;
+verb_function verb_tree, verb_completion, verb_metrics;

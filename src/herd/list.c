@@ -82,7 +82,7 @@ int verb_list(struct call *call, struct cowherd_error *err)
                 owned_str char *path = path_of(call->herd, &folders, &rows.items[i]);
                 answer_item(call->answer);
                 fields_of_clone(call->answer, &rows.items[i], path, engine_state_name(states[i]));
-                if (call->request->verb->id == VERB_INFO)
+                if (call->request->verb->id == VERB_INFO || request_has(call->request, KEY_COLUMNS))
                         fields_of_identity(call->answer, &rows.items[i]);
         }
         answer_items_end(call->answer);

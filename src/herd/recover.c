@@ -275,6 +275,11 @@ static int sweep_object(struct cowherd_herd *herd, const struct store_driver *dr
                 return 0;
         const enum store_kind kind = (driver->kinds & STORE_INSTANCE) != 0 ? STORE_INSTANCE : STORE_TREE;
         const struct store_object object = {.id = id, .role = role, .kind = kind};
+        if (recovery->only_look) {
+                recovery->orphans++;
+                ownership_remove(&owned);
+                return 0;
+        }
         if (driver->destroy(&place->place, &object, err) < 0) {
                 count_failure(recovery, err);
                 return 0;
@@ -309,7 +314,7 @@ static int sweep_probes(const struct place *place, struct recovery *recovery, st
 {
         size_t count = 0;
 
-        if (place->fd < 0)
+        if (place->fd < 0 || recovery->only_look)
                 return 0;
         if (folder_sweep_probes(&place->place, &count, err) < 0)
                 return -1;
@@ -401,7 +406,7 @@ int herd_sweep(struct cowherd_herd *herd, struct recovery *recovery, struct cowh
 {
         struct strv places owned_by(strv_free) = {0};
 
-        if (places_sweep(herd, recovery, err) < 0 || point_sweep(herd, recovery, err) < 0)
+        if (!recovery->only_look && (places_sweep(herd, recovery, err) < 0 || point_sweep(herd, recovery, err) < 0))
                 count_failure(recovery, err);
         if (catalogue_list_places(herd->catalogue, &places, err) < 0)
                 return -1;
@@ -415,6 +420,8 @@ int herd_sweep(struct cowherd_herd *herd, struct recovery *recovery, struct cowh
                         count_failure(recovery, err);
         }
         sweep_lxd(herd, recovery);
+        if (recovery->only_look)
+                return 0;
         if (for_each_id(herd, "tmp", sweep_staging, err) < 0)
                 return -1;
         return for_each_id(herd, "locks", sweep_lock, err);

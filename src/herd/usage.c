@@ -3,7 +3,7 @@
  * usage: bytes, as the stores measure them. A clone's snapshots are counted as its own, since deleting it frees them with it;
  * snapshot_bytes tells how many of its unique bytes they are. So are those kept warm of a base its own, in warm_bytes.
  */
-#include "herd/herd.h"
+#include "herd/usage.h"
 
 #include "base/number.h"
 
@@ -16,13 +16,6 @@ static bool is_removed(struct cowherd_herd *herd, uint64_t id)
         return got > 0 || (got == 0 && now.phase != CATALOGUE_READY);
 }
 
-/* What is told of an object's bytes. */
-struct measured {
-        struct store_usage usage;
-        uint64_t snapshot_bytes; /* of a clone: those of its snapshots, which are among its unique ones */
-        uint64_t warm_bytes;     /* of a base: those of the clones that are kept warm of it, likewise */
-};
-
 static bool stands_on(const struct thing *thing, uint64_t id)
 {
         for (const struct thing *at = thing->base; at != NULL; at = at->base)
@@ -30,8 +23,6 @@ static bool stands_on(const struct thing *thing, uint64_t id)
                         return true;
         return false;
 }
-
-static int measure(struct cowherd_herd *herd, const struct catalogue_row *row, struct measured *ret, struct cowherd_error *err) must_check;
 
 /* A clone's snapshots are its own bytes, for they go with it; those that it reads through them are not shared with others. */
 static int add_snapshots(struct cowherd_herd *herd, const struct thing *clone, struct measured *measured, struct cowherd_error *err)
@@ -42,7 +33,7 @@ static int add_snapshots(struct cowherd_herd *herd, const struct thing *clone, s
                 return -1;
         for (size_t i = 0; i < rows.count; i++) {
                 struct measured own = {0};
-                int got = measure(herd, &rows.items[i], &own, err);
+                int got = usage_measure(herd, &rows.items[i], &own, err);
                 if (got < 0)
                         return -1;
                 if (got > 0)
@@ -70,7 +61,7 @@ static int add_warm(struct cowherd_herd *herd, const struct catalogue_row *base,
                 struct measured own = {0};
                 if (rows.items[i].phase != CATALOGUE_READY)
                         continue;
-                int got = measure(herd, &rows.items[i], &own, err);
+                int got = usage_measure(herd, &rows.items[i], &own, err);
                 if (got < 0)
                         return -1;
                 measured->usage.unique_bytes += own.usage.unique_bytes;
@@ -80,8 +71,7 @@ static int add_warm(struct cowherd_herd *herd, const struct catalogue_row *base,
         return 0;
 }
 
-/* 1, with the error set, where another command has removed it since it was listed. */
-static int measure(struct cowherd_herd *herd, const struct catalogue_row *row, struct measured *ret, struct cowherd_error *err)
+int usage_measure(struct cowherd_herd *herd, const struct catalogue_row *row, struct measured *ret, struct cowherd_error *err)
 {
         struct thing thing owned_by(thing_free) = {.place.fd = -1};
         const char *name = row->name != NULL ? row->name : row->label != NULL ? row->label : "a snapshot";
@@ -119,7 +109,7 @@ static int usage_of_one(struct call *call, const char *name, struct cowherd_erro
         const struct store_usage *usage = &measured.usage;
         char unique[NUMBER_TEXT_BYTES], shared[NUMBER_TEXT_BYTES];
 
-        if (herd_find(call->herd, call->request->target, "", name, &row, err) < 0 || measure(call->herd, &row, &measured, err) != 0)
+        if (herd_find(call->herd, call->request->target, "", name, &row, err) < 0 || usage_measure(call->herd, &row, &measured, err) != 0)
                 return -1;
         fields_of_measured(call->answer, &row, &measured);
         answer_done(call->answer, "'%s' has %s of its own and shares %s", row.name, number_format_size(usage->unique_bytes, unique),
@@ -143,7 +133,7 @@ static int usage_of_many(struct call *call, const char *pattern, struct cowherd_
         answer_list(call->answer);
         for (size_t i = 0; i < rows.count; i++) {
                 struct measured measured = {0};
-                int got = measure(call->herd, &rows.items[i], &measured, err);
+                int got = usage_measure(call->herd, &rows.items[i], &measured, err);
                 if (got < 0)
                         return -1;
                 if (got > 0)

@@ -92,11 +92,13 @@ static int open_stream(struct lxd_session *it, const json_t *secrets, size_t str
         return websocket_open(lxd_client_socket(it->client), path, OPEN_MS, &it->streams[stream], err);
 }
 
+/* The control stream first: LXD runs the command when the others are open, and where that ends at once there is nothing left to open. */
 static int open_streams(struct lxd_session *it, const json_t *secrets, struct cowherd_error *err)
 {
         static const char *const names[STREAMS] = {"0", "1", "2", "control"};
 
-        for (size_t i = 0; i < STREAMS; i++) {
+        for (size_t turn = 0; turn < STREAMS; turn++) {
+                size_t i = (turn + CONTROL) % STREAMS;
                 it->ended[i] = it->exec->terminal && (i == 1 || i == 2);
                 if (!it->ended[i] && open_stream(it, secrets, i, names[i], err) < 0)
                         return -1;

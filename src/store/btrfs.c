@@ -268,5 +268,6 @@ const struct store_driver store_btrfs = {
         .snapshot = btrfs_snapshot,
         .restore = btrfs_restore,
         .usage = btrfs_usage,
+        .health = btrfs_health,
         .list_ids = folder_list_ids,
 };

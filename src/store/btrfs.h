@@ -41,3 +41,6 @@ int btrfs_snapshot(const struct store_place *place, const struct store_object *c
                    struct cowherd_error *err) must_check;
 int btrfs_restore(const struct store_place *place, const struct store_object *clone, const struct store_object *snapshot,
                   struct cowherd_error *err) must_check;
+
+/* btrfs_health.c */
+int btrfs_health(const struct store_place *place, struct store_health *ret, struct cowherd_error *err) must_check;

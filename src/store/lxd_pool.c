@@ -308,5 +308,6 @@ __attribute__((visibility("default"))) const struct store_driver cowherd_store_l
         .snapshot = lxd_pool_snapshot,
         .restore = lxd_pool_restore,
         .usage = lxd_pool_usage,
+        .health = lxd_pool_health,
         .list_ids = lxd_pool_list_ids,
 };

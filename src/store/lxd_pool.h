@@ -84,3 +84,6 @@ int lxd_pool_list_ids(const struct store_place *place, enum store_role role, str
                       struct cowherd_error *err) must_check;
 int lxd_pool_usage(const struct store_place *place, const struct store_object *object, struct store_usage *ret,
                    struct cowherd_error *err) must_check;
+
+/* lxd_pool_health.c */
+int lxd_pool_health(const struct store_place *place, struct store_health *ret, struct cowherd_error *err) must_check;

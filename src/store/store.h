@@ -72,6 +72,13 @@ struct store_probe {
         char detail[128]; /* what was found: "XFS with reflink", "zfs-fuse 0.7.0, pool tank" */
 };
 
+/* How what a store's objects lie on is. */
+struct store_health {
+        bool ok;
+        char detail[192]; /* what was found */
+        char advice[192]; /* a command, or what to do, where it is not ok */
+};
+
 struct store_usage {
         bool missing;            /* it is not there any more (another tool removed it); the numbers are then 0 */
         uint64_t unique_bytes;   /* allocated for this object alone */
@@ -221,6 +228,8 @@ struct store_driver {
                        struct cowherd_error *err) must_check;
 
         int (*usage)(const struct store_place *place, const struct store_object *object, struct store_usage *ret, struct cowherd_error *err) must_check;
+        /* Devices that fail, a pool that is not whole, room that runs out. Changes nothing. NULL: there is nothing of its own to tell. */
+        int (*health)(const struct store_place *place, struct store_health *ret, struct cowherd_error *err) must_check;
         /* The ids of all objects of a role that lie in this place, as decimal texts: recovery finds by bytes what no row knows. */
         int (*list_ids)(const struct store_place *place, enum store_role role, struct strv *ret, struct cowherd_error *err) must_check;
 };

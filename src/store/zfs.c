@@ -297,5 +297,6 @@ const struct store_driver store_zfs = {
         .restore = zfs_restore,
         .flatten = zfs_flatten,
         .usage = zfs_usage,
+        .health = zfs_health,
         .list_ids = zfs_list_ids,
 };

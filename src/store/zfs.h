@@ -73,3 +73,6 @@ int zfs_usage(const struct store_place *place, const struct store_object *object
               struct cowherd_error *err) must_check;
 int zfs_list_ids(const struct store_place *place, enum store_role role, struct strv *ret,
                  struct cowherd_error *err) must_check;
+
+/* zfs_health.c */
+int zfs_health(const struct store_place *place, struct store_health *ret, struct cowherd_error *err) must_check;

@@ -65,6 +65,8 @@ took_ms() {
         is "$(field '[.available, .store, .version, .bases, .clones] | join(" ")')" "1 lxd_pool $(lxd --version) 0 0"
         expect 0 lxd setup
         expect 0 lxd setup
+        answer 0 lxd doctor
+        [[ $(field '.items[] | select(.check | startswith("pool of lxd_pool")).detail') == *" free" ]]
         LXD_DIR=/nonexistent refuses 69 "/nonexistent" lxd register_base b image=ubuntu:22.04
         LXD_DIR=/nonexistent answer 0 lxd status
         is "$(field .available)" 0

@@ -224,7 +224,7 @@ SH
         local pc library
         pc=$(find "$staged" -name cowherd.pc)
         library=$(dirname "$(find "$staged" -name 'libcowherd.so')")
-        [ -n "$pc" ] && [ -x "$staged/bin/cowherd" ] && [ -f "$staged/include/cowherd.h" ] && [ -f "$staged/share/man/man1/cowherd.1" ]
+        [ -n "$pc" ] && [ -x "$staged/bin/cowherd" ] && [ -f "$staged/include/cowherd.h" ] && [ -f "$staged/share/man/man1/cowherd.1" ] && grep -q __complete "$staged/share/bash-completion/completions/cowherd" "$staged"/share/zsh/*/_cowherd "$staged/share/fish/vendor_completions.d/cowherd.fish"
         cat >own.c <<'C'
 #include <cowherd.h>
 #include <stdio.h>

@@ -78,6 +78,7 @@ marked() {
         is "$(info_of c base)" none
         marked c 1
         expect 0 doctor
+        if [ "$(info_of c store)" = zfs ]; then says "is ONLINE"; fi
         expect 0 delete c
         marked d 2
         expect 0 nspawn remove_base b

@@ -58,6 +58,20 @@ void cowherd_set_streams(struct cowherd_herd *set, const struct cowherd_streams 
         note(" streams");
 }
 
+int cowherd_names(struct cowherd_herd *asked, enum cowherd_target target, unsigned what, const char *of, const char *prefix,
+                  void (*each)(void *context, const char *name, const char *about), void *context, struct cowherd_error *err)
+{
+        (void)asked, (void)err;
+        note(" names %s %u %s %s", cowherd_target_name(target), what, of == NULL ? "-" : of, prefix);
+        if ((what & COWHERD_NAMES_BASES) != 0)
+                each(context, "deb", "base on qemu");
+        if ((what & COWHERD_NAMES_CLONES) != 0)
+                each(context, "web-1", "clone of deb on qemu");
+        if ((what & COWHERD_NAMES_SNAPSHOTS) != 0)
+                each(context, "clean", "snapshot on qemu");
+        return 0;
+}
+
 struct cowherd_answer *cowherd_execute_words(struct cowherd_herd *asked, enum cowherd_target target, size_t count,
                                              const char *const *words)
 {

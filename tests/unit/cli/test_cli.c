@@ -217,7 +217,7 @@ static void test_help(void **state)
                 {WORDS("help", "codes"), "codes: "},
                 {WORDS("run", "--help"), "run: run a REXX script"},
                 {WORDS("cowherd", "--help"), "First steps:"},
-                {WORDS("tree", "--help"), "(not in this version)"},
+                {WORDS("tree", "--help"), "tree: show bases and clones as a tree"},
                 {WORDS("--version"), "cowherd " COWHERD_VERSION "\n"},
         };
 

@@ -93,7 +93,7 @@ static void test_what_works_now(void **state)
                 "status setup teardown register_base list_bases info remove_base clone_from_base list start stop restart "
                 "pause resume start_if_stopped stop_if_running wait create execute copy_to copy_from shell logs extend "
                 "security_audit usage rename "
-                "delete cleanup doctor advise run help snapshot restore list_snapshots delete_snapshot promote flatten";
+                "delete cleanup doctor compare advise run help snapshot restore list_snapshots delete_snapshot promote flatten tree completion metrics";
 
         (void)state;
         for (size_t i = 0; cowherd_verb_at(i) != NULL; i++)

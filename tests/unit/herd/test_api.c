@@ -365,6 +365,62 @@ static void test_64_processes_one_name(void **state)
         assert_int_equal(lost, RACERS - 1);
 }
 
+static void collect(void *context, const char *name, const char *about)
+{
+        char *text = context;
+
+        (void)snprintf(text + strlen(text), 256 - strlen(text), "%s (%s);", name, about);
+}
+
+/* What completion asks: names alone, of a herd that need not be there. */
+static void test_names_for_completion(void **state)
+{
+        struct fixture *fixture = *state;
+        struct cowherd_error err;
+        char text[256] = "";
+
+        assert_int_equal(cowherd_names(fixture->herd, COWHERD_ANY, COWHERD_NAMES_BASES, NULL, NULL, collect, text, &err), 0);
+        assert_string_equal(text, "");
+        register_golden(fixture);
+        do_say(fixture, 0, "clone base=golden name=web count=2");
+        do_say(fixture, 0, "clone base=golden name=other");
+        do_say(fixture, 0, "snapshot name=other snapshot=clean");
+        assert_int_equal(cowherd_names(fixture->herd, COWHERD_ANY, COWHERD_NAMES_BASES | COWHERD_NAMES_CLONES, NULL, "", collect, text, &err), 0);
+        assert_string_equal(text, "golden (base on qemu);other (clone of golden on qemu);web-1 (clone of golden on qemu);web-2 (clone of golden on qemu);");
+        text[0] = '\0';
+        assert_int_equal(cowherd_names(fixture->herd, COWHERD_QEMU, COWHERD_NAMES_CLONES, NULL, "web-", collect, text, &err), 0);
+        assert_string_equal(text, "web-1 (clone of golden on qemu);web-2 (clone of golden on qemu);");
+        text[0] = '\0';
+        assert_int_equal(cowherd_names(fixture->herd, COWHERD_SELF, COWHERD_NAMES_SNAPSHOTS, "other", "cl", collect, text, &err), 0);
+        assert_string_equal(text, "clean (snapshot on qemu);");
+        text[0] = '\0';
+        assert_int_equal(cowherd_names(fixture->herd, COWHERD_LXD, COWHERD_NAMES_BASES | COWHERD_NAMES_CLONES, NULL, "*", collect, text, &err), 0);
+        assert_string_equal(text, "");
+        do_say(fixture, 0, "delete_snapshot name=other snapshot=clean");
+}
+
+/* The tree tells on what a clone stands for people, whatever lies between. */
+static void test_tree(void **state)
+{
+        struct fixture *fixture = *state;
+
+        register_golden(fixture);
+        do_say(fixture, 0, "clone base=golden name=a");
+        do_say(fixture, 0, "clone base=a name=b");
+        do_say(fixture, 0, "promote name=a as=tested");
+        do_say(fixture, 0, "remove_base name=golden");
+        struct cowherd_answer *answer = say(fixture, 0, "tree");
+        static const char *const names[] = {"", "tested", "a", "b"}, *const depths[] = {"0", "1", "2", "3"};
+        assert_int_equal(cowherd_answer_items(answer), 4);
+        for (size_t i = 0; i < 4; i++) {
+                assert_string_equal(cowherd_answer_item_get(answer, i, "name"), names[i]);
+                assert_string_equal(cowherd_answer_item_get(answer, i, "depth"), depths[i]);
+        }
+        assert_string_equal(cowherd_answer_item_get(answer, 0, "state"), "removed");
+        cowherd_answer_free(answer);
+        do_say(fixture, 0, "delete name=b");
+}
+
 #define in_a_herd(test) cmocka_unit_test_setup_teardown(test, setup, teardown)
 
 int main(void)
@@ -382,6 +438,8 @@ int main(void)
                 in_a_herd(test_what_gains_nothing_is_refused),
                 in_a_herd(test_cleanup_finds_bytes_without_a_row),
                 in_a_herd(test_expired_clones_go),
+                in_a_herd(test_names_for_completion),
+                in_a_herd(test_tree),
                 in_a_herd(test_64_processes_one_name),
         };
 

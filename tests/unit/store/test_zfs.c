@@ -172,6 +172,30 @@ static void setting_up_takes_only_what_is_ours(void **state)
                  {"zpool list -H -o name", 0, "", NULL});
 }
 
+/* A pool that is not whole, or nearly full, is told with what to look at; the figures are the tool's. */
+static void a_pool_tells_its_health(void **state)
+{
+        struct ground *ground = *state;
+        static const char command[] = "zpool list -H -o health,capacity,free tank";
+        struct store_health health = {0};
+        struct cowherd_error err;
+
+        with_zfs(assert_int_equal(store_zfs.health(&ground->place, &health, &err), 0), {command, 0, "ONLINE\t42%\t5.8G\n", NULL});
+        assert_true(health.ok);
+        assert_string_equal(health.detail, "pool 'tank' is ONLINE, 42% full, 5.8G free");
+        assert_string_equal(health.advice, "");
+        with_zfs(assert_int_equal(store_zfs.health(&ground->place, &health, &err), 0), {command, 0, "DEGRADED\t42%\t5.8G\n", NULL});
+        assert_false(health.ok);
+        assert_string_equal(health.advice, "zpool status tank");
+        health = (struct store_health){0};
+        with_zfs(assert_int_equal(store_zfs.health(&ground->place, &health, &err), 0), {command, 0, "ONLINE\t97%\t30M\n", NULL});
+        assert_false(health.ok);
+        assert_non_null(strstr(health.advice, "not needed"));
+        with_zfs(assert_fails(store_zfs.health(&ground->place, &health, &err), COWHERD_SYSTEM, "no such pool"),
+                 {command, 1, NULL, "cannot open 'tank': no such pool\n"});
+        with_zfs(assert_fails(store_zfs.health(&ground->place, &health, &err), COWHERD_SYSTEM, "'zpool list' said"), {command, 0, "\n", NULL});
+}
+
 int main(void)
 {
         const struct CMUnitTest tests[] = {
@@ -184,6 +208,7 @@ int main(void)
                 ground_test(what_is_busy_is_tried_again),
                 ground_test(usage_is_zfs_own),
                 ground_test(lists_datasets_and_lost_folders),
+                ground_test(a_pool_tells_its_health),
                 ground_test(setting_up_takes_only_what_is_ours),
         };
 

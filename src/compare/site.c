@@ -1,0 +1,296 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The folder of a comparison: ROOT/tmp/compare-HEX, so that it is on the filesystem that is asked about. Whoever works in it holds the lock
+ * beside it; a folder whose lock is free was left by a killed comparison. What lies outside of it (LXD's instances, ZFS's datasets) bears its
+ * name, and a note in the folder says before that it will be there.
+ */
+#include "compare/session.h"
+
+#include "sys/clock.h"
+#include "sys/file.h"
+#include "sys/lock.h"
+#include "sys/mount.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#define FOLDER_MODE 0711 /* as the herd's own: a machine's user id must reach its disk */
+#define NOTE_BYTES 4096
+#define MARK "compare-"
+
+void site_free(struct site *site)
+{
+        free(site->root);
+        free(site->folder);
+        free(site->herd);
+        free(site->raw);
+        close_at(&site->lock);
+        close_at(&site->tmp);
+        *site = (struct site)SITE_NONE;
+}
+
+/* The paths of a mark. */
+static void fill_in(struct site *site, const char *root, const char *mark)
+{
+        site->root = x_strdup(root);
+        (void)snprintf(site->mark, sizeof site->mark, "%s", mark);
+        site->folder = x_asprintf("%s/tmp/%s", root, mark);
+        site->herd = x_asprintf("%s/herd", site->folder);
+        site->raw = x_asprintf("%s/raw", site->folder);
+}
+
+static int lock_of(const struct site *site, int *ret_fd, struct cowherd_error *err)
+{
+        char name[COMPARE_MARK_BYTES + 8];
+
+        (void)snprintf(name, sizeof name, "%s.lock", site->mark);
+        return lock_take(site->tmp, name, false, ret_fd, err);
+}
+
+int site_make(const char *root, struct site *ret, struct cowherd_error *err)
+{
+        struct site site owned_by(site_free) = SITE_NONE;
+        char hex[13], mark[COMPARE_MARK_BYTES];
+        owned_str char *tmp = x_asprintf("%s/tmp", root);
+        bool had_root = access(root, F_OK) == 0, had_tmp = access(tmp, F_OK) == 0;
+
+        (void)snprintf(mark, sizeof mark, MARK "%s", random_hex(6, hex));
+        fill_in(&site, root, mark);
+        if (file_make_folders(AT_FDCWD, tmp, FOLDER_MODE, err) < 0 || file_open_folder(AT_FDCWD, tmp, &site.tmp, err) < 0 || lock_of(&site, &site.lock, err) != 0)
+                return fail_while(err, "making a folder to measure in");
+        owned_str char *notes = x_asprintf("%s/notes", site.folder);
+        if (file_make_folders(AT_FDCWD, site.raw, FOLDER_MODE, err) < 0 || file_make_folders(AT_FDCWD, notes, 0700, err) < 0 ||
+            (!had_root && site_note(&site, "made-root", "", err) < 0) || (!had_tmp && site_note(&site, "made-tmp", "", err) < 0)) {
+                struct cowherd_error ignored;
+                ignore_result(site_remove(&site, &ignored));
+                return -1;
+        }
+        *ret = site;
+        site = (struct site)SITE_NONE;
+        return 0;
+}
+
+int site_note(const struct site *site, const char *what, const char *where, struct cowherd_error *err)
+{
+        owned_str char *path = x_asprintf("%s/notes/%s", site->folder, what);
+
+        return file_replace(AT_FDCWD, path, where, 0600, false, err);
+}
+
+/* The text of a note, to be freed, or NULL where there is none. */
+static char *note(const struct site *site, const char *what)
+{
+        owned_str char *path = x_asprintf("%s/notes/%s", site->folder, what), *text = NULL;
+        struct cowherd_error ignored;
+
+        return file_read(AT_FDCWD, path, NOTE_BYTES, &text, NULL, &ignored) < 0 ? NULL : take(text);
+}
+
+/* ---- taking away ---- */
+
+/* What LXD still does for a raw tool that was killed: it goes on without it, and must end before its instance can be seen. */
+static void await_lxd(const struct site *site, const char *lxc)
+{
+        owned_str char *said = NULL;
+        struct cowherd_error ignored;
+
+        if (tool(NULL, &said, &ignored, lxc, "query", "/1.0/operations", NULL) < 0)
+                return;
+        json_t *operations = json_loads(said, 0, NULL), *path;
+        size_t index;
+        json_array_foreach(json_object_get(operations, "running"), index, path) {
+                owned_str char *about = NULL, *wait = x_asprintf("%s/wait?timeout=60", json_string_value(path)), *answer = NULL;
+                if (tool(NULL, &about, &ignored, lxc, "query", json_string_value(path), NULL) == 0 && strstr(about, site->mark) != NULL)
+                        ignore_result(tool(NULL, &answer, &ignored, lxc, "query", wait, NULL));
+        }
+        json_decref(operations);
+}
+
+/* The raw tool's instances in LXD: those that bear the mark. */
+static int remove_from_lxd(const struct site *site, struct cowherd_error *err)
+{
+        owned_str char *noted = note(site, "lxd"), *names = NULL;
+        const char *lxc = tool_of_lxd();
+
+        if (noted == NULL || lxc == NULL)
+                return 0;
+        await_lxd(site, lxc);
+        if (tool(NULL, &names, err, lxc, "list", "-c", "n", "-f", "csv", NULL) < 0)
+                return -1;
+        char *rest = NULL;
+        for (const char *name = strtok_r(names, "\n", &rest); name != NULL; name = strtok_r(NULL, "\n", &rest))
+                if (str_starts(name, site->mark) && tool(NULL, NULL, err, lxc, "delete", "--force", name, NULL) < 0)
+                        return -1;
+        return 0;
+}
+
+static int remove_from_zfs(const struct site *site, struct cowherd_error *err)
+{
+        owned_str char *dataset = note(site, "zfs");
+        struct cowherd_error ignored;
+
+        if (dataset == NULL || tool(NULL, NULL, &ignored, "zfs", "list", "-H", "-o", "name", dataset, NULL) < 0)
+                return 0;
+        return tool(NULL, NULL, err, "zfs", "destroy", "-r", dataset, NULL);
+}
+
+/* What systemd-nspawn keeps in /run of a container, named by its machine name, where it was killed itself. */
+static void remove_from_run(const struct site *site)
+{
+        static const char *const folders[] = {"/run/systemd/nspawn/propagate", "/run/systemd/nspawn/unix-export", "/run/systemd/nspawn/locks"};
+        struct cowherd_error ignored;
+
+        for (size_t i = 0; i < array_length(folders); i++) {
+                DIR *listing = opendir(folders[i]);
+                for (const struct dirent *entry = NULL; listing != NULL && (entry = readdir(listing)) != NULL;)
+                        if (strstr(entry->d_name, site->mark) != NULL)
+                                ignore_result(file_remove_tree(dirfd(listing), entry->d_name, &ignored));
+                if (listing != NULL)
+                        (void)closedir(listing);
+        }
+}
+
+static int unmount_raw(const struct site *site, struct cowherd_error *err)
+{
+        for (;;) {
+                owned_str char *target = NULL;
+                int got = mount_find_under(site->raw, &target, err);
+                if (got != 0)
+                        return got < 0 ? -1 : 0;
+                if (mount_unmount(target, err) < 0)
+                        return -1;
+        }
+}
+
+static int remove_raw(const struct site *site, struct cowherd_error *err)
+{
+        owned_str char *in_pool = x_asprintf("%s/pools/btrfs/%s", site->herd, site->mark);
+
+        process_end_below(site->mark);
+        remove_from_run(site);
+        if (unmount_raw(site, err) < 0 || remove_from_lxd(site, err) < 0 || remove_from_zfs(site, err) < 0)
+                return -1;
+        return file_remove_tree(AT_FDCWD, in_pool, err);
+}
+
+/* Every instance of the herd in there, running or not; there may be none. */
+static int remove_clones(struct cowherd_herd *herd, struct cowherd_error *err)
+{
+        if (say(herd, COWHERD_ANY, NULL, NULL, err, "cleanup", NULL) < 0)
+                return -1;
+        for (int target = 0; target < COWHERD_ENGINES; target++)
+                if (say(herd, (enum cowherd_target)target, NULL, NULL, err, "delete", "name=*", "force=true", NULL) < 0 && err->code != COWHERD_NOT_FOUND)
+                        return -1;
+        return 0;
+}
+
+static int remove_bases(struct cowherd_herd *herd, struct cowherd_error *err)
+{
+        for (int target = 0; target < COWHERD_ENGINES; target++) {
+                owned_answer struct cowherd_answer *bases = NULL;
+                if (say(herd, (enum cowherd_target)target, NULL, &bases, err, "list_bases", NULL) < 0)
+                        return -1;
+                for (size_t i = 0; i < cowherd_answer_items(bases); i++) {
+                        owned_str char *name = x_asprintf("name=%s", cowherd_answer_item_get(bases, i, "name"));
+                        if (say(herd, (enum cowherd_target)target, NULL, NULL, err, "remove_base", name, NULL) < 0)
+                                return -1;
+                }
+                if (say(herd, (enum cowherd_target)target, NULL, NULL, err, "teardown", NULL) < 0)
+                        return -1;
+        }
+        return 0;
+}
+
+static int remove_herd(const struct site *site, struct cowherd_error *err)
+{
+        const struct cowherd_options options = {.root = site->herd};
+        struct cowherd_herd *herd = NULL;
+
+        if (access(site->herd, F_OK) < 0)
+                return remove_raw(site, err);
+        if (cowherd_open(&options, &herd, err) < 0)
+                return -1;
+        int done = remove_clones(herd, err) < 0 || remove_raw(site, err) < 0 || remove_bases(herd, err) < 0 ? -1 : 0;
+        cowherd_close(herd);
+        return done;
+}
+
+int site_remove(struct site *site, struct cowherd_error *err)
+{
+        char lock[COMPARE_MARK_BYTES + 8];
+        owned_str char *made_root = note(site, "made-root"), *made_tmp = note(site, "made-tmp");
+
+        if (remove_herd(site, err) < 0 || file_remove_tree(site->tmp, site->mark, err) < 0)
+                return fail_while(err, "taking away '%s'", site->folder);
+        (void)snprintf(lock, sizeof lock, "%s.lock", site->mark);
+        lock_remove(site->tmp, lock, &site->lock);
+        owned_str char *tmp = x_asprintf("%s/tmp", site->root);
+        if (made_tmp != NULL)
+                (void)rmdir(tmp); /* if another has put something in: not ours any more */
+        if (made_root != NULL)
+                (void)rmdir(site->root);
+        return 0;
+}
+
+/* ---- what killed ones have left ---- */
+
+static int sweep_one(int tmp, const char *root, const char *mark, size_t *ret_removed, size_t *ret_busy, struct cowherd_error *err)
+{
+        struct site site owned_by(site_free) = SITE_NONE;
+
+        fill_in(&site, root, mark);
+        site.tmp = fcntl(tmp, F_DUPFD_CLOEXEC, 3);
+        int got = lock_of(&site, &site.lock, err);
+        if (got != 0) {
+                *ret_busy += got > 0;
+                return got < 0 ? -1 : 0;
+        }
+        if (site_remove(&site, err) < 0)
+                return -1;
+        (*ret_removed)++;
+        return 0;
+}
+
+/* The mark in a name such as "compare-0123456789ab" or that with ".lock": a lock alone was left, too. */
+static bool is_mark(const char *name, char *ret, size_t size)
+{
+        size_t digits = str_starts(name, MARK) ? strspn(name + strlen(MARK), "0123456789abcdef") : 0;
+
+        if (digits != 12 || (name[strlen(MARK) + digits] != '\0' && !str_equal(name + strlen(MARK) + digits, ".lock")))
+                return false;
+        (void)snprintf(ret, size, "%.*s", (int)(strlen(MARK) + digits), name);
+        return true;
+}
+
+int compare_sweep(int root_fd, const char *root, size_t *ret_removed, size_t *ret_busy, struct cowherd_error *err)
+{
+        owned_fd int tmp = openat(root_fd, "tmp", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+        struct strv marks owned_by(strv_free) = {0};
+
+        if (tmp < 0)
+                return errno == ENOENT ? 0 : fail_errno(err, "cannot open folder '%s/tmp'", root);
+        int again = openat(tmp, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+        DIR *listing = again < 0 ? NULL : fdopendir(again);
+        if (listing == NULL)
+                return fail_errno(err, "cannot read folder '%s/tmp'", root);
+        for (const struct dirent *entry = readdir(listing); entry != NULL; entry = readdir(listing)) {
+                char mark[COMPARE_MARK_BYTES];
+                if (is_mark(entry->d_name, mark, sizeof mark) && !strv_has(&marks, mark))
+                        strv_add(&marks, mark);
+        }
+        (void)closedir(listing);
+        int done = 0;
+        for (size_t i = 0; i < marks.count; i++) {
+                struct cowherd_error why = {0};
+                if (sweep_one(tmp, root, marks.items[i], ret_removed, ret_busy, &why) == 0)
+                        continue;
+                if (done == 0)
+                        *err = why;
+                done = -1;
+        }
+        return done;
+}
