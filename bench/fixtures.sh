@@ -24,6 +24,7 @@ clean_up() {
 }
 
 images_prepare
+images_prepare tiny tinyguest
 fixture_begin
 trap clean_up EXIT
 chmod 711 "$FIXTURE_DIR" # a container is another user to the host: it must get through to its own root
@@ -32,6 +33,7 @@ qemu-io -f qcow2 -c 'write -P 7 0 256M' "$FIXTURE_DIR/disk.qcow2" >/dev/null
 image_tree "$FIXTURE_DIR/tree"
 ln -s "$IMAGES/tree" "$FIXTURE_DIR/debian"
 ln -s "$IMAGES/tiny.qcow2" "$FIXTURE_DIR/tiny.qcow2"
+ln -s "$IMAGES/tiny-guest.qcow2" "$FIXTURE_DIR/tiny-guest.qcow2"
 fixture_zfs 2G
 zfs create -o canmount=noauto "$FIXTURE_POOL/raw"
 zfs snapshot "$FIXTURE_POOL/raw@base"

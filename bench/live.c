@@ -13,9 +13,12 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #define MIB (1024.0 * 1024.0)
 #define TOUCHED_MIB "100"
+#define READY_TIMEOUT_MS 600000
+#define READY_PAUSE_US 200000
 
 /* ---- speaking ---- */
 
@@ -36,15 +39,44 @@ static double number_of(const struct cowherd_answer *answer, const char *field)
         return text == NULL ? 0 : strtod(text, NULL);
 }
 
+/* ---- which guest ---- */
+
+static const char *cold = "tiny", *hot = "hot"; /* the bases in hand, to boot and to wake */
+static unsigned warm;                           /* how many are to stand ready before each time */
+
+static unsigned long count_ready(void)
+{
+        struct cowherd_answer *answer = cowherd_execute(bench_herd, COWHERD_QEMU, "status", NULL);
+        const char *ready = cowherd_answer_get(answer, "ready");
+        unsigned long count = ready == NULL ? 0 : strtoul(ready, NULL, 10);
+
+        cowherd_answer_free(answer);
+        return count;
+}
+
+/* Untimed: as many as are wanted, and then a moment for what made the last of them to end. */
+static void await_ready(void)
+{
+        double until = measure_now_ms() + READY_TIMEOUT_MS;
+
+        while (count_ready() != warm) {
+                if (measure_now_ms() > until)
+                        measure_die("%u machines of '%s' never stood ready", warm, hot);
+                (void)usleep(READY_PAUSE_US);
+        }
+        (void)usleep(READY_PAUSE_US);
+}
+
 /* ---- one machine ---- */
 
-static double until_agent_live(unsigned run)
+static double until_agent(const char *base, const char *more, unsigned run)
 {
         struct cowherd_answer *answer = NULL;
         char command[128];
-        double began = measure_now_ms();
 
-        (void)snprintf(command, sizeof command, "clone_from_base base=hot name=a-%u", run);
+        await_ready();
+        double began = measure_now_ms();
+        (void)snprintf(command, sizeof command, "clone_from_base base=%s name=a-%u %s", base, run, more);
         answer = ask(command);
         /* What comes after the agent's answer in there is the identity. */
         double ms = measure_now_ms() - began - number_of(answer, "identity_ms") - number_of(answer, "ready_ms");
@@ -53,22 +85,19 @@ static double until_agent_live(unsigned run)
         return ms;
 }
 
+static double until_agent_live(unsigned run)
+{
+        return until_agent(hot, "", run);
+}
+
 static double until_agent_cold(unsigned run)
 {
-        struct cowherd_answer *answer = NULL;
-        char command[128];
-        double began = measure_now_ms();
-
-        (void)snprintf(command, sizeof command, "clone_from_base base=tiny name=b-%u start=true wait=true", run);
-        answer = ask(command);
-        double ms = measure_now_ms() - began - number_of(answer, "identity_ms");
-        cowherd_answer_free(answer);
-        (void)say(COWHERD_QEMU, "delete name=b-%u force=true", run);
-        return ms;
+        return until_agent(cold, "start=true wait=true", run);
 }
 
 static double first_command(const char *base, const char *more, unsigned run)
 {
+        await_ready();
         double ms = say(COWHERD_QEMU, "clone_from_base base=%s name=c-%u %s", base, run, more);
 
         ms += say(COWHERD_QEMU, "execute name=c-%u command=true", run);
@@ -78,12 +107,12 @@ static double first_command(const char *base, const char *more, unsigned run)
 
 static double command_live(unsigned run)
 {
-        return first_command("hot", "", run);
+        return first_command(hot, "", run);
 }
 
 static double command_cold(unsigned run)
 {
-        return first_command("tiny", "start=true wait=true", run);
+        return first_command(cold, "start=true wait=true", run);
 }
 
 /* ---- many ---- */
@@ -91,6 +120,7 @@ static double command_cold(unsigned run)
 /* Until the last has done its command. */
 static double many(const char *base, const char *more, unsigned count)
 {
+        await_ready();
         double ms = say(COWHERD_QEMU, "clone_from_base base=%s name=m count=%u timeout=30m %s", base, count, more);
 
         for (unsigned i = 1; i <= count; i++)
@@ -102,25 +132,25 @@ static double many(const char *base, const char *more, unsigned count)
 static double ten_live(unsigned run)
 {
         (void)run;
-        return many("hot", "", 10);
+        return many(hot, "", 10);
 }
 
 static double ten_cold(unsigned run)
 {
         (void)run;
-        return many("tiny", "start=true wait=true", 10);
+        return many(cold, "start=true wait=true", 10);
 }
 
 static double fifty_live(unsigned run)
 {
         (void)run;
-        return many("hot", "", 50);
+        return many(hot, "", 50);
 }
 
 static double fifty_cold(unsigned run)
 {
         (void)run;
-        return bench_quick ? 5 * many("tiny", "start=true wait=true", 10) : many("tiny", "start=true wait=true", 50);
+        return bench_quick ? 5 * many(cold, "start=true wait=true", 10) : many(cold, "start=true wait=true", 50);
 }
 
 /* ---- memory ---- */
@@ -190,20 +220,20 @@ static double added(const char *base, const char *more, const char *beginning, u
         return mib;
 }
 
-/* "Private_Clean" and "Private_Dirty"; a cold one's RAM is a memory file: shared by nobody, and yet counted as it is mapped shared. */
+/* "Private_…" would count what it reads of the base's, while nobody else has it mapped. A cold one's RAM is a memory file, in its PSS. */
 static double private_live(unsigned run)
 {
-        return added("hot", "", "Private_", run);
+        return added(hot, "", "Anonymous:", run);
 }
 
 static double pss_live(unsigned run)
 {
-        return added("hot", "", "Pss:", run);
+        return added(hot, "", "Pss:", run);
 }
 
 static double pss_cold(unsigned run)
 {
-        return added("tiny", "start=true wait=true", "Pss:", run);
+        return added(cold, "start=true wait=true", "Pss:", run);
 }
 
 /* ---- the source ---- */
@@ -234,16 +264,81 @@ static void touch_memory(void)
         (void)say(COWHERD_QEMU, "execute name=source command='head -c " TOUCHED_MIB "M /dev/urandom >/run/touched'");
 }
 
+static void keep_ready(unsigned count)
+{
+        (void)say(COWHERD_QEMU, "setup base=%s warm=%u", hot, count);
+        warm = count;
+}
+
+/* The guest with cowherd-guest in the agent's place, from here on. */
+static void use_helper(void)
+{
+        if (warm > 0)
+                keep_ready(0);
+        (void)say(COWHERD_QEMU, "delete name=source force=true");
+        (void)say(COWHERD_QEMU, "register_base name=tiny-guest image=%s/tiny-guest.qcow2 memory=256M", bench_folder);
+        (void)say(COWHERD_QEMU, "clone_from_base base=tiny-guest name=guest-source start=true wait=true");
+        (void)say(COWHERD_QEMU, "promote name=guest-source as=guest-hot live=true");
+        cold = "tiny-guest";
+        hot = "guest-hot";
+}
+
+static void keep_one(void)
+{
+        keep_ready(1);
+}
+
+static void keep_ten(void)
+{
+        keep_ready(10);
+}
+
+static void keep_fifty(void)
+{
+        keep_ready(50);
+}
+
+/* What is measured of either guest; `with` begins the names. Each group stands on the one before. */
+#define ONE(with)                                                                                                                       \
+        {                                                                                                                               \
+                {with "live clone, it answers", "wake in a live base's memory : boot", "ms", 20, until_agent_live, until_agent_cold},    \
+                {                                                                                                                       \
+                        with "live clone, first command done", "the same, its identity fresh, and `true` : boot, identity, `true`",     \
+                                "ms", 20, command_live, command_cold                                                                    \
+                }                                                                                                                       \
+        }
+#define MANY(with, number, runs, live, cold_)                                                                                    \
+        {                                                                                                                               \
+                {                                                                                                                       \
+                        with number " live clones, until the last has done its command", "woken : booted, as many at once", "ms", runs, \
+                                live, cold_                                                                                             \
+                }                                                                                                                       \
+        }
+#define MEMORY(with)                                                                                                                    \
+        {                                                                                                                               \
+                {with "memory that a live clone adds", "its own after `true` : PSS of a booted one", "MiB", 5, private_live, pss_cold}, \
+                {                                                                                                                       \
+                        with "PSS of a live clone", "its share of the base's memory included : of a booted one", "MiB", 5, pss_live,    \
+                                pss_cold                                                                                                \
+                }                                                                                                                       \
+        }
+
 static const struct group groups[] = {
-        {set_up,
-         {{"live clone, its agent answers", "wake in a live base's memory : boot", "ms", 10, until_agent_live, until_agent_cold},
-          {"live clone, first command done", "the same, its identity fresh, and `true` : boot, identity, `true`", "ms", 10, command_live, command_cold}}},
-        {NULL, {{"10 live clones, until the last has done its command", "woken : booted, ten at once", "ms", 3, ten_live, ten_cold}}},
-        {NULL, {{"50 live clones, until the last has done its command", "woken : booted, fifty at once", "ms", 1, fifty_live, fifty_cold}}},
-        {NULL,
-         {{"memory that a live clone adds", "private to it after `true` : PSS of a booted one", "MiB", 5, private_live, pss_cold},
-          {"PSS of a live clone", "its share of the base's memory included : of a booted one", "MiB", 5, pss_live, pss_cold}}},
+        {set_up, ONE("")},
+        {NULL, MANY("", "10", 3, ten_live, ten_cold)},
+        {NULL, MANY("", "50", 1, fifty_live, fifty_cold)},
+        {NULL, MEMORY("")},
         {touch_memory, {{"pause of the source", "promote live=true, " TOUCHED_MIB " MiB touched of 256", "ms", 10, pause_of, NULL}}},
+        {keep_one, ONE("ready ")},
+        {keep_ten, MANY("ready ", "10", 3, ten_live, ten_cold)},
+        {keep_fifty, MANY("ready ", "50", 1, fifty_live, fifty_cold)},
+        {use_helper, ONE("cowherd-guest: ")},
+        {NULL, MANY("cowherd-guest: ", "10", 3, ten_live, ten_cold)},
+        {NULL, MANY("cowherd-guest: ", "50", 1, fifty_live, fifty_cold)},
+        {NULL, MEMORY("cowherd-guest: ")},
+        {keep_one, ONE("cowherd-guest: ready ")},
+        {keep_ten, MANY("cowherd-guest: ready ", "10", 3, ten_live, ten_cold)},
+        {keep_fifty, MANY("cowherd-guest: ready ", "50", 1, fifty_live, fifty_cold)},
 };
 
 int main(int argc, char **argv)

@@ -61,7 +61,12 @@ static const struct cowherd_parameter parameters[KEY_COUNT] = {
         [KEY_WARM] = {.name = "warm",
                       .type = "count",
                       .range = "0..1024",
-                      .help = "How many clones of a base are kept ready, made in advance (LXD)."},
+                      .help = "How many clones of a base are kept ready, made in advance (LXD, live bases of QEMU)."},
+        [KEY_WARM_MEMORY] = {.name = "warm_memory",
+                             .type = "size",
+                             .range = "1M..64T",
+                             .help = "How much memory of their own machines that stand ready may have together (QEMU); "
+                                     "without it an eighth of the host's."},
 
         [KEY_MEMORY] = {.name = "memory", .type = "size", .range = "1M..64T", .help = "Memory of the instance."},
         [KEY_CPUS] = {.name = "cpus", .type = "count", .range = "1..1024", .help = "Processors of the instance."},

@@ -53,11 +53,13 @@ static const struct verb_row rows[VERB_COUNT] = {
                                        "one file that is mounted whenever it is needed. On LXD the storage "
                                        "pool and the profile; and warm=4 keeps four clones of each base ready, "
                                        "so that a clone is only given a name: a helper makes others in the "
-                                       "background after each use. warm=0 takes them away. Safe to repeat.",
+                                       "background after each use. On QEMU likewise of live bases, whose clones "
+                                       "then stand ready, woken and stopped (see cowherd-live(7)). "
+                                       "warm=0 takes them away. Safe to repeat.",
                         .example = "setup store=btrfs size=20G",
                         .available = true,
                 },
-                .uses = USES({.key = KEY_STORE}, {.key = KEY_SIZE}, {.key = KEY_POOL}, {.key = KEY_WARM},
+                .uses = USES({.key = KEY_STORE}, {.key = KEY_SIZE}, {.key = KEY_POOL}, {.key = KEY_WARM}, {.key = KEY_WARM_MEMORY},
                              {.key = KEY_BASE, .help = "The base for which warm= is meant; without it, all that have none of their own."}),
         },
         [VERB_TEARDOWN] = {
@@ -397,7 +399,7 @@ static const struct verb_row rows[VERB_COUNT] = {
                         .available = true,
                 },
                 .uses = USES(NAME_REQUIRED, {.key = KEY_AS, .required = true, .help = "Name of the new base."},
-                             {.key = KEY_LIVE}),
+                             {.key = KEY_LIVE}, {.key = KEY_WARM}),
                 BARE(KEY_NAME, KEY_AS),
         },
         [VERB_FLATTEN] = {

@@ -68,6 +68,7 @@ struct engine_live {
         const char *runtime;     /* "/run/cowherd/4f1c2a9e/base-7": what belongs to the base's memory in use; made where it is not there */
         const char *ram, *state; /* relative to the instance's folder: "bases/7/ram", "bases/7/state" */
         const char *facts;       /* as capture told them: JSON, an object */
+        bool may_stand_by;       /* the machine may stand ready (stand_by): then that one is taken */
 };
 
 /* What was asked for; 0 and NULL leave it to the engine. */
@@ -136,6 +137,7 @@ struct engine_started {
          * "memory" (the base's was brought into use), "spawn", "restore", "agent", "identity" and "ready".
          */
         uint64_t private_bytes, shared_bytes;
+        bool stood_by; /* it was one that stood ready */
         struct engine_phases phases;
 };
 
@@ -235,7 +237,8 @@ struct engine_driver {
         int (*check)(const struct engine_instance *instance, struct cowherd_error *err) must_check;
         /*
          * Starts a stopped instance, detached from us; returns once the engine runs it (its guest may still boot). A failure
-         * leaves it stopped and tidy. The caller holds the instance's lock, which what stays running must not inherit.
+         * leaves it stopped and tidy. The caller holds the instance's lock, which what stays running must not inherit. 1 with
+         * live->may_stand_by only: none stood ready (any more), it is stopped and tidy, and its disk is to be made anew.
          */
         int (*start)(const struct engine_instance *instance, struct engine_started *ret, struct cowherd_error *err) must_check;
         /*
@@ -293,6 +296,14 @@ struct engine_driver {
         int (*release_live)(const char *runtime, struct cowherd_error *err) must_check;
         /* Whether that memory is in use now, so that a clone need not wait for it to be read. May be NULL. */
         bool (*live_in_use)(const char *runtime);
+        /*
+         * QEMU: wakes a machine with machine->live, gives it its identity, has it run a command, and leaves it standing still then, detached,
+         * its link down all the while, for a start with may_stand_by. That may come with another hostname, seed and instance-id, with a host
+         * key and with ports. A failure leaves nothing. It is ended as any machine is (stop, tidy).
+         */
+        int (*stand_by)(const struct engine_instance *instance, struct cowherd_error *err) must_check;
+        /* Whether one stands so; *ret_private_bytes (may be NULL, 0 where it can't be told) is the memory that it has of its own. May be NULL. */
+        bool (*stands_by)(const struct engine_instance *instance, uint64_t *ret_private_bytes);
 
         /*
          * Removes what a stopped instance has left of itself (its runtime folder, cgroups, mounts of the engine's own, a

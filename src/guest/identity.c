@@ -3,6 +3,7 @@
  * A whole identity at once. Randomness comes first, as all that is made afterwards may ask for it; the link's address before the DHCP
  * client asks again; the mark last, and only where all went well, so that a second time does what is left. Each step tells by itself.
  */
+#include "guest/libc.h"
 #include "guest/program.h"
 
 #include <errno.h>
@@ -83,6 +84,24 @@ static void set_random(struct steps *steps, const char *seed)
                         (void)file_put(kept[i], bytes, sizeof bytes, 0600, false);
 }
 
+/*
+ * The boot id, which a guest that woke has from the one that booted: a file lies over the kernel's, as in a container; in the place
+ * of the one that an earlier waking laid there.
+ */
+static int set_boot_id(void)
+{
+        static const char shown[] = "/proc/sys/kernel/random/boot_id", path[] = "/run/cowherd/boot-id";
+        owned_str char *fresh = file_text("/proc/sys/kernel/random/uuid"); /* another at each reading */
+
+        int failed = fresh == NULL ? ENOSYS : file_put(path, fresh, strlen(fresh), 0444, true);
+        if (failed != 0)
+                return failed;
+        (void)umount2(shown, MNT_DETACH);
+        if (mount(path, shown, NULL, MS_BIND, NULL) < 0 || mount(NULL, shown, NULL, MS_BIND | MS_REMOUNT | MS_RDONLY | MS_NOSUID | MS_NODEV | MS_NOEXEC, NULL) < 0)
+                return errno;
+        return 0;
+}
+
 /* ---- Names ---- */
 
 static int put_hosts(const char *hostname)
@@ -126,22 +145,17 @@ static void set_machine(struct steps *steps, const char *machine)
 
 /* ---- Keys ---- */
 
-static void hang_up_on(pid_t pid, void *context)
-{
-        const pid_t *listener = context;
-
-        if (pid == *listener)
-                (void)kill(pid, SIGHUP);
-}
-
 /* Those who are logged in stay: only the process that listens reads its keys anew. */
 static void wake_sshd(void)
 {
         owned_str char *text = file_text("/run/sshd.pid");
         pid_t listener = text == NULL ? 0 : (pid_t)strtol(text, NULL, 10);
 
-        if (listener > 1 && !program.files_only)
-                processes_named("sshd", hang_up_on, &listener);
+        if (listener <= 1 || program.files_only)
+                return;
+        owned_str char *path = x_asprintf("/proc/%d/comm", (int)listener), *name = file_text(path);
+        if (name != NULL && strcmp(name, "sshd\n") == 0)
+                (void)kill(listener, SIGHUP);
 }
 
 static void set_host_key(struct steps *steps, const struct guest_identity *identity)
@@ -249,6 +263,8 @@ void identity_apply(struct port *port, unsigned channel, const struct guest_iden
                 set_random(&steps, identity->seed);
         if (identity->wall_ns != 0 && !program.files_only)
                 set_clock(&steps, identity->wall_ns);
+        if (identity->wall_ns != 0 && identity->instance_id[0] != '\0' && !program.files_only)
+                tell(&steps, "boot-id", set_boot_id(), "the boot id");
         if (!done)
                 set_all_that_stays(&steps, identity);
         if ((identity->mac[0] != '\0' || identity->renew) && !program.files_only)

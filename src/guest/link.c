@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A link's hardware address. It goes down for it, which keeps IPv4 addresses and loses routes: those that somebody made are asked for
- * before, and said again afterwards in the kernel's own words. arp_notify has it tell its neighbours who has its address now, or
- * they would go on sending to the old one.
+ * A link's hardware address. A card that can takes it while it is up, as virtio's does; IPv6, whose own address is made of the old one, is
+ * turned off and on for that. Another goes down for it, which takes three times as long, keeps IPv4 addresses and loses routes: those that
+ * somebody made are asked for before, and said again afterwards in the kernel's own words. arp_notify has it tell its neighbours who has its
+ * address now, or they would go on sending to the old one.
  */
 #include "guest/program.h"
 
@@ -146,16 +147,44 @@ static void put_routes(int fd, struct routes *routes)
 
 /* ---- The address ---- */
 
-static void notify_neighbours(const char *link)
+/* Of a link; a kernel may be without it. */
+static int open_setting(const char *family, const char *link, const char *name)
 {
         char path[128];
 
-        (void)snprintf(path, sizeof path, "/proc/sys/net/ipv4/conf/%s/arp_notify", link);
-        int fd = open(path, O_WRONLY | O_CLOEXEC);
+        (void)snprintf(path, sizeof path, "/proc/sys/net/%s/conf/%s/%s", family, link, name);
+        return open(path, O_RDWR | O_CLOEXEC);
+}
+
+static void notify_neighbours(const char *link)
+{
+        owned_fd int fd = open_setting("ipv4", link, "arp_notify");
+
         if (fd >= 0 && write(fd, "1", 1) < 0)
-                errno = 0; /* a kernel without it */
-        if (fd >= 0)
-                (void)close(fd);
+                errno = 0;
+}
+
+static void begin_ipv6_again(const char *link)
+{
+        owned_fd int fd = open_setting("ipv6", link, "disable_ipv6");
+        char is_off = '1';
+
+        if (fd < 0 || read(fd, &is_off, 1) < 1 || is_off != '0')
+                return;
+        if (pwrite(fd, "1", 1, 0) == 1 && pwrite(fd, "0", 1, 0) < 0)
+                errno = 0;
+}
+
+/* EBUSY: not while it is up. */
+static int change_live(int fd, struct ifreq *request, const uint8_t *mac)
+{
+        struct ifreq wanted = *request;
+
+        memcpy(wanted.ifr_hwaddr.sa_data, mac, MAC_BYTES);
+        if (ioctl(fd, SIOCSIFHWADDR, &wanted) < 0)
+                return errno;
+        begin_ipv6_again(request->ifr_name);
+        return 0;
 }
 
 static int change(int fd, struct ifreq *request, const uint8_t *mac)
@@ -195,6 +224,8 @@ int link_set_address(const char *link, const char *mac)
         if (memcmp(request.ifr_hwaddr.sa_data, wanted, MAC_BYTES) == 0)
                 return 0;
         notify_neighbours(link);
+        if (change_live(fd, &request, wanted) == 0)
+                return 0;
         find_routes(netlink, if_nametoindex(link), &routes);
         int failed = change(fd, &request, wanted);
         put_routes(netlink, &routes);

@@ -139,5 +139,5 @@ int power_change(enum guest_power power);     /* 0, or an errno */
 /* Starts a program detached, its words NULL-terminated; it is not waited for. 0, or an errno. */
 int spawn_detached(const char *const *argv);
 bool is_program(const char *name);
-/* Calls for each process of that command name. */
-void processes_named(const char *name, void (*each)(pid_t pid, void *context), void *context);
+/* Calls for each process with its command's name, of which the kernel knows 15 bytes. */
+void processes_each(void (*each)(pid_t pid, const char *name, void *context), void *context);

@@ -14,14 +14,11 @@
 #define END_MS 2000
 
 struct clients {
-        const char *link;
         const char *told;
 };
 
-static void renew_udhcpc(pid_t pid, void *context)
+static void renew_udhcpc(pid_t pid, struct clients *clients)
 {
-        struct clients *clients = context;
-
         /* It gives its lease up first, or it would ask for the same by the address that its card had when it was started. */
         if (kill(pid, SIGUSR2) == 0 && kill(pid, SIGUSR1) == 0)
                 clients->told = "udhcpc";
@@ -39,9 +36,8 @@ static void begin_again(pid_t pid, char **words)
 }
 
 /* dhclient knows no "again": it is ended, and started as it was. */
-static void renew_dhclient(pid_t pid, void *context)
+static void renew_dhclient(pid_t pid, struct clients *clients)
 {
-        struct clients *clients = context;
         char path[64], text[4096], *words[WORDS] = {NULL};
         size_t count = 0;
 
@@ -63,36 +59,39 @@ static void renew_dhclient(pid_t pid, void *context)
         begin_again(pid, words);
 }
 
-static void note(pid_t pid, void *context)
-{
-        (void)pid;
-        *(bool *)context = true;
-}
+enum tool { NETWORKD, NETWORK_MANAGER, DHCPCD, TOOLS };
 
-static bool runs(const char *name)
-{
-        bool found = false;
+struct found {
+        struct clients clients;
+        bool runs[TOOLS];
+};
 
-        processes_named(name, note, &found);
-        return found;
+/* The names as the kernel has them, cut to 15 bytes. */
+static void look(pid_t pid, const char *name, void *context)
+{
+        static const char *const names[TOOLS] = {[NETWORKD] = "systemd-network", [NETWORK_MANAGER] = "NetworkManager", [DHCPCD] = "dhcpcd"};
+        struct found *found = context;
+
+        for (size_t i = 0; i < TOOLS; i++)
+                found->runs[i] |= strcmp(name, names[i]) == 0;
+        if (strcmp(name, "udhcpc") == 0)
+                renew_udhcpc(pid, &found->clients);
+        if (strcmp(name, "dhclient") == 0)
+                renew_dhclient(pid, &found->clients);
 }
 
 const char *dhcp_renew(const char *link)
 {
-        const struct {
-                const char *process;
-                const char *words[6];
-        } tools[] = {
-                {"systemd-network", {"networkctl", "reconfigure", link, NULL}},
-                {"NetworkManager", {"nmcli", "device", "reapply", link, NULL}},
-                {"dhcpcd", {"dhcpcd", "-n", link, NULL}},
+        const char *const words[TOOLS][6] = {
+                [NETWORKD] = {"networkctl", "reconfigure", link, NULL},
+                [NETWORK_MANAGER] = {"nmcli", "device", "reapply", link, NULL},
+                [DHCPCD] = {"dhcpcd", "-n", link, NULL},
         };
-        struct clients clients = {.link = link};
+        struct found found = {.clients = {NULL}};
 
-        for (size_t i = 0; i < array_length(tools); i++)
-                if (runs(tools[i].process) && spawn_detached(tools[i].words) == 0)
-                        clients.told = tools[i].process;
-        processes_named("udhcpc", renew_udhcpc, &clients);
-        processes_named("dhclient", renew_dhclient, &clients);
-        return clients.told;
+        processes_each(look, &found); /* once: it takes a few ms */
+        for (size_t i = 0; i < TOOLS; i++)
+                if (found.runs[i] && spawn_detached(words[i]) == 0)
+                        found.clients.told = words[i][0];
+        return found.clients.told;
 }

@@ -64,7 +64,7 @@ int spawn_detached(const char *const *argv)
         return waitpid(child, NULL, 0) < 0 ? errno : 0;
 }
 
-void processes_named(const char *name, void (*each)(pid_t pid, void *context), void *context)
+void processes_each(void (*each)(pid_t pid, const char *name, void *context), void *context)
 {
         DIR *folder = opendir("/proc");
         char path[64], text[32];
@@ -79,8 +79,8 @@ void processes_named(const char *name, void (*each)(pid_t pid, void *context), v
                         (void)close(fd);
                 text[got > 0 ? got : 0] = '\0';
                 text[strcspn(text, "\n")] = '\0';
-                if (text[0] != '\0' && strncmp(text, name, 15) == 0)
-                        each((pid_t)strtol(entry->d_name, NULL, 10), context);
+                if (text[0] != '\0')
+                        each((pid_t)strtol(entry->d_name, NULL, 10), text, context);
         }
         if (folder != NULL)
                 (void)closedir(folder);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * cleanup: what killed commands left, what no row knows, and clones whose ttl is over. Two at once share the work. The helper that keeps
- * clones warm ends before it; those that are ready stay.
+ * clones warm ends before it; instances that are ready stay, machines that stand ready end, as does what keeps a base's memory.
  */
 #include "herd/herd.h"
 
@@ -12,6 +12,7 @@
 
 struct expiry {
         size_t deleted, ended; /* of those, how many ran */
+        size_t stood;          /* machines that stood ready, ended */
 };
 
 /* Deletes one clone that has expired, as delete force=true would. What is being worked on stays, and is counted. */
@@ -64,7 +65,7 @@ static int expire_all(struct call *call, struct recovery *recovery, struct expir
 
 static int answer_cleanup(struct call *call, const struct recovery *recovery, const struct expiry *expiry, struct cowherd_error *err)
 {
-        size_t removed = recovery->undone + recovery->finished + recovery->orphans + expiry->deleted;
+        size_t removed = recovery->undone + recovery->finished + recovery->orphans + expiry->deleted + expiry->stood;
 
         answer_number(call->answer, "removed", removed);
         answer_number(call->answer, "undone", recovery->undone);
@@ -72,6 +73,7 @@ static int answer_cleanup(struct call *call, const struct recovery *recovery, co
         answer_number(call->answer, "orphans", recovery->orphans);
         answer_number(call->answer, "expired", expiry->deleted);
         answer_number(call->answer, "ended", expiry->ended);
+        answer_number(call->answer, "warm_ended", expiry->stood);
         answer_number(call->answer, "busy", recovery->busy);
         answer_number(call->answer, "failed", recovery->failed);
         if (recovery->failed > 0) {
@@ -125,8 +127,8 @@ int verb_cleanup(struct call *call, struct cowherd_error *err)
         }
         if (got > 0)
                 return answer_cleanup(call, &recovery, &expiry, err);
-        if (warm_pause(&pause, err) < 0 || herd_recover(call->herd, &recovery, err) < 0 || warm_trim(call->herd, call->request->target, err) < 0 || expire_all(call, &recovery, &expiry, err) < 0 ||
-            runtime_sweep(call->herd, &recovery, err) < 0 || herd_sweep(call->herd, &recovery, err) < 0)
+        if (warm_pause(&pause, err) < 0 || herd_recover(call->herd, &recovery, err) < 0 || warm_trim(call->herd, call->request->target, err) < 0 ||
+            warm_end_machines(call->herd, &expiry.stood, err) < 0 || expire_all(call, &recovery, &expiry, err) < 0 || runtime_sweep(call->herd, &recovery, err) < 0 || herd_sweep(call->herd, &recovery, err) < 0)
                 return -1;
         return answer_cleanup(call, &recovery, &expiry, err);
 }

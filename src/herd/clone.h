@@ -11,6 +11,7 @@ struct cloning {
         struct point source;               /* that clone, and the snapshot */
         struct memory memory;              /* of a live base … */
         bool wakes;                        /* … that the clones wake from */
+        struct engine_live taken;          /* the same, of clones that stand ready */
         const struct store_driver *driver; /* of the clones: the base's, unless store= says otherwise */
         bool may_be_warm;                  /* one that is kept warm would do */
         struct catalogue_row *rows;
@@ -39,8 +40,13 @@ bool cloning_is_started(const struct cloning *cloning);
 
 /* ---- clone_warm.c ---- */
 
-/* Whether one that is kept warm would do: all but the size of its disk is told to its engine at the first start. */
+/*
+ * Whether one that is kept warm would do: of LXD's, all but the size of its disk is told to its engine at the first start; a machine that
+ * stands ready is one of its base's memory, with an identity of its own.
+ */
 int cloning_choose_warm(struct cloning *cloning, struct cowherd_error *err) must_check;
+/* Inside the reserving transaction: what such a machine was started with stays its own. */
+int cloning_choose_warm_identity(const struct cloning *cloning, struct catalogue_row *row, struct cowherd_error *err) must_check;
 /* Gives one that was kept warm its name: 1 where this is none, or where another tool removed what was kept. */
 int cloning_take_warm(struct cloning *cloning, size_t item, const struct store_place *place, bool checked, struct cowherd_error *err) must_check;
 /* Has others made, and the engine told what was taken. What is kept of a base that was changed goes. */

@@ -64,6 +64,8 @@ static int check_base(void *operation, size_t item, struct cowherd_error *err)
         const struct thing *base = &cloning->base;
 
         (void)item;
+        cloning->taken = cloning->memory.live;
+        cloning->taken.may_stand_by = true;
         if (cloning->memory.kept != NULL && memory_check(base, &cloning->memory, false, err) < 0)
                 return -1;
         if (cloning->wakes && memory_check_room(&base->row, cloning->count, err) < 0)
@@ -77,10 +79,12 @@ static int check_base(void *operation, size_t item, struct cowherd_error *err)
 static int choose_identity(void *context, const struct catalogue_row *row, struct cowherd_error *err)
 {
         struct cloning *cloning = context;
+        struct catalogue_row *own = &cloning->rows[row - cloning->rows];
 
-        (void)err;
+        if (row->was_warm && row->kind == STORE_DISK)
+                return cloning_choose_warm_identity(cloning, own, err);
         if (!row->keep_identity)
-                identity_choose(&cloning->rows[row - cloning->rows], catalogue_uuid(cloning->call->herd->catalogue));
+                identity_choose(own, catalogue_uuid(cloning->call->herd->catalogue));
         return 0;
 }
 
@@ -196,7 +200,7 @@ static int open_lives(void *operation, size_t item, struct cowherd_error *err)
                                                      live_make_host_key(&group->lives[i], &made, &own) < 0))
                         group_fail_item(group, i, &own);
                 if (cloning->wakes)
-                        group->lives[i].machine.machine.live = &cloning->memory.live;
+                        group->lives[i].machine.machine.live = cloning->rows[i].was_warm ? &cloning->taken : &cloning->memory.live;
         }
         return group_judge(group, err);
 }
@@ -204,10 +208,20 @@ static int open_lives(void *operation, size_t item, struct cowherd_error *err)
 static int start(void *operation, size_t item, struct cowherd_error *err)
 {
         struct cloning *cloning = operation;
+        struct live *live = &cloning->group.lives[item];
 
-        if (live_start(&cloning->group.lives[item], err) < 0)
+        int started = live_start(live, err);
+        if (started > 0) { /* it was to stand ready, and does not */
+                const struct store_place place = place_of_item(cloning, item);
+                cloning->rows[item].was_warm = false;
+                live->machine.machine.live = &cloning->memory.live;
+                if (cloning->driver->destroy(&place, &cloning->objects[item], err) < 0 || cloning->driver->clone(&place, &cloning->objects[item], err) < 0)
+                        return fail_while(err, "cloning '%s'", cloning->rows[item].name);
+                started = live_start(live, err);
+        }
+        if (started < 0)
                 return -1;
-        cloning->group.lives[item].state = ENGINE_RUNNING;
+        live->state = ENGINE_RUNNING;
         return 0;
 }
 

@@ -178,13 +178,15 @@ static void check_warm_of(struct cowherd_herd *herd, struct findings *findings, 
         struct warm_count count = {0};
         struct cowherd_error why = {0};
         int got = warm_count(herd, base, &count, &why);
-        bool ok = got == 0 && (count.ready >= count.wanted || is_filling);
+        /* Machines that stand ready are ended by a cleanup or a reboot, and come with the next clone. */
+        bool waits = base->kind == STORE_DISK && complaint == NULL;
+        bool ok = got == 0 && (count.ready >= count.wanted || is_filling || waits);
 
         if (got == 0 && count.wanted == 0)
                 return;
         owned_str char *detail = x_asprintf("%llu of %llu are ready%s%s", (unsigned long long)count.ready, (unsigned long long)count.wanted,
                                             is_filling ? ", others are being made" : !ok && complaint != NULL ? ": " : "", !ok && !is_filling && complaint != NULL ? complaint : "");
-        owned_str char *advice = x_asprintf("see to that, then say lxd setup base=%s warm=%llu, which fills them in", base->name, (unsigned long long)count.wanted);
+        owned_str char *advice = x_asprintf("see to that, then say %s setup base=%s warm=%llu, which fills them in", cowherd_target_name(base->target), base->name, (unsigned long long)count.wanted);
         add_finding(findings, what, ok, got < 0 ? why.text : detail, advice);
 }
 
@@ -193,10 +195,11 @@ static int check_warm(struct cowherd_herd *herd, struct findings *findings, stru
         struct catalogue_rows rows owned_by(catalogue_rows_free) = {0};
         bool is_filling = warm_is_filling(herd);
 
-        if (catalogue_list(herd->catalogue, COWHERD_LXD, CATALOGUE_BASE, NULL, &rows, err) < 0)
+        if (catalogue_list(herd->catalogue, COWHERD_ANY, CATALOGUE_BASE, NULL, &rows, err) < 0)
                 return -1;
         for (size_t i = 0; i < rows.count; i++)
-                check_warm_of(herd, findings, &rows.items[i], is_filling);
+                if (doctor_wants(findings, rows.items[i].target))
+                        check_warm_of(herd, findings, &rows.items[i], is_filling);
         return 0;
 }
 
@@ -204,7 +207,7 @@ static int check_herd(struct cowherd_herd *herd, struct findings *findings, stru
 {
         if (check_leftovers(herd, findings, err) < 0 || check_bases(herd, findings, err) < 0 || check_snapshots(herd, findings, err) < 0)
                 return -1;
-        return doctor_wants(findings, COWHERD_LXD) ? check_warm(herd, findings, err) : 0;
+        return check_warm(herd, findings, err);
 }
 
 int verb_doctor(struct call *call, struct cowherd_error *err)

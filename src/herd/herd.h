@@ -178,6 +178,9 @@ int herd_finish_rename(struct cowherd_herd *herd, uint64_t id, struct cowherd_er
 
 /* Chooses the identity of a clone whose id is known; deterministic where it must be unique (MAC), random elsewhere. */
 void identity_choose(struct catalogue_row *row, const char *herd_uuid);
+/* Its two parts: what a machine has on its board (MAC, UUID, generation id), and what its system has, with a hostname of `name`. */
+void identity_choose_machine(struct catalogue_row *row, const char *herd_uuid);
+void identity_choose_system(struct catalogue_row *row, const char *name);
 /* The names of what waits for the first start, apart by blanks; "" where nothing does. Static. */
 const char *identity_pending(const struct catalogue_row *row);
 

@@ -41,17 +41,29 @@ static char *mac_of(uint64_t id, enum cowherd_target target, const char *herd_uu
         return x_asprintf("%s:%02x:%02x:%02x", vendors[target], own >> 16, own >> 8 & 0xff, own & 0xff);
 }
 
+void identity_choose_machine(struct catalogue_row *row, const char *herd_uuid)
+{
+        char uuid[UUID_TEXT_BYTES];
+
+        x_replace(&row->mac, NULL);
+        row->mac = mac_of(row->id, row->target, herd_uuid);
+        x_replace(&row->uuid, random_uuid(uuid));
+        x_replace(&row->generation_id, random_uuid(uuid));
+}
+
 void identity_choose(struct catalogue_row *row, const char *herd_uuid)
+{
+        identity_choose_machine(row, herd_uuid);
+        identity_choose_system(row, row->name);
+}
+
+void identity_choose_system(struct catalogue_row *row, const char *name)
 {
         char uuid[UUID_TEXT_BYTES], machine_id[2 * MACHINE_ID_BYTES + 1], seed[2 * SEED_BYTES + 1];
 
         x_replace(&row->hostname, NULL);
-        row->hostname = hostname_of(row->name);
-        x_replace(&row->mac, NULL);
-        row->mac = mac_of(row->id, row->target, herd_uuid);
+        row->hostname = hostname_of(name);
         x_replace(&row->machine_id, random_hex(MACHINE_ID_BYTES, machine_id));
-        x_replace(&row->uuid, random_uuid(uuid));
-        x_replace(&row->generation_id, random_uuid(uuid));
         x_replace(&row->random_seed, random_hex(SEED_BYTES, seed));
         x_replace(&row->instance_id, NULL);
         row->instance_id = x_asprintf("%s%s", row->target == COWHERD_LXD ? "" : "iid-", random_uuid(uuid)); /* LXD takes a UUID only */

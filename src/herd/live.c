@@ -39,6 +39,10 @@ int live_open_new(struct cowherd_herd *herd, const struct catalogue_row *row, in
 
         if (got != 0)
                 return got < 0 ? -1 : fail(err, COWHERD_INTERNAL, "'%s' is not in the catalogue", row->name);
+        /* One that was kept warm is there with what it was made with. */
+        x_replace(&own->extra, row->extra);
+        own->memory_bytes = row->memory_bytes;
+        own->cpus = row->cpus;
         x_replace(&own->hostname, row->hostname);
         x_replace(&own->machine_id, row->machine_id);
         x_replace(&own->mac, row->mac);
@@ -112,7 +116,10 @@ int live_start(struct live *live, struct cowherd_error *err)
                 return live_fail_unable(live, "start", err);
         if ((engine->check != NULL && engine->check(&live->machine.instance, err) < 0) || make_ready(live, err) < 0)
                 return fail_while(err, "starting '%s'", name);
-        if (engine->start(&live->machine.instance, &live->start, err) < 0) {
+        int started = engine->start(&live->machine.instance, &live->start, err);
+        if (started > 0)
+                return 1;
+        if (started < 0) {
                 ignore_result(deactivate(live, &ignored));
                 return fail_while(err, "starting '%s'", name);
         }

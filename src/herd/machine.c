@@ -17,6 +17,7 @@
 void machine_free(struct machine *machine)
 {
         free(machine->runtime);
+        free(machine->nameless);
         free(machine->bridge);
         free(machine->host_key);
         free(machine->host_key_public);
@@ -98,8 +99,11 @@ int machine_open(struct cowherd_herd *herd, const struct thing *thing, struct ma
         if (row->extra != NULL)
                 machine.extra = json_loads(row->extra, 0, NULL);
         machine.runtime = machine_runtime(herd, row->id);
+        if (row->name == NULL) /* it is kept warm */
+                machine.nameless = x_asprintf("ready-%llu", (unsigned long long)row->id);
+        const char *name = row->name == NULL ? machine.nameless : row->name;
         if (machine_parse(&machine, err) < 0)
-                return fail_while(err, "reading what '%s' is to be", row->name);
+                return fail_while(err, "reading what '%s' is to be", name);
         machine.machine.memory_bytes = row->memory_bytes;
         machine.machine.cpus = row->cpus;
         add_layers(&machine, thing);
@@ -123,7 +127,7 @@ int machine_open(struct cowherd_herd *herd, const struct thing *thing, struct ma
         (void)store_object_path(&thing->object, ret->path);
         ret->instance = (struct engine_instance){
                 .id = row->id,
-                .name = row->name,
+                .name = name,
                 .folder = thing->place.fd,
                 .path = ret->path,
                 .herd_uuid = catalogue_uuid(herd->catalogue),

@@ -16,7 +16,7 @@ struct machine {
         struct engine_identity identity;
         const struct engine_driver *engine;
         /* what the above borrows */
-        char *runtime, *bridge, *host_key, *host_key_public;
+        char *runtime, *nameless, *bridge, *host_key, *host_key_public;
         char path[STORE_PATH_BYTES];
         json_t *extra;
         struct engine_port *ports;

@@ -102,7 +102,7 @@ static int count_bases(struct metrics *metrics, enum cowherd_target target, stru
                 tally->sealed_bytes += rows.items[i].size_bytes;
                 add_bytes(metrics, &rows.items[i]);
         }
-        return rows.count == 0 || target != COWHERD_LXD ? 0 : warm_count_all(metrics->call->herd, target, &tally->warm, err);
+        return rows.count == 0 || target == COWHERD_NSPAWN ? 0 : warm_count_all(metrics->call->herd, target, &tally->warm, err);
 }
 
 static int count_clones(struct metrics *metrics, enum cowherd_target target, struct cowherd_error *err)

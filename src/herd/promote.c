@@ -102,7 +102,8 @@ static int make_base(struct call *call, const char *from, const char *name, bool
         point.durable = request_flag(call->request, KEY_DURABLE);
         point.follows = follows;
         point.live = request_flag(call->request, KEY_LIVE);
-        if (point_find_clone(call, from, &point.clone.row, err) < 0 || name_check(point.clone.row.target, name, err) < 0)
+        if (point_find_clone(call, from, &point.clone.row, err) < 0 || name_check(point.clone.row.target, name, err) < 0 ||
+            warm_check_words(call->request, point.clone.row.target, point.live, err) < 0)
                 return -1;
         if ((!dry && herd_recover(call->herd, NULL, err) < 0) || point_look(&point, STORE_BASE, err) < 0)
                 return -1;

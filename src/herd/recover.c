@@ -73,7 +73,8 @@ int herd_settle_unfinished(struct cowherd_herd *herd, const struct catalogue_row
         if (row->role == CATALOGUE_BASE && row->phase == CATALOGUE_CREATING &&
             (inject_end(herd, row->id, err) < 0 || adopt_give_back(&thing, err) < 0 || remove_staging(herd, row->id, err) < 0))
                 return -1;
-        if (row->role == CATALOGUE_CLONE && row->name != NULL && end_life(herd, row->id, err) < 0)
+        bool lives = row->name != NULL || row->kind == STORE_DISK; /* an instance that is kept warm was never started */
+        if (row->role == CATALOGUE_CLONE && lives && end_life(herd, row->id, err) < 0)
                 return -1;
         if (row->role == CATALOGUE_BASE && row->target == COWHERD_QEMU && memory_release(herd, row->id, NULL, err) < 0)
                 return -1;

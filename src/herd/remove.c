@@ -135,17 +135,17 @@ int verb_delete(struct call *call, struct cowherd_error *err)
 /* ---- remove_base ---- */
 
 /* What was kept warm of it goes; the last of that takes the base along where nothing else stands on it. */
-static int remove_warm(struct ownership *owned, uint64_t id, unsigned kind, bool *ret_waits, struct cowherd_error *err)
+static int remove_warm(struct ownership *owned, const struct catalogue_row *row, bool *ret_waits, struct cowherd_error *err)
 {
         struct cowherd_herd *herd = owned->herd;
         struct catalogue_row now owned_by(catalogue_row_free) = {0};
 
-        if (kind != STORE_INSTANCE)
+        if (!warm_is_possible(row))
                 return 0;
         ownership_free(owned); /* who forgets the last of them takes the base's lock */
-        if (warm_bury(herd, id, err) < 0)
+        if (warm_bury(herd, row->id, err) < 0)
                 return -1;
-        int got = catalogue_get(herd->catalogue, id, &now, err);
+        int got = catalogue_get(herd->catalogue, row->id, &now, err);
         *ret_waits = got == 0;
         return got < 0 ? -1 : 0;
 }
@@ -159,11 +159,11 @@ int herd_remove_base(struct ownership *owned, const struct catalogue_row *row, b
         if (got < 0)
                 return -1;
         *ret_waits = got > 0;
-        /* Nothing wakes from it any more; what did has what it needs. */
-        if (got > 0 && memory_release(herd, row->id, NULL, err) < 0)
+        if (got > 0 && (catalogue_end(herd->catalogue, row->id, err) < 0 || remove_warm(owned, row, ret_waits, err) < 0))
                 return -1;
+        /* Nothing wakes from it any more; what did has what it needs. */
         if (got > 0)
-                return catalogue_end(herd->catalogue, row->id, err) < 0 ? -1 : remove_warm(owned, row->id, row->kind, ret_waits, err);
+                return memory_release(herd, row->id, NULL, err);
         got = catalogue_get(herd->catalogue, row->id, &now, err);
         if (got != 0)
                 return got;

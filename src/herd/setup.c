@@ -112,6 +112,22 @@ static int keep_warm(void *operation, size_t item, struct cowherd_error *err)
         return warm_trim(herd, target, err);
 }
 
+/* Where those that stand have more they end, and others are made within it: it holds at once. */
+static int limit_warm_memory(void *operation, size_t item, struct cowherd_error *err)
+{
+        struct setting_up *setting = operation;
+        struct cowherd_herd *herd = setting->call->herd;
+        struct warm_pause pause owned_by(warm_pause_end) = WARM_PAUSE_OF(herd);
+        uint64_t limit = request_number(setting->call->request, KEY_WARM_MEMORY);
+        struct warm_memory used;
+        size_t ended;
+
+        (void)item;
+        if (warm_pause(&pause, err) < 0 || warm_set_memory_limit(herd, limit, err) < 0 || warm_memory_used(herd, &used, err) < 0)
+                return -1;
+        return used.bytes <= limit ? 0 : warm_end_machines(herd, &ended, err);
+}
+
 /* base= says whose warm= is meant. */
 static int find_base(struct setting_up *setting, struct cowherd_error *err)
 {
@@ -127,7 +143,10 @@ static int find_base(struct setting_up *setting, struct cowherd_error *err)
                 return fail(err, COWHERD_NOT_FOUND, "base '%s' not found", request_text(request, KEY_BASE));
         if (herd_find(setting->call->herd, request->target, "base", request_text(request, KEY_BASE), &setting->base, err) < 0)
                 return -1;
-        return expect_role(&setting->base, CATALOGUE_BASE, err);
+        if (expect_role(&setting->base, CATALOGUE_BASE, err) < 0 || warm_is_possible(&setting->base))
+                return setting->base.role == CATALOGUE_BASE ? 0 : -1;
+        (void)fail(err, COWHERD_UNAVAILABLE, "base '%s' keeps no memory: a clone of its disk is made in less than a millisecond as it is", setting->base.name);
+        return fail_hint(err, "leave warm= out, or make a live base: promote a running clone with live=true");
 }
 
 /* Whether a store needs a place of its own here: it can make one, and the root can't serve (or a pool was asked for). */
@@ -182,6 +201,9 @@ static void make_plan(struct setting_up *setting)
                 plan_add(plan, false, make_place, NULL, "make, or find again, the pool of store '%s'", setting->driver->name);
         plan_add(plan, false, choose_store, NULL, "see that store '%s' works, and make it the choice of %s", setting->driver->name,
                  cowherd_target_name(setting->call->request->target));
+        if (request_has(setting->call->request, KEY_WARM_MEMORY))
+                plan_add(plan, false, limit_warm_memory, NULL, "let machines that stand ready have %s of memory of their own at most",
+                         request_text(setting->call->request, KEY_WARM_MEMORY));
         if (request_has(setting->call->request, KEY_WARM))
                 plan_add(plan, false, keep_warm, NULL, "keep %s clones of %s%s ready, and take away what is more", request_text(setting->call->request, KEY_WARM),
                          setting->base.id != 0 ? "base " : "each base", setting->base.id != 0 ? setting->base.name : "");
@@ -192,11 +214,13 @@ static int answer_warm(struct setting_up *setting, struct cowherd_error *err)
 {
         struct call *call = setting->call;
 
-        if (!request_has(call->request, KEY_WARM))
+        if (request_has(call->request, KEY_WARM_MEMORY))
+                answer_number(call->answer, "warm_memory_limit_bytes", request_number(call->request, KEY_WARM_MEMORY));
+        if (!request_has(call->request, KEY_WARM) && !request_has(call->request, KEY_WARM_MEMORY))
                 return 0;
-        answer_number(call->answer, "warm", request_number(call->request, KEY_WARM));
         if (warm_count_all(call->herd, call->request->target, &setting->warm, err) < 0)
                 return -1;
+        answer_number(call->answer, "warm", request_has(call->request, KEY_WARM) ? request_number(call->request, KEY_WARM) : setting->warm.wanted);
         answer_number(call->answer, "ready", setting->warm.ready);
         warm_refill_all(call->herd, call->request->target);
         return 0;
@@ -213,6 +237,16 @@ static int begin(struct setting_up *setting, struct cowherd_error *err)
         return places_settle(&setting->lock, &settled, err);
 }
 
+static int check_words(const struct request *request, struct cowherd_error *err)
+{
+        if (warm_check_words(request, request->target, true, err) < 0)
+                return -1;
+        if (!request_has(request, KEY_WARM_MEMORY) || request->target == COWHERD_QEMU)
+                return 0;
+        (void)fail(err, COWHERD_UNAVAILABLE, "warm_memory= is for virtual machines that stand ready: what is kept warm of %s does not run", cowherd_target_name(request->target));
+        return fail_hint(err, "leave warm_memory= out");
+}
+
 static int set_up(struct call *call, struct cowherd_error *err)
 {
         const struct request *request = call->request;
@@ -220,7 +254,7 @@ static int set_up(struct call *call, struct cowherd_error *err)
         struct outcome outcome = {0};
         bool dry = request_flag(request, KEY_DRY_RUN);
 
-        if (warm_check_words(request, request->target, err) < 0)
+        if (check_words(request, err) < 0)
                 return -1;
         if ((dry ? herd_open(call->herd, false, err) : herd_open(call->herd, true, err)) < 0)
                 return -1;
@@ -312,8 +346,10 @@ static int end_warm(struct cowherd_herd *herd, enum cowherd_target target, struc
 {
         struct warm_pause pause owned_by(warm_pause_end) = WARM_PAUSE_OF(herd);
 
-        if (target != COWHERD_LXD)
+        if (target == COWHERD_NSPAWN)
                 return 0;
+        if (target == COWHERD_QEMU && warm_set_memory_limit(herd, 0, err) < 0)
+                return -1;
         if (warm_pause(&pause, err) < 0 || warm_set_default(herd, target, 0, err) < 0)
                 return -1;
         return catalogue_set_setting(herd->catalogue, WARM_COMPLAINT_KEY, NULL, err);

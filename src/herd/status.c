@@ -40,6 +40,19 @@ static int count_live(struct cowherd_herd *herd, enum cowherd_target target, uin
         return 0;
 }
 
+/* What machines that stand ready have of their own, and may. */
+static int fields_of_warm_memory(struct cowherd_herd *herd, struct cowherd_answer *answer, struct cowherd_error *err)
+{
+        struct warm_memory used;
+        uint64_t limit = 0;
+
+        if (warm_memory_used(herd, &used, err) < 0 || warm_memory_limit(herd, &limit, err) < 0)
+                return -1;
+        answer_number(answer, "warm_memory_bytes", used.bytes);
+        answer_number(answer, "warm_memory_limit_bytes", limit);
+        return 0;
+}
+
 static int fields_of_counts(struct cowherd_herd *herd, struct cowherd_answer *answer, enum cowherd_target target, bool available,
                             struct cowherd_error *err)
 {
@@ -48,9 +61,9 @@ static int fields_of_counts(struct cowherd_herd *herd, struct cowherd_answer *an
 
         if (herd->catalogue != NULL && catalogue_count(herd->catalogue, target, &bases, &clones, err) < 0)
                 return -1;
-        if (target == COWHERD_LXD && bases > 0 && warm_count_all(herd, target, &warm, err) < 0)
-                return -1;
         if (target == COWHERD_QEMU && bases > 0 && count_live(herd, target, &live, err) < 0)
+                return -1;
+        if ((target == COWHERD_LXD ? bases : live) > 0 && warm_count_all(herd, target, &warm, err) < 0)
                 return -1;
         if (herd->catalogue != NULL && available && clones > 0 && count_running(herd, target, &running, err) < 0)
                 return -1;
@@ -59,11 +72,11 @@ static int fields_of_counts(struct cowherd_herd *herd, struct cowherd_answer *an
         answer_number(answer, "running", running);
         if (target == COWHERD_QEMU)
                 answer_number(answer, "live_bases", live);
-        if (target == COWHERD_LXD) {
+        if (target == COWHERD_LXD || live > 0) {
                 answer_number(answer, "warm", warm.wanted);
                 answer_number(answer, "ready", warm.ready);
         }
-        return 0;
+        return live > 0 && warm.wanted + warm.ready > 0 ? fields_of_warm_memory(herd, answer, err) : 0;
 }
 
 /* The stores that an engine can use, each with why not: "btrfs overlay (not zfs: …)". */

@@ -3,6 +3,7 @@
 #include "herd/warm.h"
 
 #include "base/number.h"
+#include "herd/memory.h"
 #include "sys/lock.h"
 
 #include <jansson.h>
@@ -16,6 +17,13 @@ char *warm_mark(const char *extra, uint64_t wanted)
         char *text = json_dumps(marked, JSON_COMPACT);
         json_decref(marked);
         return text;
+}
+
+bool warm_is_possible(const struct catalogue_row *base)
+{
+        if (base->role != CATALOGUE_BASE)
+                return false;
+        return base->kind == STORE_INSTANCE || (base->extra != NULL && strstr(base->extra, "\"live\"") != NULL && memory_is_kept(base));
 }
 
 /* Whether a base has a warm= of its own. */
@@ -41,7 +49,7 @@ int warm_wanted(struct cowherd_herd *herd, const struct catalogue_row *base, uin
         owned_str char *key = default_key(base->target), *value = NULL;
 
         *ret = 0;
-        if (base->kind != STORE_INSTANCE || base->role != CATALOGUE_BASE || has_own(base, ret))
+        if (!warm_is_possible(base) || has_own(base, ret))
                 return 0;
         if (catalogue_get_setting(herd->catalogue, key, &value, err) < 0)
                 return -1;
@@ -57,30 +65,40 @@ int warm_set_default(struct cowherd_herd *herd, enum cowherd_target target, uint
         return catalogue_set_setting(herd->catalogue, key, value, err);
 }
 
-int warm_check_words(const struct request *request, enum cowherd_target target, struct cowherd_error *err)
+int warm_check_words(const struct request *request, enum cowherd_target target, bool live, struct cowherd_error *err)
 {
-        if (!request_has(request, KEY_WARM) || target == COWHERD_LXD)
+        if (!request_has(request, KEY_WARM) || target == COWHERD_LXD || (target == COWHERD_QEMU && live))
                 return 0;
-        if (target == COWHERD_QEMU)
-                (void)fail(err, COWHERD_UNAVAILABLE, "warm= is not available in this version for qemu: a clone of a disk is made in less than a millisecond as it is");
-        else
-                (void)fail(err, COWHERD_UNAVAILABLE, "warm= is of no use to %s: a clone of a tree is made in less than a millisecond as it is", cowherd_target_name(target));
+        if (target == COWHERD_QEMU) {
+                (void)fail(err, COWHERD_UNAVAILABLE, "warm= is for live bases: a clone of a disk is made in less than a millisecond as it is");
+                return fail_hint(err, "leave warm= out, or make a live base: promote a running clone with live=true");
+        }
+        (void)fail(err, COWHERD_UNAVAILABLE, "warm= is of no use to %s: a clone of a tree is made in less than a millisecond as it is", cowherd_target_name(target));
         return fail_hint(err, "leave warm= out");
 }
 
 /* ---- counting ---- */
+
+static void count_one(struct cowherd_herd *herd, const struct catalogue_row *row, struct warm_count *count)
+{
+        if (row->phase != CATALOGUE_READY)
+                return;
+        bool stands = row->kind == STORE_INSTANCE || warm_stands(herd, row, NULL);
+        count->ready += stands;
+        count->dead += !stands;
+}
 
 int warm_count(struct cowherd_herd *herd, const struct catalogue_row *base, struct warm_count *ret, struct cowherd_error *err)
 {
         struct catalogue_rows rows owned_by(catalogue_rows_free) = {0};
 
         *ret = (struct warm_count){0};
-        if (base->kind != STORE_INSTANCE)
+        if (!warm_is_possible(base))
                 return 0;
         if (warm_wanted(herd, base, &ret->wanted, err) < 0 || catalogue_warm(herd->catalogue, base->id, &rows, err) < 0)
                 return -1;
         for (size_t i = 0; i < rows.count; i++)
-                ret->ready += rows.items[i].phase == CATALOGUE_READY;
+                count_one(herd, &rows.items[i], ret);
         return 0;
 }
 
@@ -97,6 +115,7 @@ int warm_count_all(struct cowherd_herd *herd, enum cowherd_target target, struct
                         return -1;
                 ret->wanted += one.wanted;
                 ret->ready += one.ready;
+                ret->dead += one.dead;
         }
         return 0;
 }

@@ -1,21 +1,19 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * The helper that keeps clones warm: one job after another, until there is none. First the names: a clone that was taken has its
- * engine told so (its intent says that this is still to be done). Then what is too much goes, and what is missing is made, a
- * clone like any other but without a name: reserved, made by the store while it looks at the base, settled. Killed at any point it
- * leaves what any command leaves, and recovery takes that away.
+ * engine told so (its intent says that this is still to be done). Then what is too much, or stands no more, goes, and what is missing
+ * is made (warm_make.c). Killed at any point it leaves what any command leaves, and recovery takes that away.
  *
  * What fails is not tried again by this helper, but by the next: it is written into the audit, and `doctor` tells it. A base that
  * was changed loses all that is kept of it.
  */
 #include "herd/warm.h"
 
-#include "sys/clock.h"
 #include "sys/lock.h"
 
 #include <fcntl.h>
 
-enum job_kind { JOB_NONE, JOB_NAME, JOB_DROP, JOB_MAKE };
+enum job_kind { JOB_NONE, JOB_NAME, JOB_BURY, JOB_DROP, JOB_MAKE };
 
 struct job {
         enum job_kind kind;
@@ -91,11 +89,11 @@ static int find_base_job(const struct refill *refill, const struct catalogue_row
                 return 0;
         if (warm_count(refill->herd, base, &count, err) < 0)
                 return -1;
-        if (count.ready == count.wanted)
+        if (count.ready == count.wanted && count.dead == 0)
                 return 0;
         int got = catalogue_operation(refill->herd->catalogue, base->id, &operation, err);
         if (got == 1)
-                *job = (struct job){.kind = count.ready > count.wanted ? JOB_DROP : JOB_MAKE, .id = base->id, .keep = count.wanted};
+                *job = (struct job){.kind = count.dead > 0 ? JOB_BURY : count.ready > count.wanted ? JOB_DROP : JOB_MAKE, .id = base->id, .keep = count.wanted};
         return got < 0 ? -1 : 0;
 }
 
@@ -134,55 +132,6 @@ static int tell_name(struct cowherd_herd *herd, uint64_t id, struct cowherd_erro
         return got > 0 || now.phase != CATALOGUE_READY ? 0 : herd_settle_ready(herd, &now, err) < 0 ? -1 : 0;
 }
 
-static void undo(struct ownership *owned, const struct thing *base, const struct store_place *place, const struct store_object *object)
-{
-        struct cowherd_herd *herd = owned->herd;
-        struct strv freed owned_by(strv_free) = {0};
-        struct cowherd_error ignored;
-
-        if (base->driver->destroy(place, object, &ignored) < 0 || catalogue_forget(herd->catalogue, &object->id, 1, &freed, &ignored) < 0)
-                return; /* its row stays CREATING: recovery */
-        ownership_remove(owned);
-        ignore_result(herd_destroy_freed(herd, &freed, &ignored));
-}
-
-static struct catalogue_row row_of(const struct catalogue_row *base)
-{
-        return (struct catalogue_row){
-                .role = CATALOGUE_CLONE,
-                .target = base->target,
-                .store = x_strdup(base->store),
-                .place = x_strdup(base->place),
-                .kind = base->kind,
-                .format = x_strdup(base->format),
-                .virtual_bytes = base->virtual_bytes,
-                .base_id = base->id,
-                .created_ms = clock_wall_ms(),
-        };
-}
-
-static int make_one(struct cowherd_herd *herd, uint64_t base_id, struct cowherd_error *err)
-{
-        struct thing base owned_by(thing_free) = {.place.fd = -1};
-        struct ownership owned owned_by(ownership_free) = {.herd = herd};
-
-        int got = catalogue_get(herd->catalogue, base_id, &base.row, err);
-        if (got != 0)
-                return got < 0 ? -1 : 0;
-        if (thing_open(herd, false, &base, err) < 0)
-                return -1;
-        struct catalogue_row row owned_by(catalogue_row_free) = row_of(&base.row);
-        if (herd_reserve(&owned, &row, 1, "keep_warm", NULL, NULL, err) < 0)
-                return -1;
-        const struct store_object object = object_of(&row, &base.object);
-        struct store_place place = base.place.place;
-        place.lock = owned.fds[0];
-        if (base.driver->clone_checked(&place, &object, err) == 0 && catalogue_settle(herd->catalogue, &row, 1, err) == 0)
-                return 0;
-        undo(&owned, &base, &place, &object);
-        return -1;
-}
-
 static int drop(struct cowherd_herd *herd, uint64_t base_id, uint64_t keep, struct cowherd_error *err)
 {
         return catalogue_drop_warm(herd->catalogue, base_id, keep, err) < 0 ? -1 : warm_bury(herd, base_id, err);
@@ -193,7 +142,7 @@ static int make(struct cowherd_herd *herd, uint64_t base_id, struct cowherd_erro
         owned_str char *complaint = NULL;
         struct cowherd_error ignored;
 
-        if (make_one(herd, base_id, err) < 0) {
+        if (warm_make(herd, base_id, err) < 0) {
                 if (err->code == COWHERD_DATA)
                         ignore_result(drop(herd, base_id, 0, &ignored));
                 return -1;
@@ -207,6 +156,8 @@ static int do_job(struct cowherd_herd *herd, const struct job *job, struct cowhe
         switch (job->kind) {
         case JOB_NAME:
                 return tell_name(herd, job->id, err);
+        case JOB_BURY:
+                return warm_bury_dead(herd, job->id, err);
         case JOB_DROP:
                 return drop(herd, job->id, job->keep, err);
         case JOB_MAKE:

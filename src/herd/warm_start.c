@@ -28,10 +28,10 @@ bool warm_is_filling(const struct cowherd_herd *herd)
         return got > 0;
 }
 
-/* Where LXD is, it must be told as we were. */
+/* Where LXD is, and what runs, it must be told as we were. */
 static void add_environment(struct strv *environment)
 {
-        static const char *const handed_on[] = {"LXD_DIR", "LXD_SOCKET"};
+        static const char *const handed_on[] = {"LXD_DIR", "LXD_SOCKET", "XDG_RUNTIME_DIR"};
 
         for (size_t i = 0; i < array_length(handed_on); i++)
                 if (getenv(handed_on[i]) != NULL)
@@ -81,7 +81,7 @@ void warm_refill(struct cowherd_herd *herd, const struct catalogue_row *base)
         struct cowherd_error ignored;
         struct warm_count count;
 
-        if (warm_count(herd, base, &count, &ignored) == 0 && count.ready < count.wanted)
+        if (warm_count(herd, base, &count, &ignored) == 0 && (count.ready < count.wanted || count.dead > 0))
                 start_helper(herd, base->target);
 }
 
@@ -91,10 +91,10 @@ void warm_refill_all(struct cowherd_herd *herd, enum cowherd_target target)
         struct cowherd_error ignored;
         struct warm_count count = {0};
 
-        if (target != COWHERD_LXD || catalogue_list(herd->catalogue, target, CATALOGUE_BASE, NULL, &bases, &ignored) < 0)
+        if (catalogue_list(herd->catalogue, target, CATALOGUE_BASE, NULL, &bases, &ignored) < 0)
                 return;
         for (size_t i = 0; i < bases.count; i++)
-                if (warm_count(herd, &bases.items[i], &count, &ignored) == 0 && count.ready < count.wanted) {
+                if (warm_count(herd, &bases.items[i], &count, &ignored) == 0 && (count.ready < count.wanted || count.dead > 0)) {
                         start_helper(herd, target);
                         return;
                 }

@@ -86,6 +86,8 @@ static void run_program(const struct birth_plan *plan)
         if (chdir("/") < 0 || (plan->what->confined && !become_user(plan->what)) ||
             prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)
                 say_and_exit("cannot run under a user id of its own\n");
+        if (plan->what->small_pages)
+                (void)prctl(PR_SET_THP_DISABLE, 1, 0, 0, 0); /* it costs memory, where a kernel can't */
         (void)execve(plan->path, plan->what->argv.items, plan->environment);
         say_and_exit("the program cannot be executed\n");
 }

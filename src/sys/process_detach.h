@@ -14,6 +14,7 @@ struct process_detach {
         const int *descriptors; /* become 3, 4, 5 … of the program; it has no others besides 0 (/dev/null), 1 and 2 */
         size_t descriptor_count;
         int output;       /* its stdout and stderr */
+        bool small_pages; /* it gets no transparent huge pages, asked for or not: of what it touches here and there no more is taken */
         bool confined;    /* root only: runs as `user`, a group of that number and `group`, without any capability */
         uid_t user;
         gid_t group;      /* one more group, 0: none */

@@ -22,7 +22,7 @@ make_sources() {
 }
 """
 MAKE = {
-    "ext4": 'fixture_ext4 place 1G && place=$FIXTURE_DIR/place',
+    "ext4": 'fixture_ext4 place 1G && place=$FIXTURE_DIR/place && images_prepare tiny >/dev/null && ln -s "$IMAGES/tiny.qcow2" "$FIXTURE_DIR/tiny.qcow2"',
     "btrfs": 'fixture_btrfs place 1G && place=$FIXTURE_DIR/place',
     "xfs": 'fixture_xfs place 1G && place=$FIXTURE_DIR/place',
     "zfs": 'fixture_zfs 1G && place=$FIXTURE_DIR',

@@ -34,6 +34,7 @@ class Scenario:
     helper: bool = False     # a helper goes on when the command is done: cleanup ends it before anything is looked at
     life: object = None      # instances may run afterwards: commands done before the repetition, once all of them were stopped
     gone: bool = False       # after `after`, nothing at all may be left of the herd
+    foreign: bool = False    # its disks are none of tests/lib/images.sh's small ones: what they hold is not known
 
 
 def register(target, source, name="b", *more):
@@ -181,6 +182,18 @@ def live_bases(fixture, label, source):
     ]
 
 
+def standing(fixture, label):
+    """What stands ready of a live base. In there is somebody who can be given an identity, so it has to boot."""
+    ready = (register(QEMU, "image={f}/tiny.qcow2", "b", "memory=192M"), clone(QEMU, "c", "start=true", "wait=true"), point(QEMU, "promote", "as=p", "live=true"))
+    none, one = (*QEMU, "setup", "base=p", "warm=0"), (*QEMU, "setup", "base=p", "warm=1")
+    common = dict(fixture=fixture, running=True, foreign=True, helper=True, prepare=ready)
+    return [
+        Scenario(name=f"{label}: clone of one", command=(*QEMU, "clone_from_base", "base=p", "name=d"), before=(one,), set_up=wait_standing, points=3,
+                 after=((*QEMU, "delete", "name=d", "force=true"), none), makes=("d",), wakes=("d",), **common),
+        Scenario(name=f"{label}: setup warm=1", command=one, before=(none,), after=(none,), points=2, **common),
+    ]
+
+
 # ---- what needs more than commands ----
 
 def remove_copy(fixture):
@@ -221,16 +234,20 @@ def expect_usable(fixture, _items):
     fixture.herd.do(*remove(NSPAWN, "other"))
 
 
-def wait_warm(fixture):
+def wait_warm(fixture, engine="lxd"):
     """The helper has made what is wanted, and is gone."""
     deadline = time.monotonic() + 60
     while True:
-        status = fixture.herd.do("lxd", "status")
-        if status["ready"] == status["warm"] and not fixture.herd.processes():
+        status = fixture.herd.do(engine, "status")
+        if status["ready"] == status["warm"] and not any("qemu-system" not in line for line in fixture.herd.processes()):
             return
         if time.monotonic() > deadline:
             raise Broken(f"{status['ready']} of {status['warm']} are kept warm: {fixture.herd.processes()}")
         time.sleep(0.02)
+
+
+def wait_standing(fixture):
+    wait_warm(fixture, "qemu")
 
 
 DISK, TREE = "image={f}/disk.qcow2", "rootfs={f}/tree"
@@ -264,6 +281,7 @@ SCENARIOS = [
              before=(register(QEMU, DISK), clone(QEMU), remove(QEMU))),
     *running_points("ext4", "qemu, running", QEMU, DISK),
     *live_bases("ext4", "qemu, live", DISK),
+    *standing("ext4", "qemu, ready"),
     *of_store("ext4", "nspawn, overlay", NSPAWN, TREE, more=("store=overlay",)),
     *points_of_store("ext4", "nspawn, overlay", NSPAWN, TREE, more=("store=overlay",)),
     Scenario("ext4", "nspawn: register_base of a tarball", register(NSPAWN, "tarball={f}/tree.tar"), after=(remove(NSPAWN),), makes=("b",)),

@@ -78,8 +78,9 @@ bases() {
 
 # woke NAME: it goes on where the source stood, and is somebody else.
 woke() {
-        is "$(in_guest "$1" 'cat /run/ram/nonce /proc/sys/kernel/random/boot_id; hostname; cat /etc/machine-id /sys/class/net/eth0/address')" \
-                "$(printf '%s\n' "$NONCE" "$BOOT" "$1"; "$PROGRAM" --json info "$1" | jq -r '.machine_id, .mac')"
+        is "$(in_guest "$1" 'cat /run/ram/nonce; hostname; cat /etc/machine-id /sys/class/net/eth0/address')" \
+                "$(printf '%s\n' "$NONCE" "$1"; "$PROGRAM" --json info "$1" | jq -r '.machine_id, .mac')"
+        [ "$(in_guest "$1" 'cat /proc/sys/kernel/random/boot_id')" != "$BOOT" ]
 }
 
 # write_pattern NAME, read_pattern NAME: on its disk and in its memory, its own name.
@@ -143,10 +144,10 @@ read_pattern() {
         is "$(field '[.items[] | select(.state == "running" and .live == 1)] | length')" $count
         for name in $(seq -f w-%g $count); do
                 woke "$name"
-                all+="$(in_guest "$name" "$(pattern_of "$name"); cat /etc/machine-id; hostname; cat /sys/class/net/eth0/address; head -c 32 /dev/urandom | sha256sum; cat /proc/sys/kernel/random/uuid")"$'\n'
+                all+="$(in_guest "$name" "$(pattern_of "$name"); cat /etc/machine-id; hostname; cat /sys/class/net/eth0/address; head -c 32 /dev/urandom | sha256sum; cat /proc/sys/kernel/random/uuid /proc/sys/kernel/random/boot_id")"$'\n'
         done
         is "$(sort <<<"$all" | grep -v '^$' | uniq -d)" ""
-        is "$(grep -c . <<<"$all")" $((5 * count))
+        is "$(grep -c . <<<"$all")" $((6 * count))
         for name in $(seq -f w-%g $count); do
                 read_pattern "$name"
         done

@@ -220,8 +220,13 @@ for said in b"\x41\x06\x00\x01", os.urandom(300000), bytes(200000), b"\x05" * 20
 
 @test "who woke has another address on its link, its routes as before, the right time and a lease" {
         in_guest 'date -s "2020-01-01 00:00:00" >/dev/null; ip route add 192.0.2.0/24 via 10.0.2.2; ip route >/before'
+        in_guest 'cat /proc/sys/kernel/random/boot_id'
+        local boot=$output
         inside 0 wake web-5 22222222222222222222222222222222 iid-5 "$SEED" "$KEY" "" 52:54:00:0a:0b:0c
         is "$output" pending=
+        in_guest 'cat /proc/sys/kernel/random/boot_id; grep -c boot_id /proc/mounts; ip -6 address show dev eth0 scope link | grep -c "fe80::5054:ff:fe0a:b0c/64"'
+        [ "${lines[0]}" != "$boot" ]
+        is "${lines[1]} ${lines[2]}" '1 1'
         in_guest 'cat /sys/class/net/eth0/address; ip route | diff /before - && cat /proc/sys/net/ipv4/conf/eth0/arp_notify; date +%Y'
         is "$output" "$(printf '%s\n' 52:54:00:0a:0b:0c 1 "$(date +%Y)")"
         inside 0 address 10000

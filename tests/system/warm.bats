@@ -182,7 +182,7 @@ agrees() {
         is "$(kept)" 0
         refuses 69 "less than a millisecond" nspawn setup warm=2
         refuses 69 "less than a millisecond" nspawn register_base t rootfs="$MADE/tree" warm=2
-        refuses 69 "not available in this version" qemu register_base v image="$MADE/none.qcow2" warm=2
+        refuses 69 "live bases" qemu register_base v image="$MADE/none.qcow2" warm=2
 }
 
 @test "many at once: none is handed out twice" {

@@ -20,7 +20,7 @@
 /* The last lines of its output, "pending WHAT", are what could not be done. */
 static const char script[] =
         "nl='\n'\n"
-        "hostname= machine= instance= seed= key= public= login= mounts= woken= pool= old= mac= flush=\n"
+        "hostname= machine= instance= seed= key= public= login= mounts= woken= pool= old= mac= flush= rehearsal=\n"
         "while IFS= read -r line; do\n"
         "  value=${line#* }\n"
         "  case $line in\n"
@@ -37,10 +37,12 @@ static const char script[] =
         "  'old '*) old=$value ;;\n"
         "  'mac '*) mac=$value ;;\n"
         "  'flush '*) flush=$value ;;\n"
+        "  'rehearsal '*) rehearsal=$value ;;\n"
         "  esac\n"
         "done\n"
         "pending() { printf 'pending %s\\n' \"$1\"; failed=1; }\n"
-        "put() { # each fork costs a guest without KVM 10 ms, so the mode is made by umask\n"
+        "put() { # each fork costs a guest without KVM 10 ms: what is there and public is written over, else the mode is made by umask\n"
+        "  if [ -n \"$woken\" ] && [ $2 != 600 ] && [ -f \"$1\" ] && [ ! -L \"$1\" ]; then printf '%s' \"$3\" >\"$1\"; return; fi\n"
         "  case $2 in 600) umask 077 ;; 644) umask 022 ;; *) umask 222 ;; esac\n"
         "  [ ! -e \"$1.cowherd\" ] || rm -f \"$1.cowherd\"\n"
         "  printf '%s' \"$3\" >\"$1.cowherd\" && mv -f \"$1.cowherd\" \"$1\"\n"
@@ -52,7 +54,7 @@ static const char script[] =
         "} 2>/dev/null\n"
         "set_hostname() {\n"
         "  put /etc/hostname 644 \"$hostname$nl\" || pending 'hostname: /etc/hostname cannot be written'\n"
-        "  hostname \"$hostname\" 2>/dev/null || echo \"$hostname\" >/proc/sys/kernel/hostname || pending 'hostname'\n"
+        "  { echo \"$hostname\" >/proc/sys/kernel/hostname; } 2>/dev/null || hostname \"$hostname\" 2>/dev/null || pending 'hostname'\n"
         "  hosts= seen=\n"
         "  [ ! -f /etc/hosts ] || while IFS= read -r line || [ -n \"$line\" ]; do\n"
         "    case $line in 127.0.1.1[[:space:]]*) line=\"127.0.1.1 $hostname\" seen=1 ;; esac\n"
@@ -86,9 +88,12 @@ static const char script[] =
         "  done\n"
         "}\n"
         "forget_leases() {\n"
-        "  rm -f /var/lib/dhcp/*.lease* /var/lib/dhcpcd/* /var/lib/dhcpcd5/* /etc/dhcpcd.duid /etc/dhcpcd.secret \\\n"
-        "    /var/lib/NetworkManager/*.lease* /var/lib/NetworkManager/secret_key /var/lib/systemd/network/* "
-        "2>/dev/null\n"
+        "  set --\n"
+        "  for file in /var/lib/dhcp/*.lease* /var/lib/dhcpcd/* /var/lib/dhcpcd5/* /etc/dhcpcd.duid /etc/dhcpcd.secret \\\n"
+        "    /var/lib/NetworkManager/*.lease* /var/lib/NetworkManager/secret_key /var/lib/systemd/network/*; do\n"
+        "    [ ! -f \"$file\" ] || set -- \"$@\" \"$file\"\n"
+        "  done\n"
+        "  [ $# = 0 ] || rm -f \"$@\" 2>/dev/null\n"
         "}\n"
         "set_login() {\n"
         "  home=/root; [ -d /root ] || home=\n"
@@ -121,12 +126,12 @@ static const char script[] =
         "  [ -z \"$seed\" ] || set_seed\n"
         "  forget_leases\n"
         "  sync\n"
-        "  [ -n \"$failed\" ] || { mkdir -p ${mark%/*} && put $mark 644 \"$instance$nl\" && sync; } || pending 'the "
+        "  [ -n \"$failed\" ] || { { [ -d ${mark%/*} ] || mkdir -p ${mark%/*}; } && put $mark 644 \"$instance$nl\" && sync; } || pending 'the "
         "mark in /var/lib/cowherd'\n"
         "fi\n"
         "[ -z \"$login\" ] || set_login\n"
         "[ -z \"$mounts\" ] || mount_all\n"
-        "[ -z \"$woken\" ] || have_all_renewed\n"
+        "[ -z \"$woken\" ] || [ -n \"$rehearsal\" ] || have_all_renewed\n"
         "exit 0\n";
 
 /* A value of several lines: each with the key before it. */
@@ -190,6 +195,8 @@ static void add_waking(struct str *input, const struct engine_identity *identity
         str_addf(input, "woken %llu\n", (unsigned long long)((clock_wall_ms() + 500) / 1000));
         if (waking->reseed)
                 str_addf(input, "pool %s\n", random_hex(POOL_BYTES, pool));
+        if (waking->rehearsal)
+                str_add(input, "rehearsal 1\n");
         if (identity == NULL || !identity->fresh)
                 return;
         add(input, "old", waking->old_mac);

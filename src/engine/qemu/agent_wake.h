@@ -27,10 +27,13 @@
 
 #define AGENT_WAKE_FUNCTIONS                                                                                           \
         "refuse() { printf '%s\\n' \"$1\" >&2; exit 9; }\n" \
+        "rm_if() { [ ! -e \"$1\" ] || rm -f \"$1\"; }\n" \
         "reseed_by() {\n" \
-        "  [ -d \"$1\" ] && rm -f \"$1/.cowherd-reseed\" &&\n" \
+        "  [ -d \"$1\" ] && rm_if \"$1/.cowherd-reseed\" &&\n" \
         "  printf '" AGENT_RESEED_PROGRAM "' >\"$1/.cowherd-reseed\" && chmod 700 \"$1/.cowherd-reseed\" &&\n" \
-        "    printf '%s' \"$pool\" | \"$1/.cowherd-reseed\"\n" \
+        "    \"$1/.cowherd-reseed\" <<END\n" \
+        "$pool\n" \
+        "END\n" \
         "  done=$?; rm -f \"$1/.cowherd-reseed\"; return $done\n" \
         "} 2>/dev/null\n" \
         "reseed() {\n" \
@@ -39,7 +42,10 @@
         "}\n" \
         "set_card() {\n" \
         "  echo 1 >\"/proc/sys/net/ipv4/conf/$1/arp_notify\"\n" \
-        "  if [ -z \"$flush\" ] && ip link set dev \"$1\" address \"$mac\"; then return 0; fi\n" \
+        "  if [ -z \"$flush\" ] && ip link set dev \"$1\" address \"$mac\"; then # IPv6's own address is made of the old one\n" \
+        "    off=\"/proc/sys/net/ipv6/conf/$1/disable_ipv6\" is=1; read -r is <\"$off\"\n" \
+        "    [ \"$is\" != 0 ] || { echo 1 >\"$off\"; echo 0 >\"$off\"; }; return 0\n" \
+        "  fi\n" \
         "  if command -v ip; then\n" \
         "    ip link set dev \"$1\" down; ip link set dev \"$1\" address \"$mac\" || return 1\n" \
         "    [ -z \"$flush\" ] || ip address flush dev \"$1\"\n" \
@@ -55,25 +61,41 @@
         "    [ \"$address\" != \"$old\" ] || set_card \"${card##*/}\" || refuse \"the address of its network card ${card##*/} cannot be changed\"\n" \
         "  done\n" \
         "} 2>/dev/null\n" \
+        "set_boot_id() { # a file over the kernel's, as in a container\n" \
+        "  shown=/proc/sys/kernel/random/boot_id file=/run/cowherd/boot-id was= is=\n" \
+        "  read -r boot </proc/sys/kernel/random/uuid && read -r was <$shown || return 1\n" \
+        "  [ ! -f $file ] || [ -L $file ] || read -r is <$file\n" \
+        "  if [ \"$was\" = \"$is\" ]; then echo \"$boot\" >$file; return; fi # it lies there already\n" \
+        "  [ -d /run/cowherd ] || mkdir /run/cowherd || return 1\n" \
+        "  rm_if $file && echo \"$boot\" >$file && mount -o bind $file $shown\n" \
+        "} 2>/dev/null\n" \
+        "find_clients() { # who has leases, NAME:PID; not by pidof, which looks at as many files and is to be started besides\n" \
+        "  for process in /proc/[0-9]*; do\n" \
+        "    read -r name <\"$process/comm\" || continue\n" \
+        "    case $name in udhcpc|dhclient|dhcpcd) clients=\"$clients $name:${process#/proc/}\" ;; esac\n" \
+        "  done\n" \
+        "} 2>/dev/null\n" \
         "wake() {\n" \
         "  [ -z \"$pool\" ] || reseed\n" \
         "  date -u -s \"@$woken\" >/dev/null 2>&1 || pending 'clock'\n" \
+        "  [ -z \"$instance\" ] || set_boot_id || pending 'boot-id'\n" \
+        "  clients=\n" \
+        "  find_clients\n" \
         "  if [ -n \"$old\" ] && [ -n \"$mac\" ]; then\n" \
         "    set_cards\n" \
         "    # it gives its lease up, unheard as the link is down, or it would ask for the same by its old address\n" \
-        "    for pid in $(pidof udhcpc); do kill -USR2 \"$pid\"; done\n" \
+        "    for client in $clients; do case $client in udhcpc:*) kill -USR2 \"${client#*:}\" ;; esac; done\n" \
         "  fi\n" \
         "  sync() { :; }\n" \
         "}\n" \
         "renew() { # whoever has leases asks for one anew; others see the link come up by themselves\n" \
-        "  for name in udhcpc dhclient dhcpcd; do\n" \
-        "    for pid in $(pidof $name); do\n" \
-        "      case $name in\n" \
-        "      udhcpc) kill -USR1 \"$pid\" ;;\n" \
-        "      dhclient) line=$(tr '\\0' ' ' <\"/proc/$pid/cmdline\"); kill \"$pid\"; $line ;;\n" \
-        "      dhcpcd) dhcpcd -n; break ;;\n" \
-        "      esac\n" \
-        "    done\n" \
+        "  for client in $clients; do\n" \
+        "    pid=${client#*:}\n" \
+        "    case $client in\n" \
+        "    udhcpc:*) kill -USR1 \"$pid\" ;;\n" \
+        "    dhclient:*) line=$(tr '\\0' ' ' <\"/proc/$pid/cmdline\"); kill \"$pid\"; $line ;;\n" \
+        "    dhcpcd:*) dhcpcd -n; break ;;\n" \
+        "    esac\n" \
         "  done\n" \
         "  if [ -d /run/systemd/netif ]; then networkctl renew \"$1\"; networkctl reconfigure \"$1\"; fi\n" \
         "}\n" \

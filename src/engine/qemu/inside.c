@@ -69,28 +69,47 @@ static int await_first(int guest, int agent, double until_ms, struct cowherd_err
         }
 }
 
-int inside_wait(const struct engine_instance *instance, uint64_t timeout_ms, const char **ret_who, struct cowherd_error *err)
+/* 0: the helper answered, and *ret_guest is the session with it. 1: the agent is to be waited for. */
+static int await_helper(const struct engine_instance *instance, double until_ms, struct guest *ret_guest, struct cowherd_error *err)
 {
-        double until_ms = clock_ms() + (double)(timeout_ms == 0 ? AGENT_GRACE_MS : timeout_ms);
         owned_guest struct guest guest = GUEST_CLOSED;
+        owned_fd int agent = -1, lock = -1;
         struct cowherd_error ignored;
-        int who = 1;
 
         bool linux_ = instance->machine == NULL || instance->machine->os == ENGINE_OS_LINUX;
-        if (linux_ && guest_connect(instance, false, until_ms, &guest, &ignored) == 0) {
-                owned_fd int agent = -1, lock = -1;
-                (void)call_agent(instance, &agent, &lock); /* without one it is the helper's alone */
-                who = await_first(guest.fd, agent, until_ms, err);
-                if (who == 0)
-                        who = guest_welcome(&guest, clock_ms() + GUEST_ANSWER_MS, err);
-                if (who < 0)
-                        return -1;
+        if (!linux_ || guest_connect(instance, false, until_ms, &guest, &ignored) != 0)
+                return 1;
+        (void)call_agent(instance, &agent, &lock); /* without one it is the helper's alone */
+        int who = await_first(guest.fd, agent, until_ms, err);
+        if (who == 0)
+                who = guest_welcome(&guest, clock_ms() + GUEST_ANSWER_MS, err);
+        if (who == 0) {
+                *ret_guest = guest;
+                guest = GUEST_CLOSED;
         }
-        guest_close(&guest);
+        return who;
+}
+
+/* inside_wait, with the session of whoever answered where that is the helper. */
+static int await_inside(const struct engine_instance *instance, uint64_t timeout_ms, const char **ret_who, struct guest *ret_guest,
+                        struct cowherd_error *err)
+{
+        double until_ms = clock_ms() + (double)(timeout_ms == 0 ? AGENT_GRACE_MS : timeout_ms);
+
+        int who = await_helper(instance, until_ms, ret_guest, err);
+        if (who < 0)
+                return -1;
         if (ret_who != NULL)
                 *ret_who = who == 0 ? "cowherd-guest" : "agent";
         double left_ms = until_ms - clock_ms();
         return who == 0 ? 0 : qemu_agent_wait(instance, left_ms < 1 ? 1 : (uint64_t)left_ms, err);
+}
+
+int inside_wait(const struct engine_instance *instance, uint64_t timeout_ms, const char **ret_who, struct cowherd_error *err)
+{
+        owned_guest struct guest ignored = GUEST_CLOSED;
+
+        return await_inside(instance, timeout_ms, ret_who, &ignored, err);
 }
 
 /* ---- The rest ---- */
@@ -121,21 +140,31 @@ static int forget_addresses(struct guest *guest, const struct engine_identity *i
         return status == 0 ? 0 : fail(err, COWHERD_SYSTEM, "the addresses of the woken machine's card can't be taken away");
 }
 
-int inside_wake(const struct engine_instance *instance, const struct qemu_agent_waking *waking, uint64_t timeout_ms, char *ret_pending,
-                size_t bytes, struct cowherd_error *err)
+static int wake(struct guest *guest, const struct qemu_agent_waking *waking, uint64_t timeout_ms, char *ret_pending, size_t bytes,
+                struct cowherd_error *err)
 {
-        const struct engine_identity *identity = instance->identity;
+        const struct engine_identity *identity = guest->instance->identity;
         const struct guest_wish wanted = {.woken = true};
-        owned_guest struct guest guest = GUEST_CLOSED;
 
-        int who = choose(instance, false, &guest, err);
-        if (who != 0)
-                return who < 0 ? -1 : qemu_agent_wake(instance, waking, timeout_ms, ret_pending, bytes, err);
-        if (guest_personalise(&guest, &wanted, timeout_ms, ret_pending, bytes, err) < 0)
+        if (guest_personalise(guest, &wanted, timeout_ms, ret_pending, bytes, err) < 0)
                 return -1;
         if (strstr(ret_pending, "random-seed:") != NULL || strstr(ret_pending, "mac:") != NULL)
                 return fail(err, COWHERD_SYSTEM, "it can't be made another than it was: %s", ret_pending);
-        return identity->fresh && waking->forget_addresses ? forget_addresses(&guest, identity, err) : 0;
+        return identity->fresh && waking->forget_addresses ? forget_addresses(guest, identity, err) : 0;
+}
+
+int inside_wake(const struct engine_instance *instance, const struct qemu_agent_waking *waking, uint64_t timeout_ms, char *ret_pending,
+                size_t bytes, double *ret_answered_ms, struct cowherd_error *err)
+{
+        owned_guest struct guest guest = GUEST_CLOSED;
+        const char *who = NULL;
+
+        if (await_inside(instance, timeout_ms, &who, &guest, err) < 0)
+                return fail_while(err, "waiting until the woken '%s' answers", instance->name);
+        *ret_answered_ms = clock_ms();
+        int done = guest.fd >= 0 ? wake(&guest, waking, timeout_ms, ret_pending, bytes, err)
+                                 : qemu_agent_wake(instance, waking, timeout_ms, ret_pending, bytes, err);
+        return done < 0 ? fail_while(err, "giving '%s' its identity", instance->name) : 0;
 }
 
 int inside_execute(const struct engine_instance *instance, const struct engine_command *command, struct engine_output *ret,

@@ -19,12 +19,12 @@ int inside_personalise(const struct engine_instance *instance, const struct insi
                        char *ret_pending, size_t bytes, struct cowherd_error *err) must_check;
 
 /*
- * Of a machine that woke, its link down: as qemu_agent_wake. What keeps it from being somebody else (its random pool, its address) is a
- * failure.
+ * Of a machine that woke, its link down, as soon as it answers (*ret_answered_ms, of clock_ms): as qemu_agent_wake. What keeps it from being
+ * somebody else (its random pool, its address) is a failure.
  */
 struct qemu_agent_waking;
 int inside_wake(const struct engine_instance *instance, const struct qemu_agent_waking *waking, uint64_t timeout_ms, char *ret_pending,
-                size_t bytes, struct cowherd_error *err) must_check;
+                size_t bytes, double *ret_answered_ms, struct cowherd_error *err) must_check;
 
 /* The driver's callbacks. */
 int inside_execute(const struct engine_instance *instance, const struct engine_command *command, struct engine_output *ret,

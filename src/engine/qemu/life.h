@@ -11,6 +11,7 @@ int qemu_states(const struct engine_instance *instances, size_t count, enum engi
 
 /* ---- start.c ---- */
 int qemu_start(const struct engine_instance *instance, struct engine_started *ret, struct cowherd_error *err) must_check;
+int qemu_stand_by(const struct engine_instance *instance, struct cowherd_error *err) must_check;
 
 /* ---- stop.c ---- */
 int qemu_stop(const struct engine_instance *instance, uint64_t timeout_ms, bool force, bool *ret_forced,

@@ -35,6 +35,7 @@ struct qemu_slot {
 /* A machine that wakes from a live base's memory has the devices that the base's source had, whatever it asks for itself. */
 struct qemu_wake {
         bool generation, card; /* there is a generation id, a network card */
+        bool stands_by;        /* it wakes later, when the rest of its identity is known */
         int memory;            /* the base's memory file, sealed; borrowed */
 };
 

@@ -103,9 +103,26 @@ bool qemu_live_in_use(const char *runtime);
 
 /* ---- live_wake.c ---- */
 
-/* What was started stands still; it gets its state, its identity and its link. */
+/* What was started gets its state, goes on with its link down, gets the identity that it has now, runs a command and stands still again. */
+int live_rehearse(const struct engine_instance *instance, const struct live_facts *facts, int runtime, struct engine_started *ret,
+                  struct cowherd_error *err) must_check;
+/* What stands so goes on: by a connection to it, which is taken over. `since`: when the phase "restore" began. */
+int live_go_on(const struct engine_instance *instance, const struct live_facts *facts, struct qmp *qmp, double since, pid_t pid,
+               struct engine_started *ret, struct cowherd_error *err) must_check;
+/* What was started gets its state, goes on, gets its identity and then its link. */
 int live_wake(const struct engine_instance *instance, const struct live_facts *facts, int runtime, pid_t pid,
               struct engine_started *ret, struct cowherd_error *err) must_check;
+
+/* ---- live_stand_by.c: machines that wait to be wanted ---- */
+
+/* Wakes the one that stands ready: 1 where there is none, and nothing of one either. -1: it was woken, and is ended. */
+int live_take(const struct engine_instance *instance, struct engine_started *ret, struct cowherd_error *err) must_check;
+/*
+ * Has what is made in advance leave the processors to others, or no longer: by its session (sched(7), autogroup), whose threads all follow, and
+ * which anybody may set back.
+ */
+void live_give_way(pid_t pid, bool gives_way);
+bool qemu_stands_by(const struct engine_instance *instance, uint64_t *ret_private_bytes);
 
 /* ---- live_capture.c ---- */
 int qemu_capture(const struct engine_instance *instance, const struct engine_capture *how, struct engine_captured *ret,

@@ -82,13 +82,21 @@ static int open_console_log(const struct engine_instance *instance, int *ret_fd,
         return 0;
 }
 
+/* Where a seed lies: one that is written again when its machine is taken in the runtime folder, any other in memory. */
+static int make_seed_file(const struct qemu_facts *facts, int runtime)
+{
+        if (facts->wake == NULL || !facts->wake->stands_by)
+                return memfd_create("cowherd-seed", MFD_CLOEXEC);
+        return openat(runtime, QEMU_SEED, O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW | O_CLOEXEC, 0600);
+}
+
 /* Opened a second time for reading: QEMU takes from an fdset only what was opened as it wants it. */
-static int make_seed(const struct engine_instance *instance, int *ret_fd, struct cowherd_error *err)
+static int make_seed(const struct engine_instance *instance, const struct qemu_facts *facts, int runtime, int *ret_fd, struct cowherd_error *err)
 {
         owned_string struct str image = {0};
         char path[32];
 
-        owned_fd int fd = memfd_create("cowherd-seed", MFD_CLOEXEC);
+        owned_fd int fd = make_seed_file(facts, runtime);
         qemu_seed_make(instance, (int64_t)(clock_wall_ms() / MS_PER_SECOND), &image);
         if (fd < 0 || write(fd, image.data, image.length) != (ssize_t)image.length)
                 return fail_errno(err, "cannot make a seed for '%s'", instance->name);
@@ -143,7 +151,7 @@ static int open_slot(const struct engine_instance *instance, const struct qemu_f
         case QEMU_SLOT_VARIABLES:
                 return qemu_firmware_open_variables(instance, ret_fd, err);
         case QEMU_SLOT_SEED:
-                return make_seed(instance, ret_fd, err);
+                return make_seed(instance, facts, runtime, ret_fd, err);
         case QEMU_SLOT_BRIDGE:
                 return qemu_bridge_open(instance->machine->bridge, ret_fd, err);
         case QEMU_SLOT_MOUNT:

@@ -90,6 +90,8 @@ const struct engine_driver engine_qemu = {
         .capture = qemu_capture,
         .release_live = qemu_release_live,
         .live_in_use = qemu_live_in_use,
+        .stand_by = qemu_stand_by,
+        .stands_by = qemu_stands_by,
         .tidy = qemu_tidy,
         .trim_log = qemu_trim_log,
 };

@@ -17,6 +17,7 @@
 #define QEMU_GUEST_LOCK "guest.lock" /* who uses which of them, see guest_channel.c */
 #define QEMU_PROCESS "process"       /* which process, see process.c */
 #define QEMU_RESUMED "resumed"       /* made anew each time it goes on */
+#define QEMU_SEED "seed.iso"         /* of a machine that stood by: what its seed is read from */
 #define QEMU_MESSAGES "qemu.log"     /* its stdout and stderr */
 #define QEMU_CONSOLE_LOG "console.log"     /* in the instance's own folder: it outlives the machine's running */
 #define QEMU_VARIABLES "uefi-variables.fd" /* likewise */

@@ -38,6 +38,7 @@ struct launch {
         struct engine_started started;
         double since; /* the last phase's end */
         struct live_facts live; /* of one that wakes */
+        bool stands_by;         /* but not now */
 };
 
 static void launch_free(struct launch *launch)
@@ -114,6 +115,7 @@ static int spawn(struct launch *launch, struct cowherd_error *err)
                 .descriptors = files.items,
                 .descriptor_count = files.count,
                 .output = launch->messages,
+                .small_pages = launch->facts.wake != NULL, /* of its translated code, huge ones would be half empty */
                 .confined = geteuid() == 0,
                 .user = qemu_user(launch->instance),
                 .group = str_equal(launch->facts.acceleration, "kvm") ? qemu_kvm_group() : 0,
@@ -138,6 +140,8 @@ static int await_running(struct launch *launch, struct cowherd_error *err)
 
 static int come_up(struct launch *launch, struct cowherd_error *err)
 {
+        if (launch->stands_by)
+                return live_rehearse(launch->instance, &launch->live, launch->runtime, &launch->started, err);
         if (launch->facts.wake != NULL)
                 return live_wake(launch->instance, &launch->live, launch->runtime, launch->birth.pid, &launch->started, err);
         phase_ends(launch, "spawn");
@@ -151,6 +155,8 @@ static int launch_once(struct launch *launch, struct cowherd_error *err)
 {
         if (spawn(launch, err) < 0)
                 return -1;
+        if (launch->stands_by)
+                live_give_way(launch->birth.pid, true);
         if (qemu_process_write(launch->runtime, launch->birth.pid, err) < 0 || come_up(launch, err) < 0)
                 return fail_start(launch, err);
         /* Written once more: who waits for the machine sees the file change. */
@@ -218,15 +224,16 @@ static int prepare_to_wake(struct launch *launch, struct cowherd_error *err)
         launch->facts.memory_bytes = launch->live.memory_bytes;
         launch->facts.cpus = launch->live.cpus;
         launch->facts.seeded = launch->live.seeded;
+        launch->live.wake.stands_by = launch->stands_by;
         launch->facts.wake = &launch->live.wake;
         phase_ends(launch, "memory");
         return 0;
 }
 
-int qemu_start(const struct engine_instance *instance, struct engine_started *ret, struct cowherd_error *err)
+static int start_new(const struct engine_instance *instance, bool stands_by, struct engine_started *ret, struct cowherd_error *err)
 {
-        struct launch launch owned_by(launch_free) = {
-                .instance = instance, .runtime = -1, .messages = -1, .birth = {.channel = -1}, .since = clock_ms(), .live.wake.memory = -1};
+        struct launch launch owned_by(launch_free) = {.instance = instance, .runtime = -1, .messages = -1, .birth = {.channel = -1},
+                                                      .since = clock_ms(), .live.wake.memory = -1, .stands_by = stands_by};
 
         if (refuse_running(instance, err) < 0 || qemu_tidy(instance, err) < 0)
                 return -1;
@@ -243,4 +250,18 @@ int qemu_start(const struct engine_instance *instance, struct engine_started *re
         }
         tell(&launch, ret);
         return 0;
+}
+
+int qemu_start(const struct engine_instance *instance, struct engine_started *ret, struct cowherd_error *err)
+{
+        const struct engine_live *live = instance->machine->live;
+
+        return live != NULL && live->may_stand_by ? live_take(instance, ret, err) : start_new(instance, false, ret, err);
+}
+
+int qemu_stand_by(const struct engine_instance *instance, struct cowherd_error *err)
+{
+        struct engine_started ignored;
+
+        return start_new(instance, true, &ignored, err);
 }

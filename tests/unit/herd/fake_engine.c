@@ -99,6 +99,8 @@ static void note_machine(const struct engine_instance *instance)
                        machine->mount_count, machine->layer_count);
         (void)snprintf(fake->identity, sizeof fake->identity, "%s", instance->identity->machine_id == NULL ? "" : instance->identity->machine_id);
         (void)snprintf(fake->host_key, sizeof fake->host_key, "%.60s", instance->identity->host_key_public == NULL ? "" : instance->identity->host_key_public);
+        (void)snprintf(fake->hostname, sizeof fake->hostname, "%s", instance->identity->hostname == NULL ? "" : instance->identity->hostname);
+        (void)snprintf(fake->uuid, sizeof fake->uuid, "%s", instance->identity->uuid == NULL ? "" : instance->identity->uuid);
         fake->applied_before = instance->identity->applied;
         (void)snprintf(fake->live, sizeof fake->live, "%s", "");
         if (machine->live != NULL)
@@ -115,8 +117,33 @@ static unsigned met(void)
         return most;
 }
 
+static bool fake_stands_by(const struct engine_instance *instance, uint64_t *ret_private_bytes)
+{
+        if (ret_private_bytes != NULL)
+                *ret_private_bytes = 32u << 20;
+        return of(instance)->stands_by && of(instance)->state == ENGINE_PAUSED;
+}
+
+static int fake_stand_by(const struct engine_instance *instance, struct cowherd_error *err)
+{
+        if (enter(instance, "stand_by", err) < 0)
+                return -1;
+        note_machine(instance);
+        of(instance)->state = ENGINE_PAUSED;
+        of(instance)->runtime_left = of(instance)->stands_by = true;
+        die_in("stood");
+        return 0;
+}
+
 static int fake_start(const struct engine_instance *instance, struct engine_started *ret, struct cowherd_error *err)
 {
+        bool stood = fake_stands_by(instance, NULL);
+
+        of(instance)->stands_by = false;
+        if (instance->machine->live != NULL && instance->machine->live->may_stand_by && !stood) {
+                of(instance)->state = ENGINE_STOPPED;
+                return 1;
+        }
         (void)pthread_mutex_lock(&fake_engine->mutex);
         if (++fake_engine->at_once > fake_engine->at_once_max)
                 fake_engine->at_once_max = fake_engine->at_once;
@@ -134,7 +161,7 @@ static int fake_start(const struct engine_instance *instance, struct engine_star
         }
         note_machine(instance);
         of(instance)->state = ENGINE_RUNNING;
-        *ret = (struct engine_started){.identity_applied = !fake_engine->keeps_pending, .note = "a fake"};
+        *ret = (struct engine_started){.identity_applied = !fake_engine->keeps_pending, .note = "a fake", .stood_by = stood};
         if (fake_engine->keeps_pending)
                 (void)snprintf(ret->pending, sizeof ret->pending, "machine-id: the guest is not there yet");
         engine_phase(&ret->phases, "spawn", 1.5);
@@ -287,7 +314,7 @@ static int fake_tidy(const struct engine_instance *instance, struct cowherd_erro
 static const struct engine_driver whole = {
         .name = "fake", .kinds = 1, .default_stores = "qcow2", .runtime = "fake", .probe = fake_probe, .states = fake_states,
         .check = fake_check, .start = fake_start, .stop = fake_stop, .pause = fake_pause, .resume = fake_resume, .wait = fake_wait,
-        .execute = fake_execute, .logs = fake_logs, .tidy = fake_tidy, .capture = fake_capture, .release_live = fake_release, .quiesce = fake_quiesce,
+        .execute = fake_execute, .logs = fake_logs, .tidy = fake_tidy, .capture = fake_capture, .release_live = fake_release, .stand_by = fake_stand_by, .stands_by = fake_stands_by, .quiesce = fake_quiesce,
 };
 static const struct engine_driver bare = {.name = "fake", .kinds = 1, .default_stores = "qcow2", .runtime = "fake", .probe = fake_probe, .states = fake_states};
 

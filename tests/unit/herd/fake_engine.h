@@ -23,6 +23,8 @@ struct fake_instance {
         char live[256];          /* and of the memory that it was to wake from */
         bool switched;           /* it goes on with its next disk */
         unsigned captures, quiets;
+        bool stands_by;          /* it was woken and stopped, to be taken */
+        char hostname[64], uuid[64]; /* what it was last told */
 };
 
 struct fake_engine {

@@ -280,15 +280,18 @@ static void test_adopt_takes_the_file(void **state)
         assert_int_equal(unlink(other), 0);
 }
 
-static void test_later_verbs_say_so(void **state)
+static void test_what_gains_nothing_is_refused(void **state)
 {
         struct fixture *fixture = *state;
 
         register_golden(fixture);
         do_say(fixture, 0, "clone base=golden name=a");
-        struct cowherd_answer *later = say(fixture, COWHERD_UNAVAILABLE, "setup warm=3");
-        assert_error_has(later, "not available in this version");
-        cowherd_answer_free(later);
+        struct cowherd_answer *refused = say(fixture, COWHERD_UNAVAILABLE, "setup base=golden warm=3");
+        assert_error_has(refused, "keeps no memory");
+        cowherd_answer_free(refused);
+        refused = say(fixture, COWHERD_UNAVAILABLE, "promote name=a as=b warm=3");
+        assert_error_has(refused, "live bases");
+        cowherd_answer_free(refused);
 }
 
 static void test_cleanup_finds_bytes_without_a_row(void **state)
@@ -432,7 +435,7 @@ int main(void)
                 in_a_herd(test_dry_run_does_nothing),
                 in_a_herd(test_rename_is_one_row),
                 in_a_herd(test_adopt_takes_the_file),
-                in_a_herd(test_later_verbs_say_so),
+                in_a_herd(test_what_gains_nothing_is_refused),
                 in_a_herd(test_cleanup_finds_bytes_without_a_row),
                 in_a_herd(test_expired_clones_go),
                 in_a_herd(test_names_for_completion),

@@ -3,7 +3,9 @@
 #include "herd_test.h"
 
 #include "herd/machine.h"
+#include "herd/warm.h"
 #include "sys/file.h"
+#include "sys/lock.h"
 
 #include <linux/fs.h>
 #include <sys/ioctl.h>
@@ -286,6 +288,134 @@ static void test_a_failed_promote_leaves_nothing(void **state)
         assert_int_equal(lie_in(fixture, "bases"), 1);
 }
 
+/* ---- what stands ready ---- */
+
+/* A live base of which two are wanted. The helper's lock is ours: no helper is started. */
+static uint64_t begin_warm(struct fixture *fixture, int *ret_lock)
+{
+        struct cowherd_error err;
+
+        assert_int_equal(lock_take(fixture->herd->locks, WARM_LOCK, false, ret_lock, &err), 0);
+        make_running(fixture);
+        do_say(fixture, 0, "promote name=a as=hot live=true warm=2");
+        struct cowherd_answer *info = say(fixture, 0, "info name=hot");
+        uint64_t id = (uint64_t)atoll(cowherd_answer_get(info, "id"));
+        assert_field(info, "warm", "2");
+        assert_field(info, "ready", "0");
+        cowherd_answer_free(info);
+        return id;
+}
+
+static void make_warm(struct fixture *fixture, uint64_t base_id)
+{
+        struct cowherd_error err;
+
+        if (warm_make(fixture->herd, base_id, &err) < 0)
+                fail_test("none could be made: %s", err.text);
+}
+
+/* How many stand ready, and how many rows there are of such. */
+static void assert_warm(struct fixture *fixture, uint64_t base_id, uint64_t ready, uint64_t dead)
+{
+        struct catalogue_row base owned_by(catalogue_row_free) = {0};
+        struct warm_count count;
+        struct cowherd_error err;
+
+        assert_int_equal(catalogue_get(fixture->herd->catalogue, base_id, &base, &err), 0);
+        assert_int_equal(warm_count(fixture->herd, &base, &count, &err), 0);
+        assert_int_equal(count.ready, ready);
+        assert_int_equal(count.dead, dead);
+}
+
+static void test_one_that_stands_is_taken(void **state)
+{
+        struct fixture *fixture = *state;
+        int lock = -1;
+        uint64_t base = begin_warm(fixture, &lock);
+
+        make_warm(fixture, base);
+        assert_warm(fixture, base, 1, 0);
+        struct fake_instance *stood = &fake_engine->instances[4]; /* golden, a, hot, and this one */
+        owned_str char *uuid = x_strdup(stood->uuid), *machine = x_strdup(stood->identity);
+        assert_true(stood->stands_by);
+        assert_string_equal(stood->hostname, "ready-4");
+        struct cowherd_answer *list = say(fixture, 0, "list");
+        assert_int_equal(cowherd_answer_items(list), 1);
+        cowherd_answer_free(list);
+        do_say(fixture, 0, "clone base=hot name=k identity=keep");
+        assert_warm(fixture, base, 1, 0);
+        struct cowherd_answer *answer = say(fixture, 0, "clone base=hot name=x ports=8080:80");
+        assert_field(answer, "warm", "1");
+        assert_field(answer, "id", "4");
+        cowherd_answer_free(answer);
+        assert_string_equal(stood->hostname, "x");
+        assert_string_equal(stood->uuid, uuid);
+        assert_string_equal(stood->identity, machine);
+        assert_string_equal(stood->words, "network=0 ports=1 mounts=0 layers=3");
+        struct cowherd_answer *info = say(fixture, 0, "info name=x");
+        assert_field(info, "uuid", uuid);
+        assert_field(info, "machine_id", machine);
+        cowherd_answer_free(info);
+        assert_warm(fixture, base, 0, 0);
+        assert_settled(fixture);
+        lock_remove(fixture->herd->locks, WARM_LOCK, &lock);
+}
+
+static void test_one_that_stands_no_more_costs_nothing(void **state)
+{
+        struct fixture *fixture = *state;
+        struct cowherd_error err;
+        int lock = -1;
+        uint64_t base = begin_warm(fixture, &lock);
+
+        make_warm(fixture, base);
+        make_warm(fixture, base);
+        fake_engine->instances[4].state = ENGINE_STOPPED; /* killed */
+        assert_warm(fixture, base, 1, 1);
+        struct cowherd_answer *answer = say(fixture, 0, "clone base=hot name=x");
+        assert_null(cowherd_answer_get(answer, "warm"));
+        assert_field(answer, "id", "4");
+        assert_field(answer, "state", "running");
+        cowherd_answer_free(answer);
+        fake_engine->instances[5].state = ENGINE_STOPPED;
+        assert_int_equal(warm_bury_dead(fixture->herd, base, &err), 0);
+        assert_warm(fixture, base, 0, 0);
+        assert_int_equal(lie_in(fixture, "clones"), 2);
+        assert_settled(fixture);
+        lock_remove(fixture->herd->locks, WARM_LOCK, &lock);
+}
+
+static void test_what_stands_has_a_limit_and_an_end(void **state)
+{
+        struct fixture *fixture = *state;
+        struct cowherd_error err;
+        int lock = -1;
+        uint64_t base = begin_warm(fixture, &lock);
+        size_t ended = 0;
+
+        assert_int_equal(warm_set_memory_limit(fixture->herd, 70u << 20, &err), 0);
+        make_warm(fixture, base);
+        make_warm(fixture, base);
+        assert_int_equal(warm_make(fixture->herd, base, &err), -1);
+        assert_int_equal(err.code, COWHERD_BUSY);
+        assert_non_null(strstr(err.text, "over their limit of 70"));
+        fake_engine_fail("stand_by", "", COWHERD_SYSTEM);
+        assert_int_equal(warm_set_memory_limit(fixture->herd, 0, &err), 0);
+        assert_int_equal(warm_make(fixture->herd, base, &err), -1);
+        assert_int_equal(lie_in(fixture, "clones"), 3);
+        assert_settled(fixture);
+        fake_engine_fail("", "", 0);
+        assert_int_equal(warm_end_machines(fixture->herd, &ended, &err), 0);
+        assert_int_equal(ended, 2);
+        assert_int_equal(fake_engine->instances[4].state, ENGINE_STOPPED);
+        assert_false(fake_engine->instances[5].runtime_left);
+        make_warm(fixture, base);
+        do_say(fixture, 0, "remove_base name=hot");
+        assert_int_equal(lie_in(fixture, "clones"), 1);
+        assert_settled(fixture);
+        lock_remove(fixture->herd->locks, WARM_LOCK, &lock);
+}
+
 static void test_a_digest(void **state)
 {
         char path[] = "/tmp/cowherd-digest-XXXXXX", first[FILE_DIGEST_BYTES], again[FILE_DIGEST_BYTES];
@@ -326,6 +456,9 @@ int main(void)
                 cmocka_unit_test_setup_teardown(test_a_base_goes_with_its_memory, setup, teardown),
                 cmocka_unit_test_setup_teardown(test_a_killed_promote_leaves_all_or_nothing, setup, teardown),
                 cmocka_unit_test_setup_teardown(test_a_failed_promote_leaves_nothing, setup, teardown),
+                cmocka_unit_test_setup_teardown(test_one_that_stands_is_taken, setup, teardown),
+                cmocka_unit_test_setup_teardown(test_one_that_stands_no_more_costs_nothing, setup, teardown),
+                cmocka_unit_test_setup_teardown(test_what_stands_has_a_limit_and_an_end, setup, teardown),
                 cmocka_unit_test(test_a_digest),
         };
 
