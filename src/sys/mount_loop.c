@@ -21,7 +21,10 @@
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
+
+#define FIND_PAUSE_MAX_MS 128 /* a quarter of a second in all */
 
 static void close_folder(DIR **folder)
 {
@@ -76,6 +79,26 @@ int mount_find_loop(const char *file, char **ret_device, struct cowherd_error *e
         if (stat(file, &found) < 0)
                 return fail_errno(err, "cannot look at '%s'", file);
         return find_loop(&found, ret_device, err);
+}
+
+/*
+ * As find_loop, and patient: a device that was unmounted goes with its last user, and whoever looks for a device has each of them open for
+ * a moment. There is no event for its end, so it is looked for again, more and more seldom.
+ */
+static int find_lasting_loop(const struct stat *file, char **ret_device, struct cowherd_error *err)
+{
+        for (long pause_ms = 1;; pause_ms *= 2) {
+                const struct timespec pause = {.tv_nsec = pause_ms * 1000000};
+                owned_str char *device = NULL;
+                int found = find_loop(file, &device, err);
+                if (found == 0 && pause_ms <= FIND_PAUSE_MAX_MS) {
+                        (void)nanosleep(&pause, NULL);
+                        continue;
+                }
+                if (found == 0)
+                        *ret_device = take(device);
+                return found;
+        }
 }
 
 #define TRIES 64 /* another process may take the free device first */
@@ -148,7 +171,7 @@ int mount_loop(const char *file, const char *target, const char *type, const cha
         backing = open(file, ((flags & MS_RDONLY) != 0 ? O_RDONLY : O_RDWR) | O_CLOEXEC);
         if (backing < 0 || fstat(backing, &found) < 0)
                 return fail_errno(err, "cannot open '%s'", file);
-        int bound = find_loop(&found, &other, err);
+        int bound = find_lasting_loop(&found, &other, err);
         if (bound < 0)
                 return -1;
         if (bound == 0)
