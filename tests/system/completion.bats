@@ -72,7 +72,7 @@ by_bash() {
 
 all_keys() {
         "$1" -n "complete.$1"
-        is "$(timeout 60 "$BATS_TEST_DIRNAME/completion_keys.py" "$1" "$MADE/complete.$1" \
+        is "$(timeout 60 python3 "$BATS_TEST_DIRNAME/completion_keys.py" "$1" "$MADE/complete.$1" \
                 'cowherd qemu clone_f\tbase=vm\tname=x --sta\t' 'cowherd restore web\t--snapshot cl\t' 'cowherd qemu register_base x im\tdis\t' | paste -sd' ')" \
                 "cowherd qemu clone_from_base base=vm-base name=x --start  cowherd restore web-1 --snapshot clean  cowherd qemu register_base x image=disk.qcow2 "
 }

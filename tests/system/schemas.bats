@@ -111,7 +111,7 @@ says() {
         # 'run' is the script's own to print, 'shell' a terminal's, and what compare prints is a document of its own.
         verbs=$("$PROGRAM" --json help | jq -r '.items[] | select(.available == 1).verb' | grep -vxE 'run|shell|compare')
         # shellcheck disable=SC2086 # words
-        "$BATS_TEST_DIRNAME/schemas.py" "$SCHEMAS" answers $verbs
+        python3 "$BATS_TEST_DIRNAME/schemas.py" "$SCHEMAS" answers $verbs
 }
 
 @test "what is not so is found" {
@@ -119,12 +119,12 @@ says() {
         cp "$SCHEMAS"/*.json schemas
         says qemu register_base deb "$MADE/disk.qcow2"
         says list_bases
-        "$BATS_TEST_DIRNAME/schemas.py" schemas answers list_bases | grep -v 'no answer was of the kind' >left || true
+        python3 "$BATS_TEST_DIRNAME/schemas.py" schemas answers list_bases | grep -v 'no answer was of the kind' >left || true
         is "$(cat left)" ""
         sed -i 's/"size_bytes": {/"size_byte": {/' schemas/base.json
-        "$BATS_TEST_DIRNAME/schemas.py" schemas answers | grep -q "does not have"
+        python3 "$BATS_TEST_DIRNAME/schemas.py" schemas answers | grep -q "does not have"
         cp "$SCHEMAS"/fields.json schemas
         jq '."$defs".engine.enum = ["lxd"]' "$SCHEMAS/fields.json" >schemas/fields.json
-        "$BATS_TEST_DIRNAME/schemas.py" schemas answers | grep -q "'qemu' is not one of"
-        "$BATS_TEST_DIRNAME/schemas.py" "$SCHEMAS" answers shell | grep -q "no answer of 'shell'"
+        python3 "$BATS_TEST_DIRNAME/schemas.py" schemas answers | grep -q "'qemu' is not one of"
+        python3 "$BATS_TEST_DIRNAME/schemas.py" "$SCHEMAS" answers shell | grep -q "no answer of 'shell'"
 }
