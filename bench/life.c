@@ -215,8 +215,10 @@ static double boot_by_hand(unsigned run, bool until_ready)
         (void)setenv("NOTIFY_SOCKET", address.sun_path, 1);
         const char *snapshot[] = {"btrfs", "-q", "subvolume", "snapshot", btrfs_base, tree, NULL};
         const char *boot[] = {"systemd-nspawn", "--register=no", "--keep-unit", "-q", "-b", "--notify-ready=yes", "--settings=no", "--link-journal=no",
-                              "--private-users=" RAW_OWNERS, "--private-users-ownership=map", "--console=read-only", "-D", tree, NULL};
+                              "--console=read-only", "-D", tree, "--private-users=" RAW_OWNERS, "--private-users-ownership=map", NULL};
         const char *enter[] = {"nsenter", "-t", leader, "-a", "/bin/true", NULL};
+        if (until_ready) /* in a user namespace it never says so by itself */
+                boot[sizeof boot / sizeof boot[0] - 3] = NULL;
         double began = measure_now_ms();
         (void)measure_program(snapshot);
         pid_t nspawn = start(boot);
