@@ -63,6 +63,8 @@ static int put_on_top(struct qmp *qmp, const char *top, int fd, struct cowherd_e
         int set = -1;
 
         owned_str char *next = x_asprintf("disk%lu", strtoul(top + strlen("disk"), NULL, 10) + 1);
+        /* Whoever was killed between its two commands has left a node of this name that nothing uses; mostly there is none. */
+        ignore_result(qmp_execute(qmp, "blockdev-del", json_pack("{s:s}", "node-name", next), -1, QMP_TIMEOUT_MS, NULL, &ignored));
         if (add_descriptor(qmp, fd, &set, err) < 0)
                 return -1;
         if (qmp_execute(qmp, "blockdev-add", qemu_layer_node(next, "qcow2", set, true, NULL), -1, QMP_TIMEOUT_MS, NULL,
