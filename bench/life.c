@@ -217,7 +217,7 @@ static double boot_by_hand(unsigned run, bool until_ready)
         const char *boot[] = {"systemd-nspawn", "--register=no", "--keep-unit", "-q", "-b", "--notify-ready=yes", "--settings=no", "--link-journal=no",
                               "--console=read-only", "-D", tree, "--private-users=" RAW_OWNERS, "--private-users-ownership=map", NULL};
         const char *enter[] = {"nsenter", "-t", leader, "-a", "/bin/true", NULL};
-        if (until_ready) /* in a user namespace it never says so by itself */
+        if (until_ready) /* in a user namespace it did not say so in a minute, why is not known */
                 boot[sizeof boot / sizeof boot[0] - 3] = NULL;
         double began = measure_now_ms();
         (void)measure_program(snapshot);

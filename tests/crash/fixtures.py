@@ -8,6 +8,7 @@ import os
 import pathlib
 import shutil
 import subprocess
+import sys
 
 from herd import BASE, FOLDERS, SNAPSHOT, TOP, Broken, Herd, is_kept_elsewhere, is_warm, run
 
@@ -62,7 +63,10 @@ class Fixture:
     def close(self):
         self.reset()
         self.keeper.stdin.close()
-        self.keeper.wait()
+        status = self.keeper.wait()
+        if self.folder.exists():  # it was killed: what a next fixture would take away is taken away here, and told
+            print(f"# the keeper of '{self.folder}' ended with {status} and left it", file=sys.stderr, flush=True)
+            run("bash", "-c", '. "$0/tests/lib/fixtures.sh"; fixture_remove "$1"', str(TOP), str(self.folder))
 
     def words(self, command):
         """A command of a scenario with this fixture's files in it."""
