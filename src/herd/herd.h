@@ -169,6 +169,11 @@ int places_settle(const struct places_lock *lock, size_t *ret_count, struct cowh
 /* The same, for a sweep: where a setup is under way, that is counted as busy. */
 int places_sweep(struct cowherd_herd *herd, struct recovery *recovery, struct cowherd_error *err) must_check;
 
+/* ---- teardown.c ---- */
+
+/* Takes the whole herd away where nothing is left in it: only what cowherd made there, and the folder if that empties it. */
+int herd_remove_empty(struct cowherd_herd *herd, struct cowherd_error *err) must_check;
+
 /* ---- rename.c ---- */
 
 /* Has the engine's name of an object, whose lock the caller holds, follow the catalogue's; ends the intent. */

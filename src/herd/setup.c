@@ -1,20 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * setup and teardown: the root folder, and the places some stores need (an embedded btrfs pool, a ZFS dataset, an LXD pool
+ * setup: the root folder, and the places some stores need (an embedded btrfs pool, a ZFS dataset, an LXD pool
  * and profile). A place is written down before it is made, so that what a kill leaves is found and taken away by
- * teardown, or made whole by setup again: the stores' setup and teardown can both be repeated.
+ * teardown (teardown.c), or made whole by setup again: the stores' setup and teardown can both be repeated.
  *
  * setup warm= says how many clones are kept ready (warm.h), of one base or of all; what is too much is taken away at once.
  */
-#include "herd/machine.h"
 #include "herd/plan.h"
 #include "herd/warm.h"
-
-#include "base/number.h"
-#include "sys/file.h"
-
-#include <fcntl.h>
-#include <unistd.h>
 
 struct setting_up {
         struct call *call;
@@ -283,123 +276,6 @@ static int set_up(struct call *call, struct cowherd_error *err)
         return 0;
 }
 
-/* ---- teardown ---- */
-
-/* Undoes a place that setup made; 75 while anything lies in it. */
-static int remove_place(const struct places_lock *lock, const struct catalogue_place *place, struct cowherd_error *err)
-{
-        struct cowherd_herd *herd = lock->herd;
-        const char *name = place->name;
-        struct cowherd_error ignored;
-        bool used = false;
-
-        if (catalogue_place_in_use(herd->catalogue, name, &used, err) < 0)
-                return -1;
-        if (used) {
-                (void)fail(err, COWHERD_BUSY, "the pool of store '%s' is in use", name);
-                return fail_hint(err, "delete its clones and remove its bases first");
-        }
-        if (place->ours && place_write_unfinished(herd, place, err) < 0)
-                return -1;
-        if (place_undo(lock, place, err) == 0)
-                return 0;
-        ignore_result(catalogue_put_place(herd->catalogue, place, &ignored)); /* it is what it was */
-        return -1;
-}
-
-/* Undoes the places of all stores that keep what an engine runs. */
-static int remove_places(struct cowherd_herd *herd, enum cowherd_target target, struct cowherd_error *err)
-{
-        struct places_lock lock owned_by(places_unlock) = {.herd = herd, .fd = -1};
-        struct strv names owned_by(strv_free) = {0};
-
-        if (places_lock(&lock, true, err) < 0 || catalogue_list_places(herd->catalogue, &names, err) < 0)
-                return -1;
-        for (size_t i = 0; i < names.count; i++) {
-                struct catalogue_place place owned_by(catalogue_place_free) = {0};
-                const struct store_driver *driver = NULL;
-                int got = catalogue_get_place(herd->catalogue, names.items[i], &place, err);
-                if (got < 0 || (got == 0 && store_find(place.store, &driver, err) < 0))
-                        return -1;
-                if (got == 0 && (driver->kinds & (unsigned)kind_of_target(target)) != 0 && remove_place(&lock, &place, err) < 0)
-                        return -1;
-        }
-        return 0;
-}
-
-/* An engine with bases or clones is in use. */
-static int expect_empty(struct cowherd_herd *herd, enum cowherd_target target, struct cowherd_error *err)
-{
-        uint64_t bases = 0, clones = 0;
-
-        if (catalogue_count(herd->catalogue, target, &bases, &clones, err) < 0)
-                return -1;
-        if (bases == 0 && clones == 0)
-                return 0;
-        (void)fail(err, COWHERD_BUSY, "%s is in use: it has %llu bases and %llu clones", cowherd_target_name(target), (unsigned long long)bases,
-                   (unsigned long long)clones);
-        return fail_hint(err, "delete the clones and remove the bases first");
-}
-
-/* No helper works any more, and none has a reason to. */
-static int end_warm(struct cowherd_herd *herd, enum cowherd_target target, struct cowherd_error *err)
-{
-        struct warm_pause pause owned_by(warm_pause_end) = WARM_PAUSE_OF(herd);
-
-        if (target == COWHERD_NSPAWN)
-                return 0;
-        if (target == COWHERD_QEMU && warm_set_memory_limit(herd, 0, err) < 0)
-                return -1;
-        if (warm_pause(&pause, err) < 0 || warm_set_default(herd, target, 0, err) < 0)
-                return -1;
-        return catalogue_set_setting(herd->catalogue, WARM_COMPLAINT_KEY, NULL, err);
-}
-
-/* Takes the whole herd away where nothing is left in it: only what cowherd made there, and the folder if that empties it. */
-static int remove_empty_herd(struct cowherd_herd *herd, struct cowherd_error *err)
-{
-        /* The catalogue goes last: until then, what a kill leaves is still a herd. */
-        static const char *const ours[] = {"locks", "tmp", "catalogue.db.new", "catalogue.db", "catalogue.db-wal", "catalogue.db-shm"};
-        static const char *const folders[] = {"bases", "clones", "snapshots", "pools", "run"};
-        struct strv places owned_by(strv_free) = {0};
-        struct catalogue_rows unfinished owned_by(catalogue_rows_free) = {0};
-        uint64_t bases = 0, clones = 0;
-
-        if (catalogue_list_places(herd->catalogue, &places, err) < 0 || catalogue_unfinished(herd->catalogue, &unfinished, err) < 0 ||
-            catalogue_count(herd->catalogue, COWHERD_ANY, &bases, &clones, err) < 0)
-                return -1;
-        if (places.count > 0 || unfinished.count > 0 || bases > 0 || clones > 0)
-                return 0;
-        owned_str char *runtime = machine_runtime(herd, 0);
-        (void)rmdir(runtime);
-        catalogue_close(herd->catalogue);
-        herd->catalogue = NULL;
-        close_at(&herd->locks);
-        herd->locks = -1;
-        for (size_t i = 0; i < array_length(folders); i++)
-                (void)unlinkat(herd->fd, folders[i], AT_REMOVEDIR); /* not empty: not ours to empty */
-        for (size_t i = 0; i < array_length(ours); i++)
-                if (file_remove_tree(herd->fd, ours[i], err) < 0)
-                        return -1;
-        close_at(&herd->fd);
-        herd->fd = -1;
-        (void)rmdir(herd->root);
-        return 0;
-}
-
-/* Where there is no catalogue (any more): what a kill in the making or removing of one has left, and the folder if empty. */
-static int remove_remains(struct cowherd_herd *herd, struct cowherd_error *err)
-{
-        bool found = false;
-
-        if (herd->fd < 0)
-                return 0;
-        if (catalogue_sweep(herd->fd, herd->root, &found, err) < 0)
-                return -1;
-        (void)rmdir(herd->root);
-        return 0;
-}
-
 /* A setup that failed leaves no herd where there was none. */
 int verb_setup(struct call *call, struct cowherd_error *err)
 {
@@ -412,39 +288,6 @@ int verb_setup(struct call *call, struct cowherd_error *err)
         if (set_up(call, err) == 0)
                 return 0;
         if (got > 0 && herd->catalogue != NULL)
-                ignore_result(remove_empty_herd(herd, &ignored));
+                ignore_result(herd_remove_empty(herd, &ignored));
         return -1;
-}
-
-int verb_teardown(struct call *call, struct cowherd_error *err)
-{
-        struct cowherd_herd *herd = call->herd;
-        enum cowherd_target target = call->request->target;
-        owned_str char *key = x_asprintf("%s.store", cowherd_target_name(target)), *store = NULL;
-        int got = herd_open(herd, false, err);
-
-        if (got < 0)
-                return -1;
-        answer_text(call->answer, "engine", cowherd_target_name(target));
-        if (got > 0) {
-                if (!request_flag(call->request, KEY_DRY_RUN) && remove_remains(herd, err) < 0)
-                        return -1;
-                answer_done(call->answer, "%s was not set up: nothing to undo", cowherd_target_name(target));
-                return 0;
-        }
-        if (!request_flag(call->request, KEY_DRY_RUN) && herd_recover(herd, NULL, err) < 0)
-                return -1;
-        if (expect_empty(herd, target, err) < 0 || catalogue_get_setting(herd->catalogue, key, &store, err) < 0)
-                return -1;
-        if (request_flag(call->request, KEY_DRY_RUN)) {
-                answer_done(call->answer, "nothing done: teardown would undo the setup of %s%s%s", cowherd_target_name(target), store ? " with store " : "",
-                            store ? store : "");
-                return 0;
-        }
-        if (end_warm(herd, target, err) < 0 || remove_places(herd, target, err) < 0)
-                return -1;
-        if (catalogue_set_setting(herd->catalogue, key, NULL, err) < 0 || remove_empty_herd(herd, err) < 0)
-                return -1;
-        answer_done(call->answer, "the setup of %s is undone", cowherd_target_name(target));
-        return 0;
 }
