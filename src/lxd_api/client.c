@@ -238,6 +238,34 @@ static int read_reply(const struct lxd_request *request, const struct http_reply
         return 0;
 }
 
+static bool is_head(const struct lxd_request *request)
+{
+        return str_equal(request->method, "HEAD");
+}
+
+/* A file, or an object of JSON, by what was asked for and what came. */
+static int read_answer(const struct lxd_request *request, struct http_reply *answer, struct lxd_reply *ret,
+                       struct cowherd_error *err)
+{
+        ret->file_mode = answer->mode;
+        if (is_head(request)) {
+                if (answer->status != 200)
+                        return fail(err, lxd_error_code(answer->status, ""), "LXD answers 'HEAD %s' with HTTP status %d",
+                                    request->path, answer->status);
+                ret->file_type = x_strdup(answer->type);
+        } else if (request->is_log && answer->status == 200) {
+                read_file_reply(answer, "file", ret);
+        } else if (request->is_file && answer->status == 200 && answer->type != NULL &&
+                   !str_equal(answer->type, "directory")) {
+                read_file_reply(answer, answer->type, ret);
+        } else if (read_reply(request, answer, ret, err) < 0) {
+                return -1;
+        } else if (request->is_file && answer->type != NULL) {
+                ret->file_type = x_strdup(answer->type);
+        }
+        return 0;
+}
+
 int lxd_send(struct lxd_client *client, const struct lxd_request *request, struct lxd_reply *ret,
              struct cowherd_error *err)
 {
@@ -251,32 +279,18 @@ int lxd_send(struct lxd_client *client, const struct lxd_request *request, struc
                 .head = str_text(&message.head),
                 .pieces = message.pieces,
                 .piece_count = message.count,
-                .has_body = message.count > 0 || !(str_equal(request->method, "GET") || str_equal(request->method, "HEAD")),
+                .has_body = message.count > 0 || !(str_equal(request->method, "GET") || is_head(request)),
                 .timeout_ms = request->timeout_ms != 0 ? request->timeout_ms : LXD_REQUEST_MS,
                 .sent = request->sent,
                 .received = request->received,
                 .context = request->context,
-                .is_head = str_equal(request->method, "HEAD"),
+                .is_head = is_head(request),
         };
         enum http_end end = http_exchange(client->connection, &exchange, LXD_REPLY_BYTES, &answer);
         if (end != HTTP_DONE)
                 return explain(client, request, end, err);
-        reply.file_mode = answer.mode;
-        if (exchange.is_head) {
-                if (answer.status != 200)
-                        return fail(err, lxd_error_code(answer.status, ""), "LXD answers 'HEAD %s' with HTTP status %d",
-                                    request->path, answer.status);
-                reply.file_type = x_strdup(answer.type);
-        } else if (request->is_log && answer.status == 200) {
-                read_file_reply(&answer, "file", &reply);
-        } else if (request->is_file && answer.status == 200 && answer.type != NULL &&
-                   !str_equal(answer.type, "directory")) {
-                read_file_reply(&answer, answer.type, &reply);
-        } else if (read_reply(request, &answer, &reply, err) < 0) {
+        if (read_answer(request, &answer, &reply, err) < 0)
                 return -1;
-        } else if (request->is_file && answer.type != NULL) {
-                reply.file_type = x_strdup(answer.type);
-        }
         *ret = reply;
         return 0;
 }
