@@ -10,18 +10,10 @@
 
 #include "base/mem.h"
 #include "base/str.h"
-#include "lxd_api/http.h"
+#include "lxd_api/message.h"
 #include "lxd_api/socket.h"
-#include "sys/clock.h"
 
-#include <fcntl.h>
 #include <pthread.h>
-#include <stdio.h>
-#include <string.h>
-#include <sys/stat.h>
-#include <unistd.h>
-
-#define PIECES_MAX 5 /* two parts, each with what stands before it, and the end */
 
 struct lxd_client {
         struct http_connection *connection;
@@ -94,98 +86,6 @@ void lxd_reply_free(struct lxd_reply *reply)
         free(reply->file_type);
         free(reply->bytes);
         *reply = (struct lxd_reply){0};
-}
-
-/* A request's head and body, while it is under way. */
-struct message {
-        struct str head;
-        char *json;
-        char *texts[PIECES_MAX];
-        int fds[PIECES_MAX];
-        struct http_piece pieces[PIECES_MAX];
-        size_t count;
-};
-
-static void message_free(struct message *it)
-{
-        str_free(&it->head);
-        free(it->json);
-        for (size_t i = 0; i < it->count; i++) {
-                free(it->texts[i]);
-                close_at(&it->fds[i]);
-        }
-}
-define_owned(struct message, message_free)
-
-static void add_bytes(struct message *it, const char *bytes)
-{
-        it->fds[it->count] = -1;
-        it->pieces[it->count++] = (struct http_piece){.bytes = bytes, .length = strlen(bytes)};
-}
-
-static void add_text(struct message *it, char *text)
-{
-        it->texts[it->count] = text;
-        add_bytes(it, text);
-}
-
-static int add_file(struct message *it, const char *path, struct cowherd_error *err)
-{
-        struct stat info;
-        owned_fd int fd = open(path, O_RDONLY | O_CLOEXEC);
-
-        if (fd < 0 || fstat(fd, &info) < 0)
-                return fail_errno(err, "cannot open '%s'", path);
-        it->pieces[it->count] = (struct http_piece){.fd = fd, .length = (uint64_t)info.st_size};
-        it->fds[it->count++] = take_fd(fd);
-        return 0;
-}
-
-/* RFC 7578. The boundary is random: no image holds it. */
-static int add_parts(struct message *it, const struct lxd_request *request, struct cowherd_error *err)
-{
-        char boundary[33];
-        const char *before = "";
-
-        (void)random_hex(16, boundary);
-        str_addf(&it->head, "Content-Type: multipart/form-data; boundary=%s\r\n", boundary);
-        for (size_t i = 0; i < array_length(request->parts) && request->parts[i][0] != NULL; i++) {
-                const char *name = request->parts[i][0];
-                add_text(it, x_asprintf("%s--%s\r\nContent-Disposition: form-data; name=\"%s\"; filename=\"%s\"\r\n"
-                                        "Content-Type: application/octet-stream\r\n\r\n",
-                                        before, boundary, name, name));
-                if (add_file(it, request->parts[i][1], err) < 0)
-                        return -1;
-                before = "\r\n";
-        }
-        add_text(it, x_asprintf("\r\n--%s--\r\n", boundary));
-        return 0;
-}
-
-static int add_body(struct message *it, const struct lxd_request *request, struct cowherd_error *err)
-{
-        if (request->parts[0][0] != NULL)
-                return add_parts(it, request, err);
-        if (request->json == NULL) {
-                str_add(&it->head, "Content-Type: application/octet-stream\r\n");
-                if (request->bytes != NULL)
-                        add_bytes(it, request->bytes);
-                return request->file != NULL ? add_file(it, request->file, err) : 0;
-        }
-        it->json = json_dumps(request->json, JSON_COMPACT);
-        if (it->json == NULL)
-                return fail(err, COWHERD_INTERNAL, "a request to LXD can't be written as JSON");
-        str_add(&it->head, "Content-Type: application/json\r\n");
-        add_bytes(it, it->json);
-        return 0;
-}
-
-static int write_message(const struct lxd_request *request, struct message *it, struct cowherd_error *err)
-{
-        str_addf(&it->head, "%s %s HTTP/1.1\r\nAccept: */*\r\n", request->method, request->path);
-        for (size_t i = 0; request->headers != NULL && request->headers[i] != NULL; i++)
-                str_addf(&it->head, "%s\r\n", request->headers[i]);
-        return add_body(it, request, err);
 }
 
 static int explain(const struct lxd_client *client, const struct lxd_request *request, enum http_end end,
@@ -273,7 +173,7 @@ int lxd_send(struct lxd_client *client, const struct lxd_request *request, struc
         owned_by(http_reply_free) struct http_reply answer = {0};
         struct lxd_reply reply = {0};
 
-        if (write_message(request, &message, err) < 0)
+        if (message_write(request, &message, err) < 0)
                 return -1;
         const struct http_request exchange = {
                 .head = str_text(&message.head),
