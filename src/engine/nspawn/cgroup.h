@@ -50,6 +50,8 @@ int cgroup_make(const char *path, const struct cgroup_limits *limits, struct cgr
  */
 int cgroup_make_below(const char *path, const char *below, const char *name, struct cgroup_entry *ret,
                       struct cowherd_error *err) must_check;
+/* A process is to enter a group some milliseconds from now: begins, in a thread, what that would wait for. */
+void cgroup_hasten(void);
 /* Removes one unified group, unless something lives in it. */
 void cgroup_remove_one(const char *path);
 
