@@ -25,34 +25,50 @@ static int has_row(struct cowherd_herd *herd, uint64_t id, bool *ret, struct cow
         return 0;
 }
 
-/* Destroys one object that lies in a place without a row; nobody may be working on it. */
-static int sweep_object(struct cowherd_herd *herd, const struct store_driver *driver, const struct place *place, enum store_role role,
-                        uint64_t id, struct recovery *recovery, struct cowherd_error *err)
+/* What is swept: the objects of one role that lie in a place. */
+struct sweeping {
+        struct cowherd_herd *herd;
+        const struct store_driver *driver;
+        const struct place *place;
+        enum store_role role;
+        struct recovery *recovery;
+};
+
+/* Who deletes takes the bytes away and then the row: between the listing and the look at the row both may have gone. */
+static int still_lies_there(const struct sweeping *it, const char *id_text, bool *ret, struct cowherd_error *err)
 {
-        struct ownership owned owned_by(ownership_free) = {.herd = herd};
-        bool known = false;
+        struct strv ids owned_by(strv_free) = {0};
+
+        if (it->driver->list_ids(&it->place->place, it->role, &ids, err) < 0)
+                return -1;
+        *ret = strv_has(&ids, id_text);
+        return 0;
+}
+
+/* Destroys one object that was seen without a row; nobody may be working on it. */
+static int sweep_object(const struct sweeping *it, uint64_t id, const char *id_text, struct cowherd_error *err)
+{
+        const enum store_kind kind = (it->driver->kinds & STORE_INSTANCE) != 0 ? STORE_INSTANCE : STORE_TREE;
+        const struct store_object object = {.id = id, .role = it->role, .kind = kind};
+        struct ownership owned owned_by(ownership_free) = {.herd = it->herd};
+        bool known = false, there = false;
         int got = ownership_take(&owned, id, false, err);
 
         if (got != 0) {
-                recovery->busy += got > 0;
+                it->recovery->busy += got > 0;
                 return got < 0 ? -1 : 0;
         }
-        if (has_row(herd, id, &known, err) < 0)
+        if (has_row(it->herd, id, &known, err) < 0)
                 return -1;
         if (known)
                 return 0;
-        const enum store_kind kind = (driver->kinds & STORE_INSTANCE) != 0 ? STORE_INSTANCE : STORE_TREE;
-        const struct store_object object = {.id = id, .role = role, .kind = kind};
-        if (recovery->only_look) {
-                recovery->orphans++;
-                ownership_remove(&owned);
+        if (still_lies_there(it, id_text, &there, err) < 0)
+                return -1;
+        if (there && !it->recovery->only_look && it->driver->destroy(&it->place->place, &object, err) < 0) {
+                recovery_count_failure(it->recovery, err);
                 return 0;
         }
-        if (driver->destroy(&place->place, &object, err) < 0) {
-                recovery_count_failure(recovery, err);
-                return 0;
-        }
-        recovery->orphans++;
+        it->recovery->orphans += there;
         ownership_remove(&owned);
         return 0;
 }
@@ -60,6 +76,7 @@ static int sweep_object(struct cowherd_herd *herd, const struct store_driver *dr
 static int sweep_role(struct cowherd_herd *herd, const struct store_driver *driver, const struct place *place, enum store_role role,
                       struct recovery *recovery, struct cowherd_error *err)
 {
+        const struct sweeping it = {herd, driver, place, role, recovery};
         struct strv ids owned_by(strv_free) = {0};
 
         if (driver->list_ids(&place->place, role, &ids, err) < 0)
@@ -71,7 +88,7 @@ static int sweep_role(struct cowherd_herd *herd, const struct store_driver *driv
                         continue;
                 if (has_row(herd, id, &known, err) < 0)
                         return -1;
-                if (!known && sweep_object(herd, driver, place, role, id, recovery, err) < 0)
+                if (!known && sweep_object(&it, id, ids.items[i], err) < 0)
                         return -1;
         }
         return 0;
