@@ -3,7 +3,6 @@
 #include "engine/qemu/live.h"
 
 #include "../image/scratch.h"
-#include "engine/qemu/line.h"
 #include "engine/qemu/process.h"
 #include "sys/clock.h"
 
@@ -18,9 +17,9 @@
 
 static struct cowherd_error err;
 
-#define GOOD                                                                                                                \
-        "{\"qemu\":\"7.2.22\",\"accel\":\"tcg\",\"processor\":\"" QEMU_TCG_PROCESSOR "\",\"network\":\"user\",\"state\":\"devices\"," \
-        "\"memory_bytes\":1048576,\"cpus\":2,\"generation_id\":true,\"seed\":true,\"agent\":true,\"devices\":[\"-cpu max\","      \
+#define GOOD                                                                                                           \
+        "{\"qemu\":\"7.2.22\",\"accel\":\"tcg\",\"processor\":\"" QEMU_TCG_PROCESSOR "\",\"network\":\"user\",\"state\":\"devices\","          \
+        "\"memory_bytes\":1048576,\"cpus\":2,\"generation_id\":true,\"seed\":true,\"agent\":true,\"devices\":[\"-cpu max\"," \
         "\"-device nic,id=a\"]}"
 
 /* ---- What is compared ---- */
