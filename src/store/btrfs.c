@@ -22,8 +22,11 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/ioctl.h>
+#include <sys/vfs.h>
 #include <unistd.h>
 
+#define SCARCE_PART 2         /* less than a half is free */
+#define AWAIT_ROOM_MS 10000u
 #define SUBVOLUME_INODE 256 /* BTRFS_FIRST_FREE_OBJECTID: the root of each subvolume, and of nothing else */
 
 static int make_subvolume(int folder, const char *name)
@@ -84,11 +87,28 @@ static int btrfs_probe(const struct store_place *place, enum store_kind kind, st
         return 0;
 }
 
+/*
+ * What was removed keeps its space until the kernel has been there: in a small pool, where much is made and thrown away, a base would find
+ * no room though nothing is left of the last one. Where it is scarce that is waited for; what fails here is told by who finds no room.
+ */
+static void await_room(const struct store_place *place)
+{
+        struct cowherd_error ignored;
+        struct statfs room;
+        void *await = NULL;
+
+        if (fstatfs(place->fd, &room) < 0 || room.f_bavail > room.f_blocks / SCARCE_PART)
+                return;
+        if (module_symbol("btrfs", "cowherd_btrfs_await_removed", &await, &ignored) == 0)
+                ignore_result(((btrfs_await_removed_fn *)await)(place->fd, AWAIT_ROOM_MS, &ignored));
+}
+
 static int btrfs_prepare_base(const struct store_place *place, const struct store_object *base,
                               struct cowherd_error *err)
 {
         owned_fd int folder = -1;
 
+        await_room(place);
         if (folder_make(place, base, &folder, err) < 0)
                 return -1;
         if (make_subvolume(folder, "tree") < 0) {

@@ -281,6 +281,19 @@ loops_of() {
         is "$(field .store)" overlay
 }
 
+@test "a small pool in which much is made and thrown away has room for the next" {
+        local n
+        mkdir tree
+        cp -a "$MADE/tree/." tree/
+        head -c 60M /dev/urandom >tree/blob
+        expect 0 nspawn setup store=btrfs size=300M
+        for n in 1 2 3 4 5 6 7; do # 420 MB in all: the kernel takes away what was removed when it comes to it
+                register b rootfs="$PWD/tree"
+                expect 0 nspawn remove_base b
+        done
+        expect 0 nspawn teardown
+}
+
 # ---- identity ----
 
 @test "a base has no identity, its source keeps its own, and clones have different ones" {
