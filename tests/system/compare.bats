@@ -82,6 +82,11 @@ nothing_left() {
         is "$(pgrep -f "$COWHERD_ROOT" || true)" ""
 }
 
+# What cleanup would take that nobody knows, and what it would leave as busy.
+would_clean() {
+        "$PROGRAM" --json cleanup dry_run=true | jq -r '"\(.orphans) \(.busy)"'
+}
+
 # What the document in FILE promises: its schema, and of every figure that its numbers agree.
 is_document() {
         python3 -c 'import json, sys, jsonschema; jsonschema.validate(json.load(open(sys.argv[2])), json.load(open(sys.argv[1])), jsonschema.Draft202012Validator)' \
@@ -130,17 +135,32 @@ is_document() {
 }
 
 @test "killed: cleanup finds all of it, and leaves alone what is at work" {
+        local before
+        expect 0 nspawn setup store=overlay
         compare engine=nspawn store=overlay clones=20
         until_seen mounts
+        before=$(herd_state)
+        refuses 75 "a comparison is under way" nspawn teardown
+        refuses 75 "end it with Ctrl-C" nspawn teardown dry_run=true
         expect 0 cleanup
         says "nothing to clean up"
+        is "$(would_clean)" "0 1"
+        is "$(herd_state | grep -v '^tmp/')" "$(grep -v '^tmp/' <<<"$before")"
+        kill -0 "$COMPARING"
         killed
+        is "$(would_clean)" "1 0"
+        mounts
+        answer 69 doctor nspawn
+        is "$(field '.items[] | select(.check == "leftovers").detail')" "0 unfinished, 1 that nobody knows, 0 expired"
         expect 0 cleanup
         says "1 leftover removed"
+        is "$(would_clean)" "0 0"
+        expect 0 nspawn teardown
         nothing_left
         compare engine=lxd quick=true
         until_seen copies
         killed
+        is "$(would_clean)" "1 0"
         expect 0 cleanup
         nothing_left
 }
