@@ -12,7 +12,7 @@ setup_file() {
         . "$BATS_TEST_DIRNAME/../lib/lxd.sh"
         images_prepare
         PLACE=$(mktemp -d /tmp/cowherd-lxd.XXXXXX)
-        export PLACE COWHERD_ROOT=$PLACE/herd LXD_CONF=$PLACE/conf HOME=$PLACE
+        export PLACE COWHERD_ROOT=$PLACE/herd LXD_CONF=$PLACE/conf HOME=$PLACE ANSWERS=$PLACE/answers
         mkdir -p "$LXD_CONF" "$COWHERD_ROOT"
         image_tree "$MADE/tree"
         mkdir "$MADE/tree/sbin" && ln -s /usr/bin/busybox "$MADE/tree/sbin/init" # LXD starts a base once
@@ -258,8 +258,9 @@ took_ms() {
         is "$(lxc file pull c-2/etc/os-release - | grep -c ^ID=debian)" 1
         expect 0 lxd delete c-2
         is "$(lxc list -f csv)" ""
-        expect 0 lxd teardown
+        answer 0 lxd teardown
         is "$(lxc storage list -f csv | cut -d, -f1)" default
         is "$(lxc profile list -f csv | cut -d, -f1)" default
+        answers_agree register_base clone_from_base list list_bases info delete usage status doctor teardown
         is "$(lxc image list -f csv)" ""
 }
