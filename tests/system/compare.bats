@@ -187,6 +187,21 @@ is_document() {
         nothing_left
 }
 
+@test "a disk with something on it that can't be booted: what needs no boot is measured, and why the rest isn't is said" {
+        mkdir "$MADE/files" && echo text >"$MADE/files/f"
+        mke2fs -q -t ext4 -d "$MADE/files" "$MADE/data.raw" 32M
+        SECONDS=0
+        expect 0 compare engine=qemu store=qcow2 quick=true image="$MADE/data.raw" json=doc.json
+        [ "$SECONDS" -lt 60 ] # it would wait for 100 s
+        is_document doc.json
+        jq -e '([.left_out[] | select(.engine == "qemu" and .figure == "first_command").why] | first | contains("nothing to boot from"))
+                and ([.figures[].figure] | contains(["bytes_allocated", "clone"])) and .failed == [] and .phases == [] and .isolation == []
+                and ([.figures[].figure | select(. == "start" or . == "ready" or . == "first_command" or . == "memory" or . == "live_clone")] == [])
+                and .space[0].saved_percent > 0' doc.json >/dev/null || show "$(jq 'del(.figures[].samples)' doc.json)"
+        says "nothing to boot from"
+        nothing_left
+}
+
 @test "what can't be: too little space, no such image, two disks; a base of the herd is found by its name" {
         fixture_ext4 small 40M
         qemu-img create -q -f qcow2 "$MADE/big.qcow2" 1G
