@@ -66,7 +66,7 @@ static int ask(int fd, const char *question, double deadline, char *ret, struct 
         struct pollfd ready = {.fd = fd, .events = POLLIN};
         size_t length = 0;
 
-        if (write(fd, question, strlen(question)) < 0)
+        if (send(fd, question, strlen(question), MSG_NOSIGNAL) < 0)
                 return fail_errno(err, "cannot speak to the guest agent of a machine run by hand");
         while (length == 0 || ret[length - 1] != '\n') {
                 double left = deadline - clock_ms();

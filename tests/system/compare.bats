@@ -176,6 +176,17 @@ is_document() {
         nothing_left
 }
 
+@test "all of a store: whole processes, bursts, and a clone for one command beside what systemd-nspawn has for that" {
+        expect 0 compare engine=nspawn store=btrfs clones=2 json=doc.json
+        is_document doc.json
+        jq -e '([.figures[] | select(.raw != null) | .figure] | contains(["burst", "clone", "clone_process", "first_command", "job", "throwaway"]))
+                and ([.figures[] | select(.figure == "job" or .figure == "throwaway").raw_name] == ["systemd-nspawn --template", "systemd-nspawn --ephemeral"])
+                and .failed == []' doc.json >/dev/null || show "$(jq 'del(.figures[].samples)' doc.json)"
+        says "command in a new clone"
+        is "$(awk 'length > 80' <<<"$output")" ""
+        nothing_left
+}
+
 @test "a machine that boots: start, ready, first command, live clone, and what holds it" {
         expect 0 compare engine=qemu store=qcow2 quick=true image="$IMAGES/tiny.qcow2" json=doc.json
         is_document doc.json
