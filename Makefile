@@ -27,6 +27,7 @@ test-long: setup
 bench: setup all
 	@$(BUILD)/bench/clone
 	@$(BUILD)/bench/life
+	@$(BUILD)/bench/live --quick
 
 deb: setup
 	@scripts/deb.sh

@@ -17,12 +17,17 @@ cd "$COWHERD_TOP"
 . tests/lib/lxd.sh
 
 clean_up() {
-        local status=$?
+        local status=$? engine
+        # A bench that was killed has left machines running, which would be measured by the next one.
+        for engine in qemu nspawn; do
+                "$cowherd" --root "$FIXTURE_DIR/herd" "$engine" delete 'name=*' force=true >/dev/null 2>&1 || true
+        done
         lxd_stop "$FIXTURE_DIR/x" || true
         fixture_cleanup || true
         exit "$status"
 }
 
+cowherd=$(dirname "$1")/../cowherd
 images_prepare
 images_prepare tiny tinyguest
 fixture_begin

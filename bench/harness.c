@@ -114,7 +114,7 @@ static bool is_wanted(const struct figure *figure, const char *only)
         return figure->name != NULL && (only == NULL || strcasestr(figure->name, only) != NULL);
 }
 
-static size_t take_group(const struct group *group, bool first, const char *only, struct row *rows)
+static size_t take_group(const struct group *group, bool first, const char *only, bool json, struct row *rows)
 {
         size_t count = 0;
         bool wanted = first;
@@ -133,7 +133,12 @@ static size_t take_group(const struct group *group, bool first, const char *only
                         figure.runs = 5;
                 if (isatty(STDERR_FILENO))
                         (void)fprintf(stderr, "\r\033[K%s …", figure.name);
-                rows[count++] = measure_take(&figure);
+                rows[count] = measure_take(&figure);
+                if (isatty(STDERR_FILENO))
+                        (void)fprintf(stderr, "\r\033[K");
+                if (!json)
+                        measure_print_row(&rows[count]);
+                count++;
         }
         return count;
 }
@@ -162,13 +167,14 @@ int bench_main(int argc, char **argv, const struct bench *bench)
         (void)snprintf(bench_folder, sizeof bench_folder, "%.95s", getenv("COWHERD_BENCH_DIR"));
         (void)snprintf(bench_root, sizeof bench_root, "%s/herd", bench_folder);
         bench_herd = bench_open(bench_root);
+        if (!json)
+                measure_print_heading();
         for (size_t i = 0; i < bench->count; i++)
-                count += take_group(&bench->groups[i], i == 0, only, rows + count);
-        if (isatty(STDERR_FILENO))
-                (void)fprintf(stderr, "\r\033[K");
+                count += take_group(&bench->groups[i], i == 0, only, json, rows + count);
         if (bench->tear_down != NULL)
                 bench->tear_down();
         empty_herd();
-        json ? measure_print_json(rows, count) : measure_print_table(rows, count);
+        if (json)
+                measure_print_json(rows, count);
         return 0;
 }

@@ -84,9 +84,11 @@ struct row measure_take(const struct figure *figure)
         struct row row = {.figure = figure->name, .compared = figure->compared, .unit = figure->unit, .runs = figure->runs,
                           .compares = figure->raw != NULL};
 
-        (void)figure->ours(figure->runs);
-        if (row.compares)
-                (void)figure->raw(figure->runs);
+        if (figure->runs > 1) {
+                (void)figure->ours(figure->runs);
+                if (row.compares)
+                        (void)figure->raw(figure->runs);
+        }
         for (unsigned i = 0; i < figure->runs; i++) {
                 series_add(&ours, figure->ours(i));
                 if (row.compares)
@@ -112,24 +114,27 @@ static void print_number(double value, const char *unit, int width)
                 (void)printf("%*.*f", width, value < 1 ? 3 : value < 100 ? 2 : 1, value);
 }
 
-void measure_print_table(const struct row *rows, size_t count)
+void measure_print_heading(void)
 {
         (void)printf("%-38s %9s %9s %9s %6s  %s\n", "FIGURE", "OURS", "P95", "RAW", "RATIO", "UNIT");
-        for (size_t i = 0; i < count; i++) {
-                const struct row *row = &rows[i];
-                (void)printf("%-38s ", row->figure);
-                print_number(row->ours_median, row->unit, 9);
-                (void)putchar(' ');
-                print_number(row->ours_p95, row->unit, 9);
-                (void)putchar(' ');
-                if (row->compares) {
-                        print_number(row->raw_median, row->unit, 9);
-                        (void)printf(" %6.3f", row->ratio);
-                } else {
-                        (void)printf("%9s %6s", "-", "-");
-                }
-                (void)printf("  %s\n    %s, n=%u\n", row->unit, row->compared, row->runs);
+        (void)fflush(stdout);
+}
+
+void measure_print_row(const struct row *row)
+{
+        (void)printf("%-38s ", row->figure);
+        print_number(row->ours_median, row->unit, 9);
+        (void)putchar(' ');
+        print_number(row->ours_p95, row->unit, 9);
+        (void)putchar(' ');
+        if (row->compares) {
+                print_number(row->raw_median, row->unit, 9);
+                (void)printf(" %6.3f", row->ratio);
+        } else {
+                (void)printf("%9s %6s", "-", "-");
         }
+        (void)printf("  %s\n    %s, n=%u\n", row->unit, row->compared, row->runs);
+        (void)fflush(stdout);
 }
 
 void measure_print_json(const struct row *rows, size_t count)

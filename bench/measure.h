@@ -33,8 +33,9 @@ struct row {
         bool compares;
 };
 
-/* Takes a figure: one run of each that isn't counted, then `runs` in turn. */
+/* Takes a figure: one run of each that isn't counted (not where one run is all), then `runs` in turn. */
 struct row measure_take(const struct figure *figure);
-/* Both forms go to stdout. */
-void measure_print_table(const struct row *rows, size_t count);
+/* On stdout: a table, row by row as they are measured, or an array when all are. */
+void measure_print_heading(void);
+void measure_print_row(const struct row *row);
 void measure_print_json(const struct row *rows, size_t count);

@@ -44,9 +44,8 @@ static const struct cowherd_parameter parameters[KEY_COUNT] = {
                        .help = "Take the given file or folder itself instead of copying it."},
         [KEY_GUEST] = {.name = "guest",
                        .type = "keep|inject",
-                       .fallback = "keep",
-                       .help = "inject: boot the disk once and have its guest agent put cowherd-guest in, which is "
-                               "faster and gives terminals (QEMU)."},
+                       .help = "inject: have the guest's agent put cowherd-guest in, which is faster and gives terminals (QEMU). A disk is "
+                               "booted once for it, and only where that is asked for; a live base gets it in its memory, unless keep is."},
         [KEY_FORMAT] = {.name = "format",
                         .type = "qcow2|raw|vmdk|vdi|vhdx",
                         .help = "The disk image's format, where its header should not be asked."},

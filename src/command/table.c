@@ -399,7 +399,7 @@ static const struct verb_row rows[VERB_COUNT] = {
                         .available = true,
                 },
                 .uses = USES(NAME_REQUIRED, {.key = KEY_AS, .required = true, .help = "Name of the new base."},
-                             {.key = KEY_LIVE}, {.key = KEY_WARM}),
+                             {.key = KEY_LIVE}, {.key = KEY_WARM}, {.key = KEY_GUEST}),
                 BARE(KEY_NAME, KEY_AS),
         },
         [VERB_FLATTEN] = {

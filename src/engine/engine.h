@@ -146,6 +146,7 @@ struct engine_capture {
         const char *ram, *state; /* relative to instance->folder, in a folder that is there; both are made (0400), neither may be there */
         const char *runtime;     /* as engine_live.runtime, for the first clone to find the memory in use already; or NULL */
         const char *next;        /* as switch_disk, done while the machine stands still; or NULL */
+        bool bring;              /* cowherd-guest is started in a guest that has only the agent, which wakes faster */
         int (*disk)(void *context, struct cowherd_error *err); /* the store's part, done after that; may be NULL */
         void *context;
 };
@@ -153,6 +154,8 @@ struct engine_captured {
         char *facts;           /* for engine_live.facts; the caller's */
         bool switched;         /* it goes on with `next`; told of a failure too */
         bool fresh_random;     /* its clones' random pools are made anew by the guest's kernel itself (generation id) */
+        bool brought;          /* cowherd-guest was started in it */
+        char note[256];        /* why not, a sentence, or "" */
         double pause_ms;       /* how long it stood still */
         uint64_t memory_bytes; /* of the guest */
         uint64_t ram_bytes, state_bytes; /* what of it is kept */

@@ -105,9 +105,25 @@ int file_put(const char *path, const void *bytes, size_t length, mode_t mode, bo
         return failed;
 }
 
+int file_put_over(const char *path, const void *bytes, size_t length, mode_t mode, bool make)
+{
+        owned_fd int fd = open_inside(path, O_WRONLY | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY);
+        struct stat found;
+
+        if (fd < 0 || fstat(fd, &found) < 0 || !S_ISREG(found.st_mode) || found.st_nlink != 1 || ftruncate(fd, 0) < 0)
+                return file_put(path, bytes, length, mode, make);
+        return write_all(fd, bytes, length);
+}
+
 void file_remove(const char *folder, const char *pattern)
 {
         int fd = open_inside(folder, O_RDONLY | O_DIRECTORY);
+
+        if (fd >= 0 && strpbrk(pattern, "*?[") == NULL) {
+                (void)unlinkat(fd, pattern, 0);
+                close_at(&fd);
+                return;
+        }
         DIR *entries = fd < 0 ? NULL : fdopendir(fd);
 
         if (entries == NULL) {

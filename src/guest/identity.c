@@ -14,6 +14,7 @@
 #include <sys/ioctl.h>
 #include <sys/random.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -23,6 +24,7 @@
 struct steps {
         struct str text;
         bool failed;
+        bool over; /* files are written over: the machine woke, on a disk that is as new as this identity */
 };
 
 static void tell(struct steps *steps, const char *name, int os_errno, const char *what)
@@ -34,11 +36,16 @@ static void tell(struct steps *steps, const char *name, int os_errno, const char
         steps->failed |= os_errno != 0;
 }
 
-static int put_line(const char *path, const char *line, mode_t mode)
+static int put_text(const struct steps *steps, const char *path, const char *text, mode_t mode)
+{
+        return (steps->over ? file_put_over : file_put)(path, text, strlen(text), mode, false);
+}
+
+static int put_line(const struct steps *steps, const char *path, const char *line, mode_t mode)
 {
         owned_str char *text = x_asprintf("%s\n", line);
 
-        return file_put(path, text, strlen(text), mode, false);
+        return put_text(steps, path, text, mode);
 }
 
 /* ---- Randomness ---- */
@@ -85,26 +92,40 @@ static void set_random(struct steps *steps, const char *seed)
 }
 
 /*
- * The boot id, which a guest that woke has from the one that booted: a file lies over the kernel's, as in a container; in the place
- * of the one that an earlier waking laid there.
+ * The boot id, which a guest that woke has from the one that booted: a file lies over the kernel's, as in a container. Where one lies there
+ * already it is written over.
  */
-static int set_boot_id(void)
-{
-        static const char shown[] = "/proc/sys/kernel/random/boot_id", path[] = "/run/cowherd/boot-id";
-        owned_str char *fresh = file_text("/proc/sys/kernel/random/uuid"); /* another at each reading */
+#define BOOT_ID_SHOWN "/proc/sys/kernel/random/boot_id"
+#define BOOT_ID_FILE "/run/cowherd/boot-id"
 
-        int failed = fresh == NULL ? ENOSYS : file_put(path, fresh, strlen(fresh), 0444, true);
+static int lay_boot_id(const char *text)
+{
+        int failed = file_put_over(BOOT_ID_FILE, text, strlen(text), 0444, true);
+
         if (failed != 0)
                 return failed;
-        (void)umount2(shown, MNT_DETACH);
-        if (mount(path, shown, NULL, MS_BIND, NULL) < 0 || mount(NULL, shown, NULL, MS_BIND | MS_REMOUNT | MS_RDONLY | MS_NOSUID | MS_NODEV | MS_NOEXEC, NULL) < 0)
+        (void)umount2(BOOT_ID_SHOWN, MNT_DETACH);
+        if (mount(BOOT_ID_FILE, BOOT_ID_SHOWN, NULL, MS_BIND, NULL) < 0 ||
+            mount(NULL, BOOT_ID_SHOWN, NULL, MS_BIND | MS_REMOUNT | MS_RDONLY | MS_NOSUID | MS_NODEV | MS_NOEXEC, NULL) < 0)
                 return errno;
         return 0;
 }
 
+static int set_boot_id(void)
+{
+        owned_str char *fresh = file_text("/proc/sys/kernel/random/uuid"); /* another at each reading */
+        owned_str char *shown = file_text(BOOT_ID_SHOWN), *laid = file_text(BOOT_ID_FILE);
+
+        if (fresh == NULL || shown == NULL)
+                return ENOSYS;
+        if (laid != NULL && strcmp(laid, shown) == 0)
+                return file_put_over(BOOT_ID_FILE, fresh, strlen(fresh), 0444, true);
+        return lay_boot_id(fresh);
+}
+
 /* ---- Names ---- */
 
-static int put_hosts(const char *hostname)
+static int put_hosts(const struct steps *steps, const char *hostname)
 {
         owned_str char *text = file_text("/etc/hosts");
         owned_string struct str hosts = {0};
@@ -123,24 +144,24 @@ static int put_hosts(const char *hostname)
         }
         if (!seen)
                 str_addf(&hosts, "127.0.1.1\t%s\n", hostname);
-        return file_put("/etc/hosts", hosts.data, hosts.length, 0644, false);
+        return put_text(steps, "/etc/hosts", hosts.data, 0644);
 }
 
 static void set_hostname(struct steps *steps, const char *hostname)
 {
         if (!program.files_only)
                 tell(steps, "hostname", sethostname(hostname, strlen(hostname)) < 0 ? errno : 0, "the hostname");
-        tell(steps, "hostname-file", put_line("/etc/hostname", hostname, 0644), "/etc/hostname");
-        tell(steps, "hosts", put_hosts(hostname), "/etc/hosts");
+        tell(steps, "hostname-file", put_line(steps, "/etc/hostname", hostname, 0644), "/etc/hostname");
+        tell(steps, "hosts", put_hosts(steps, hostname), "/etc/hosts");
 }
 
 static void set_machine(struct steps *steps, const char *machine)
 {
         owned_str char *old = file_text("/var/lib/dbus/machine-id");
 
-        tell(steps, "machine-id", put_line("/etc/machine-id", machine, 0444), "/etc/machine-id");
+        tell(steps, "machine-id", put_line(steps, "/etc/machine-id", machine, 0444), "/etc/machine-id");
         if (old != NULL && strncmp(old, machine, strlen(machine)) != 0) /* no link to the other */
-                tell(steps, "machine-id-dbus", put_line("/var/lib/dbus/machine-id", machine, 0444), "/var/lib/dbus/machine-id");
+                tell(steps, "machine-id-dbus", put_line(steps, "/var/lib/dbus/machine-id", machine, 0444), "/var/lib/dbus/machine-id");
 }
 
 /* ---- Keys ---- */
@@ -246,15 +267,48 @@ static void put_mark(struct steps *steps, const struct guest_identity *identity)
         if (identity->sync && root >= 0)
                 (void)syncfs(root); /* the mark never comes before what it says */
         if (!steps->failed && identity->instance_id[0] != '\0')
-                tell(steps, "mark", file_put(MARK, mark, strlen(mark), 0644, true), MARK);
+                tell(steps, "mark", (steps->over ? file_put_over : file_put)(MARK, mark, strlen(mark), 0644, true), MARK);
         if (identity->sync && root >= 0)
                 (void)syncfs(root);
+}
+
+static pid_t syncing;
+
+/* Nobody waits for it; but what was killed a second later must not boot as another than it was. */
+static void sync_aside(void)
+{
+        if (syncing != 0)
+                return;
+        syncing = fork();
+        if (syncing == 0) {
+                owned_fd int root = openat(program.root, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+                _exit(syncfs(root) < 0);
+        }
+        if (syncing < 0)
+                syncing = 0;
+}
+
+void identity_reap(void)
+{
+        if (syncing > 0 && waitpid(syncing, NULL, WNOHANG) == syncing)
+                syncing = 0;
+}
+
+void identity_prepare(void)
+{
+        if (program.files_only)
+                return;
+        owned_str char *shown = file_text(BOOT_ID_SHOWN), *laid = file_text(BOOT_ID_FILE);
+        if (shown != NULL && (laid == NULL || strcmp(laid, shown) != 0))
+                (void)lay_boot_id(shown); /* the same that it has */
+        link_prepare();
+        dhcp_prepare();
 }
 
 void identity_apply(struct port *port, unsigned channel, const struct guest_identity *identity)
 {
         owned_str char *mark = file_text(MARK);
-        struct steps steps = {0};
+        struct steps steps = {.over = identity->wall_ns != 0};
 
         size_t length = mark == NULL ? 0 : strcspn(mark, "\n");
         bool done = identity->instance_id[0] != '\0' && mark != NULL && strlen(identity->instance_id) == length &&
@@ -275,4 +329,6 @@ void identity_apply(struct port *port, unsigned channel, const struct guest_iden
                 put_mark(&steps, identity);
         port_say(port, GUEST_STEPS, channel, steps.text.data, steps.text.length);
         str_free(&steps.text);
+        if (!done && !identity->sync)
+                sync_aside();
 }

@@ -7,7 +7,6 @@
  */
 #include "guest/program.h"
 
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/rtnetlink.h>
@@ -21,6 +20,7 @@
 
 #pragma GCC diagnostic ignored "-Wcast-align" /* the kernel's own macros; its messages lie aligned */
 
+#define LINKS 4096 /* the highest number that is looked at; they begin at 1 */
 #define ROUTES 32
 #define ROUTE_BYTES 512
 #define MAC_BYTES 6
@@ -39,25 +39,45 @@ struct routes {
 };
 
 /* Of a device: neither loopback, nor made by software. The one that came first. */
+static bool find(char *ret, size_t bytes)
+{
+        owned_fd int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+
+        for (int index = 1; fd >= 0 && index <= LINKS; index++) {
+                struct ifreq request = {.ifr_ifindex = index};
+                char path[64];
+                if (ioctl(fd, SIOCGIFNAME, &request) < 0)
+                        continue;
+                (void)snprintf(path, sizeof path, "/sys/class/net/%.15s/device", request.ifr_name);
+                if (access(path, F_OK) < 0)
+                        continue;
+                (void)snprintf(ret, bytes, "%.15s", request.ifr_name);
+                return true;
+        }
+        return false;
+}
+
+static struct {
+        char name[IFNAMSIZ];
+        double at_ms; /* 0: never */
+} prepared;
+
+static bool is_prepared(void)
+{
+        return prepared.at_ms > 0 && loop_now_ms() - prepared.at_ms < PREPARED_MS;
+}
+
 int link_find(const char *wanted, char *ret, size_t bytes)
 {
-        DIR *folder = opendir("/sys/class/net");
-        unsigned least = 0;
-
-        if (wanted[0] != '\0')
+        if (wanted[0] != '\0') {
                 (void)snprintf(ret, bytes, "%s", wanted);
-        for (const struct dirent *entry; folder != NULL && wanted[0] == '\0' && (entry = readdir(folder)) != NULL;) {
-                char path[512];
-                (void)snprintf(path, sizeof path, "/sys/class/net/%s/device", entry->d_name);
-                unsigned index = entry->d_name[0] == '.' || access(path, F_OK) < 0 ? 0 : if_nametoindex(entry->d_name);
-                if (index == 0 || (least != 0 && index > least))
-                        continue;
-                least = index;
-                (void)snprintf(ret, bytes, "%s", entry->d_name);
+                return if_nametoindex(ret) == 0 ? ENODEV : 0;
         }
-        if (folder != NULL)
-                (void)closedir(folder);
-        return ret[0] == '\0' || if_nametoindex(ret) == 0 ? ENODEV : 0;
+        if (is_prepared()) {
+                (void)snprintf(ret, bytes, "%s", prepared.name);
+                return 0;
+        }
+        return find(ret, bytes) ? 0 : ENODEV;
 }
 
 /* ---- Routes ---- */
@@ -164,6 +184,13 @@ static void notify_neighbours(const char *link)
                 errno = 0;
 }
 
+void link_prepare(void)
+{
+        prepared.at_ms = find(prepared.name, sizeof prepared.name) ? loop_now_ms() : 0;
+        if (prepared.at_ms > 0)
+                notify_neighbours(prepared.name);
+}
+
 static void begin_ipv6_again(const char *link)
 {
         owned_fd int fd = open_setting("ipv6", link, "disable_ipv6");
@@ -211,8 +238,7 @@ int link_set_address(const char *link, const char *mac)
         uint8_t wanted[MAC_BYTES];
 
         owned_fd int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
-        owned_fd int netlink = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_ROUTE);
-        if (fd < 0 || netlink < 0)
+        if (fd < 0)
                 return errno;
         for (size_t i = 0; i < MAC_BYTES; i++)
                 wanted[i] = (uint8_t)strtoul(mac + 3 * i, NULL, 16);
@@ -223,9 +249,13 @@ int link_set_address(const char *link, const char *mac)
                 return EPROTOTYPE;
         if (memcmp(request.ifr_hwaddr.sa_data, wanted, MAC_BYTES) == 0)
                 return 0;
-        notify_neighbours(link);
+        if (!is_prepared())
+                notify_neighbours(link);
         if (change_live(fd, &request, wanted) == 0)
                 return 0;
+        owned_fd int netlink = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_ROUTE);
+        if (netlink < 0)
+                return errno;
         find_routes(netlink, if_nametoindex(link), &routes);
         int failed = change(fd, &request, wanted);
         put_routes(netlink, &routes);

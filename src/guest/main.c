@@ -19,11 +19,12 @@
 struct program program = {.epoll = -1, .root = -1};
 
 static const char help[] =
-        "usage: cowherd-guest [--port PATH|fd:NUMBER]… [--root FOLDER] [--files-only]\n"
+        "usage: cowherd-guest [--port PATH|fd:NUMBER]… [--root FOLDER] [--files-only] [--temporary]\n"
         "Serves cowherd on the virtio-serial ports org.cowherd.guest.*, as root, until it is ended.\n"
         "  --port        serves this one instead; the end of it ends the program\n"
         "  --root        where the files of an identity are (default /)\n"
-        "  --files-only  changes nothing but files\n";
+        "  --files-only  changes nothing but files\n"
+        "  --temporary   removes its own file and that one's folder, and goes on\n";
 
 static void take_signals(struct source *source, uint32_t events)
 {
@@ -32,7 +33,7 @@ static void take_signals(struct source *source, uint32_t events)
         (void)events;
         while (read(source->fd, &info, sizeof info) == (ssize_t)sizeof info) {
                 if (info.ssi_signo == SIGCHLD)
-                        run_reap();
+                        run_reap(), identity_reap();
                 else
                         loop_end(0);
         }
@@ -88,6 +89,23 @@ static bool open_standard(void)
         return fd >= 0;
 }
 
+/* It was brought for as long as it runs. */
+static int forget_file(void)
+{
+        char path[512];
+        ssize_t length = readlink("/proc/self/exe", path, sizeof path - 1);
+
+        if (length <= 0)
+                return complain("cannot read", "/proc/self/exe");
+        path[length] = '\0';
+        if (unlink(path) < 0)
+                return complain("cannot remove", path);
+        *strrchr(path, '/') = '\0';
+        (void)rmdir(path);
+        (void)setsid();
+        return 0;
+}
+
 int main(int count, char **words)
 {
         const char *root = "/";
@@ -106,6 +124,8 @@ int main(int count, char **words)
                         root = words[++i];
                 } else if (strcmp(words[i], "--files-only") == 0) {
                         program.files_only = true;
+                } else if (strcmp(words[i], "--temporary") == 0) {
+                        status = forget_file();
                 } else {
                         (void)dprintf(STDERR_FILENO, "%s", help);
                         return 64;

@@ -113,17 +113,26 @@ char *file_text(const char *path);
 bool file_exists(const char *path);
 /* 0, or an errno. A link in the file's place is replaced; its folder is followed, or made where `make`. */
 int file_put(const char *path, const void *bytes, size_t length, mode_t mode, bool make);
+/* The same, quicker, where it need not be whole after a power cut: an ordinary file is written over, its mode stays. */
+int file_put_over(const char *path, const void *bytes, size_t length, mode_t mode, bool make);
 void file_remove(const char *folder, const char *pattern); /* those of a folder that match, fnmatch(3) */
 
 /* ---- identity.c, link.c, random.c ---- */
 
 void identity_apply(struct port *port, unsigned channel, const struct guest_identity *identity);
+void identity_reap(void); /* a child has ended */
+/* Looks for what takes time to find, and lays the file of the boot id over the kernel's: who wakes from this moment on need not. */
+void identity_prepare(void);
+/* What was found then is good for so long, of this system's own time: to who wakes it is as old as it was when the machine was copied. */
+#define PREPARED_MS 5000.0
 /* Each 0, or an errno. */
 int link_find(const char *wanted, char *ret, size_t bytes);
+void link_prepare(void);
 int link_set_address(const char *link, const char *mac);
 int random_add(const char *hex);
 /* Has the DHCP clients of a link ask again; returns what could be told, a name, or NULL. */
 const char *dhcp_renew(const char *link);
+void dhcp_prepare(void);
 
 /* ---- freeze.c, address.c, power.c ---- */
 
@@ -139,5 +148,8 @@ int power_change(enum guest_power power);     /* 0, or an errno */
 /* Starts a program detached, its words NULL-terminated; it is not waited for. 0, or an errno. */
 int spawn_detached(const char *const *argv);
 bool is_program(const char *name);
-/* Calls for each process with its command's name, of which the kernel knows 15 bytes. */
+#define PROCESS_NAME_BYTES 16 /* of which the kernel knows 15 */
+/* The name of a process's command; false where there is none. */
+bool process_name(pid_t pid, char ret[PROCESS_NAME_BYTES]);
+/* Calls for each process with that. */
 void processes_each(void (*each)(pid_t pid, const char *name, void *context), void *context);

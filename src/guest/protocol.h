@@ -52,6 +52,7 @@ enum guest_type {
         GUEST_SYNC = 13,   /* → DONE */
         GUEST_POWER = 14,  /* enum guest_power 4 → DONE, when it was asked for */
         GUEST_ADDRESS = 15, /* whether to wait for a global one 4 → ADDRESSES */
+        GUEST_PREPARE = 16, /* others will wake in this memory at once: what their identities will need is looked for now → DONE */
         /* ---- The guest says ---- */
         GUEST_WELCOME = 65, /* version 4, HELLO's 16 bytes, boot nonce 16 bytes, flags 4 */
         GUEST_DONE = 66,    /* number 8 */

@@ -12,16 +12,12 @@
 
 #define WORDS 32
 #define END_MS 2000
+#define FOUND_MAX 32
 
-struct clients {
-        const char *told;
-};
-
-static void renew_udhcpc(pid_t pid, struct clients *clients)
+/* He gives his lease up first, or he would ask for the same by the address that his card had when he was started. */
+static bool renew_udhcpc(pid_t pid)
 {
-        /* It gives its lease up first, or it would ask for the same by the address that its card had when it was started. */
-        if (kill(pid, SIGUSR2) == 0 && kill(pid, SIGUSR1) == 0)
-                clients->told = "udhcpc";
+        return kill(pid, SIGUSR2) == 0 && kill(pid, SIGUSR1) == 0;
 }
 
 static void begin_again(pid_t pid, char **words) __attribute__((noreturn));
@@ -36,7 +32,7 @@ static void begin_again(pid_t pid, char **words)
 }
 
 /* dhclient knows no "again": it is ended, and started as it was. */
-static void renew_dhclient(pid_t pid, struct clients *clients)
+static bool renew_dhclient(pid_t pid)
 {
         char path[64], text[4096], *words[WORDS] = {NULL};
         size_t count = 0;
@@ -45,53 +41,83 @@ static void renew_dhclient(pid_t pid, struct clients *clients)
         owned_fd int fd = open(path, O_RDONLY | O_CLOEXEC);
         ssize_t got = fd < 0 ? -1 : read(fd, text, sizeof text - 1);
         if (got <= 0)
-                return;
+                return false;
         text[got] = '\0';
         for (char *at = text; at < text + got && count < WORDS - 1; at += strlen(at) + 1)
                 words[count++] = at;
-        clients->told = "dhclient";
         pid_t child = fork();
         if (child != 0)
-                return;
+                return child > 0;
         if (fork() != 0)
                 _exit(0); /* init's from now on */
         (void)setsid();
         begin_again(pid, words);
 }
 
-enum tool { NETWORKD, NETWORK_MANAGER, DHCPCD, TOOLS };
+/* Clients are told by a signal, tools tell a service. */
+enum client { UDHCPC, DHCLIENT, NETWORKD, NETWORK_MANAGER, DHCPCD, CLIENTS };
 
-struct found {
-        struct clients clients;
-        bool runs[TOOLS];
+/* The names as the kernel has them, cut. */
+static const char *const names[CLIENTS] = {
+        [UDHCPC] = "udhcpc", [DHCLIENT] = "dhclient", [NETWORKD] = "systemd-network", [NETWORK_MANAGER] = "NetworkManager", [DHCPCD] = "dhcpcd",
 };
 
-/* The names as the kernel has them, cut to 15 bytes. */
+static struct {
+        struct {
+                enum client client;
+                pid_t pid;
+        } items[FOUND_MAX];
+        size_t count;
+        double at_ms; /* 0: never */
+} found;
+
 static void look(pid_t pid, const char *name, void *context)
 {
-        static const char *const names[TOOLS] = {[NETWORKD] = "systemd-network", [NETWORK_MANAGER] = "NetworkManager", [DHCPCD] = "dhcpcd"};
-        struct found *found = context;
-
-        for (size_t i = 0; i < TOOLS; i++)
-                found->runs[i] |= strcmp(name, names[i]) == 0;
-        if (strcmp(name, "udhcpc") == 0)
-                renew_udhcpc(pid, &found->clients);
-        if (strcmp(name, "dhclient") == 0)
-                renew_dhclient(pid, &found->clients);
+        (void)context;
+        for (int client = 0; client < CLIENTS && found.count < FOUND_MAX; client++)
+                if (strcmp(name, names[client]) == 0) {
+                        found.items[found.count].client = (enum client)client;
+                        found.items[found.count++].pid = pid;
+                }
 }
 
-const char *dhcp_renew(const char *link)
+void dhcp_prepare(void)
 {
-        const char *const words[TOOLS][6] = {
+        found.count = 0;
+        processes_each(look, NULL); /* a few ms, and tens in a machine that just woke and has no KVM */
+        found.at_ms = loop_now_ms();
+}
+
+static bool renew(enum client client, pid_t pid, const char *link)
+{
+        const char *const words[CLIENTS][6] = {
                 [NETWORKD] = {"networkctl", "reconfigure", link, NULL},
                 [NETWORK_MANAGER] = {"nmcli", "device", "reapply", link, NULL},
                 [DHCPCD] = {"dhcpcd", "-n", link, NULL},
         };
-        struct found found = {.clients = {NULL}};
 
-        processes_each(look, &found); /* once: it takes a few ms */
-        for (size_t i = 0; i < TOOLS; i++)
-                if (found.runs[i] && spawn_detached(words[i]) == 0)
-                        found.clients.told = words[i][0];
-        return found.clients.told;
+        if (client == UDHCPC)
+                return renew_udhcpc(pid);
+        return client == DHCLIENT ? renew_dhclient(pid) : spawn_detached(words[client]) == 0;
+}
+
+const char *dhcp_renew(const char *link)
+{
+        bool told[CLIENTS] = {false};
+        const char *last = NULL;
+        char name[PROCESS_NAME_BYTES];
+
+        if (found.at_ms <= 0 || loop_now_ms() - found.at_ms > PREPARED_MS)
+                dhcp_prepare();
+        for (size_t i = 0; i < found.count; i++) {
+                enum client client = found.items[i].client;
+                pid_t pid = found.items[i].pid;
+                bool tool = client != UDHCPC && client != DHCLIENT;
+                if ((tool && told[client]) || !process_name(pid, name) || strcmp(name, names[client]) != 0 || !renew(client, pid, link))
+                        continue;
+                told[client] = true;
+                last = names[client];
+        }
+        found.at_ms = 0;
+        return last;
 }

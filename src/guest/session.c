@@ -144,6 +144,8 @@ static bool take_short(struct port *port, unsigned type, unsigned channel, const
                 freeze_all(port, channel, first);
         else if (type == GUEST_THAW)
                 freeze_thaw(port, channel);
+        else if (type == GUEST_PREPARE)
+                identity_prepare(), port_say_done(port, channel, 0);
         else if (type == GUEST_ADDRESS)
                 address_tell(port, channel, first != 0);
         else if (type == GUEST_POWER && first <= GUEST_POWER_REBOOT)

@@ -64,23 +64,27 @@ int spawn_detached(const char *const *argv)
         return waitpid(child, NULL, 0) < 0 ? errno : 0;
 }
 
+bool process_name(pid_t pid, char ret[PROCESS_NAME_BYTES])
+{
+        char path[64];
+
+        (void)snprintf(path, sizeof path, "/proc/%d/comm", (int)pid);
+        owned_fd int fd = open(path, O_RDONLY | O_CLOEXEC);
+        ssize_t got = fd < 0 ? 0 : read(fd, ret, PROCESS_NAME_BYTES - 1);
+        ret[got > 0 ? got : 0] = '\0';
+        ret[strcspn(ret, "\n")] = '\0';
+        return ret[0] != '\0';
+}
+
 void processes_each(void (*each)(pid_t pid, const char *name, void *context), void *context)
 {
         DIR *folder = opendir("/proc");
-        char path[64], text[32];
+        char name[PROCESS_NAME_BYTES];
 
         for (const struct dirent *entry; folder != NULL && (entry = readdir(folder)) != NULL;) {
-                if (entry->d_name[0] < '1' || entry->d_name[0] > '9')
-                        continue;
-                (void)snprintf(path, sizeof path, "/proc/%.20s/comm", entry->d_name);
-                int fd = open(path, O_RDONLY | O_CLOEXEC);
-                ssize_t got = fd < 0 ? 0 : read(fd, text, sizeof text - 1);
-                if (fd >= 0)
-                        (void)close(fd);
-                text[got > 0 ? got : 0] = '\0';
-                text[strcspn(text, "\n")] = '\0';
-                if (text[0] != '\0')
-                        each((pid_t)strtol(entry->d_name, NULL, 10), text, context);
+                pid_t pid = (pid_t)strtol(entry->d_name, NULL, 10);
+                if (pid > 0 && process_name(pid, name))
+                        each(pid, name, context);
         }
         if (folder != NULL)
                 (void)closedir(folder);

@@ -72,7 +72,8 @@ int memory_keep(struct point *point, int (*intend)(struct point *, struct cowher
                 return -1;
         if (intend(point, err) < 0)
                 return -1;
-        const struct engine_capture how = {.ram = memory.ram, .state = memory.state, .runtime = memory.runtime, .next = point->next, .disk = take_disk, .context = point};
+        const struct engine_capture how = {.ram = memory.ram, .state = memory.state, .runtime = memory.runtime, .next = point->next,
+                                           .bring = point->brings_guest, .disk = take_disk, .context = point};
         int got = point->machine.engine->capture(&point->machine.instance, &how, &point->captured, err);
         point->begun |= point->stacks && point->captured.switched;
         point->taken_ms = point->captured.pause_ms;

@@ -23,6 +23,7 @@ struct point {
         bool frozen;                 /* the guest's filesystems were, for it */
         bool durable;
         bool live;                   /* a base with the clone's memory (memory_keep.c) */
+        bool brings_guest;           /* cowherd-guest is started in it, where it is not there */
         struct engine_captured captured; /* of it */
         char *next;                  /* what a running engine is to go on with, or NULL */
         struct strv neutralised;

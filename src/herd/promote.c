@@ -54,6 +54,10 @@ static void fields_of_capture(struct cowherd_answer *answer, const struct engine
         answer_ms(answer, "pause_ms", captured->pause_ms);
         answer_number(answer, "memory_bytes", captured->memory_bytes);
         answer_flag(answer, "fresh_random", captured->fresh_random);
+        if (captured->brought)
+                answer_flag(answer, "guest_brought", true);
+        if (captured->note[0] != '\0')
+                answer_text(answer, "guest_note", captured->note);
         fields_of_phases(answer, &captured->phases);
 }
 
@@ -102,6 +106,11 @@ static int make_base(struct call *call, const char *from, const char *name, bool
         point.durable = request_flag(call->request, KEY_DURABLE);
         point.follows = follows;
         point.live = request_flag(call->request, KEY_LIVE);
+        point.brings_guest = point.live && !str_equal(request_text(call->request, KEY_GUEST), "keep");
+        if (request_has(call->request, KEY_GUEST) && !point.live) {
+                (void)fail(err, COWHERD_USAGE, "parameter 'guest' goes with live=true here: the clone is a guest already");
+                return fail_hint(err, "leave guest= out");
+        }
         if (point_find_clone(call, from, &point.clone.row, err) < 0 || name_check(point.clone.row.target, name, err) < 0 ||
             warm_check_words(call->request, point.clone.row.target, point.live, err) < 0)
                 return -1;

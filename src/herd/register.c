@@ -292,8 +292,6 @@ int verb_register_base(struct call *call, struct cowherd_error *err)
 
         if (warm_check_words(request, request->target, request_has(request, KEY_FROM) && request_flag(request, KEY_LIVE), err) < 0)
                 return -1;
-        if (request_has(request, KEY_FROM) && wants_guest(request))
-                return fail(err, COWHERD_USAGE, "parameters 'guest' and 'from' exclude each other: a clone is a guest already");
         if (request_has(request, KEY_FROM))
                 return point_register(call, err);
         if (request_flag(request, KEY_LIVE)) {

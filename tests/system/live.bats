@@ -101,6 +101,8 @@ read_pattern() {
 @test "a running machine becomes a live base, and goes on" {
         answer 0 promote name=source as=hot live=true
         is "$(field '[.live, .name, .clone, .state, .clone_stands_on_it, .clones, .memory_bytes] | join(" ")')" "1 hot source running 1 1 268435456"
+        is "$(field .guest_brought)" 1
+        is "$(in_guest source 'pidof cowherd-guest >/dev/null && ls -A /dev/shm /tmp /run | grep -c cowherd-')" 0
         is "$(field '.pause_ms > 0 and .ram_bytes > 1048576 and .ram_bytes < .memory_bytes and .state_bytes > 1024')" true
         is "$(in_guest source 'cat /run/ram/nonce /proc/sys/kernel/random/boot_id')" "$NONCE"$'\n'"$BOOT"
         is "$(in_guest source 'cat /etc/machine-id; hostname; cat /sys/class/net/eth0/address')" "$MACHINE"
@@ -189,6 +191,7 @@ read_pattern() {
         expect 0 restore point clean
         expect 0 wait name=point for=ready
         not in_guest point 'cat /run/ram/nonce'
+        not in_guest point 'pidof cowherd-guest'
         [ "$(in_guest point 'cat /proc/sys/kernel/random/boot_id')" != "$BOOT" ]
         is "$(in_guest point 'tail -n 1 /root/own')" point-500
         is "$(in_guest point hostname)" point
@@ -207,6 +210,7 @@ read_pattern() {
         refuses 69 "user_data=" clone base=hot name=x user_data=/etc/hosts
         expect 0 clone base=tiny name=off
         refuses 75 "start it first" promote name=off as=x live=true
+        refuses 64 "live=true" promote name=off as=x guest=inject
         expect 0 delete off
         expect 0 pause first
         refuses 75 "resume it first" promote name=first as=x live=true
@@ -322,7 +326,14 @@ woke_source() {
         expect 0 qemu register_base name=deb image="$IMAGES/debian.qcow2" memory=512M
         expect 0 clone base=deb name=big start=true wait=true
         in_guest big 'cat /proc/sys/kernel/random/uuid >/run/nonce'
+        answer 0 promote name=big as=deb-agent live=true guest=keep
+        is "$(field '.guest_brought // 0')" 0
+        not in_guest big 'pidof cowherd-guest'
+        expect 0 clone base=deb-agent name=by-agent
+        is "$(in_guest by-agent hostname)/$(in_guest by-agent 'cat /etc/machine-id')" "by-agent/$(info_of by-agent machine_id)"
+        expect 0 delete name=by-agent force=true
         answer 0 promote name=big as=deb-hot live=true
+        is "$(field .guest_brought)" 1
         expect 0 delete name=big force=true
         answer 0 clone base=deb-hot name=d count=2
         is "$(in_guest d-1 'cat /run/nonce')" "$(in_guest d-2 'cat /run/nonce')"

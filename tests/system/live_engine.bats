@@ -118,7 +118,7 @@ process() {
         is "$(stat -c '%a %s' "$PLACE/bases/2/ram")" '400 268435456'
         is "$(stat -c %a "$PLACE/bases/2/state")" 400
         [ "$(stat -c %b "$PLACE/bases/2/ram")" -lt $((200 << 11)) ] # sparse
-        is "$(jq -r '.accel, .processor, .network, .cpus, .agent, .fresh_random' "$PLACE/bases/2/facts" | xargs)" 'tcg max user 1 true false'
+        is "$(jq -r '.accel, .processor, .network, .cpus, .agent, .fresh_random' "$PLACE/bases/2/facts" | xargs)" 'tcg max,erms=off,la57=off user 1 true false'
         engine 0 states 5
         is "$output" running
         is "$(inside 5 'cat /root/who; echo more >>/root/who; sync; hostname')" "$(printf 'five\nmachine-5')"

@@ -16,6 +16,7 @@
 #include <fcntl.h>
 #include <limits.h>
 #include <poll.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -26,6 +27,10 @@
 #define FREEZE_TIMEOUT_MS 10000u
 #define DEPTH_MAX 64 /* of groups in a container: its own init makes four or five */
 #define PROCESSES_BYTES (4u << 20)
+#define PROCESS_STAT_BYTES 4096u
+#define STAT_FLAGS 9u    /* field numbers of proc(5) */
+#define STAT_PENDING 31u
+#define PROCESS_EXITING 0x4ul /* PF_EXITING of the kernel's sched.h */
 
 int cgroup_check(struct cowherd_error *err)
 {
@@ -210,6 +215,39 @@ bool cgroup_find_process(const char *path, bool (*see)(void *context, pid_t pid)
         owned_fd int fd = root == NULL ? -1 : open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 
         return fd >= 0 && find_below(fd, 0, see, context);
+}
+
+/* A number of /proc/PID/stat, whose fields proc(5) counts from 1; `second` is where the second, a name, ends. 0 where there is none. */
+static unsigned long stat_field(const char *second, unsigned number)
+{
+        const char *at = second;
+
+        for (unsigned field = 2; at != NULL && field < number; field++) {
+                at = strchr(at, ' ');
+                at = at == NULL ? NULL : at + 1;
+        }
+        return at == NULL ? 0 : strtoul(at, NULL, 10);
+}
+
+static bool is_alive(void *context, pid_t pid)
+{
+        char path[32];
+        owned_str char *text = NULL;
+        struct cowherd_error ignored;
+
+        (void)context;
+        if (pid <= 0) /* of a pid namespace that is not to be seen from here */
+                return true;
+        (void)snprintf(path, sizeof path, "/proc/%d/stat", pid);
+        if (file_read(AT_FDCWD, path, PROCESS_STAT_BYTES, &text, NULL, &ignored) < 0)
+                return false;
+        const char *name_end = strrchr(text, ')');
+        return (stat_field(name_end, STAT_FLAGS) & PROCESS_EXITING) == 0 && (stat_field(name_end, STAT_PENDING) & (1ul << (SIGKILL - 1))) == 0;
+}
+
+bool cgroup_is_ending(const char *path)
+{
+        return cgroup_is_populated(path) && !cgroup_find_process(path, is_alive, NULL);
 }
 
 bool cgroup_has(const char *path, pid_t pid)

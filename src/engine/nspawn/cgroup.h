@@ -50,11 +50,15 @@ int cgroup_make(const char *path, const struct cgroup_limits *limits, struct cgr
  */
 int cgroup_make_below(const char *path, const char *below, const char *name, struct cgroup_entry *ret,
                       struct cowherd_error *err) must_check;
+/* A process is to enter a group some milliseconds from now: begins, in a thread, what that would wait for. */
+void cgroup_hasten(void);
 /* Removes one unified group, unless something lives in it. */
 void cgroup_remove_one(const char *path);
 
 /* Whether anything lives in it (below it, too): false too where there is no such group. */
 bool cgroup_is_populated(const char *path);
+/* Whether all that lives in it was killed, or is at its end. */
+bool cgroup_is_ending(const char *path);
 bool cgroup_is_frozen(const char *path);
 /* Something to poll for POLLPRI: it is told whenever one of the two changes. -1: no such group. The caller's. */
 int cgroup_watch(const char *path);

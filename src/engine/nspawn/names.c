@@ -178,8 +178,9 @@ static bool lock_path(const char *path, char ret[PATH_BYTES])
 }
 
 /*
- * A container lives as long as anything lives in its control group, whatever became of nspawn. One that somebody
- * started by hand holds a lock beside its tree: nspawn does for what it runs.
+ * A container lives as long as anything lives in its control group, whatever became of nspawn. What was killed and has not
+ * ended yet does not count: whoever killed it may have been killed too, and nobody else would tidy up after it. One that
+ * somebody started by hand holds a lock beside its tree: nspawn does for what it runs.
  */
 enum engine_state nspawn_state(const struct engine_instance *instance)
 {
@@ -188,7 +189,7 @@ enum engine_state nspawn_state(const struct engine_instance *instance)
         if (faccessat(instance->folder, instance->path, F_OK, AT_SYMLINK_NOFOLLOW) < 0)
                 return errno == ENOENT || errno == ENOTDIR ? ENGINE_MISSING : ENGINE_UNKNOWN;
         if (instance->herd_uuid != NULL && cgroup_is_populated(nspawn_cgroup(instance, cgroup)))
-                return cgroup_is_frozen(cgroup) ? ENGINE_PAUSED : ENGINE_RUNNING;
+                return cgroup_is_ending(cgroup) ? ENGINE_STOPPED : cgroup_is_frozen(cgroup) ? ENGINE_PAUSED : ENGINE_RUNNING;
         if (!lock_path(instance->path, path))
                 return ENGINE_UNKNOWN;
         int held = engine_lock_held(instance->folder, path, 0, 0);

@@ -52,6 +52,7 @@ struct qemu_agent_waking {
         bool forget_addresses; /* they may be the source's on a network that both are on */
         bool reseed;           /* the kernel does not do so by itself */
         bool rehearsal;        /* nobody is asked for a lease: its link stays down */
+        bool helper;           /* cowherd-guest was in that memory: it is asked first */
 };
 int qemu_agent_wake(const struct engine_instance *instance, const struct qemu_agent_waking *waking, uint64_t timeout_ms,
                     char *ret_pending, size_t bytes, struct cowherd_error *err) must_check;

@@ -115,7 +115,7 @@ static int give_way(const struct engine_instance *instance, struct agent *agent,
 
 static void tell(const struct agent_progress *progress, uint64_t done)
 {
-        if (progress->report != NULL)
+        if (progress != NULL && progress->report != NULL)
                 progress->report(progress->context, done, progress->total_bytes > done ? progress->total_bytes : done);
 }
 

@@ -21,7 +21,7 @@ int agent_file_write(struct agent *agent, int64_t handle, const void *bytes, siz
 int agent_file_read(struct agent *agent, int64_t handle, char **ret_bytes, size_t *ret_count, bool *ret_end,
                     struct cowherd_error *err) must_check;
 
-/* All of an open file of ours into a new one there, and the other way round. Others get their turn in between. */
+/* All of an open file of ours into a new one there, and the other way round; `progress` may be NULL. Others get their turn in between. */
 int agent_send_file(const struct engine_instance *instance, struct agent *agent, int from, const char *path,
                     const struct agent_progress *progress, struct cowherd_error *err) must_check;
 int agent_fetch_file(const struct engine_instance *instance, struct agent *agent, const char *path, int to,

@@ -26,6 +26,8 @@ int guest_copy_out(struct guest *guest, const struct engine_copy *copy, struct c
 int guest_tool(struct guest *guest, const char *const *argv, uint64_t timeout_ms, int *ret_status, struct cowherd_error *err) must_check;
 /* How many filesystems were frozen, for limit_ms at most; thawed. */
 int guest_freeze(struct guest *guest, uint32_t limit_ms, uint64_t *ret_count, struct cowherd_error *err) must_check;
+/* Has it look now for what those who wake in its memory at once will need. An older helper knows nothing of it: 69. */
+int guest_prepare(struct guest *guest, struct cowherd_error *err) must_check;
 int guest_thaw(struct guest *guest, uint64_t *ret_count, struct cowherd_error *err) must_check;
 /* The first global address, into ret[64]; waits for it, for timeout_ms: 75. */
 int guest_address(struct guest *guest, uint64_t timeout_ms, char *ret, struct cowherd_error *err) must_check;

@@ -168,6 +168,13 @@ int guest_thaw(struct guest *guest, uint64_t *ret_count, struct cowherd_error *e
         return ask_number(guest, GUEST_THAW, NULL, ret_count, err);
 }
 
+int guest_prepare(struct guest *guest, struct cowherd_error *err)
+{
+        uint64_t ignored;
+
+        return ask_number(guest, GUEST_PREPARE, NULL, &ignored, err);
+}
+
 int guest_power(struct guest *guest, enum guest_power power, struct cowherd_error *err)
 {
         owned_string struct str request = {0};

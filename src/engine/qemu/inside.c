@@ -21,6 +21,8 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#define EXPECTED_MS 3000.0 /* how long a helper that was there is waited for alone, tens of ms where all is well */
+
 /* 0: the helper. 1: the agent. */
 static int choose(const struct engine_instance *instance, bool lasting, struct guest *ret, struct cowherd_error *err)
 {
@@ -81,8 +83,11 @@ static int await_first(const struct engine_instance *instance, int guest, int ag
         }
 }
 
-/* 0: the helper answered, and *ret_guest is the session with it. 1: the agent is to be waited for. */
-static int await_helper(const struct engine_instance *instance, double until_ms, struct guest *ret_guest, struct cowherd_error *err)
+/*
+ * 0: the helper answered, and *ret_guest is the session with it. 1: the agent is to be waited for. Where the helper is known to be there the
+ * agent is left asleep: in a machine that just woke, and without KVM, it would take the processor from the helper.
+ */
+static int await_helper(const struct engine_instance *instance, bool expected, double until_ms, struct guest *ret_guest, struct cowherd_error *err)
 {
         owned_guest struct guest guest = GUEST_CLOSED;
         owned_fd int agent = -1, lock = -1;
@@ -91,8 +96,11 @@ static int await_helper(const struct engine_instance *instance, double until_ms,
         bool linux_ = instance->machine == NULL || instance->machine->os == ENGINE_OS_LINUX;
         if (!linux_ || guest_connect(instance, false, until_ms, &guest, &ignored) != 0)
                 return 1;
-        (void)call_agent(instance, &agent, &lock); /* without one it is the helper's alone */
-        int who = await_first(instance, guest.fd, agent, until_ms, err);
+        int who = expected ? await_first(instance, guest.fd, -1, until_ms < clock_ms() + EXPECTED_MS ? until_ms : clock_ms() + EXPECTED_MS, err) : 1;
+        if (who == 1) {
+                (void)call_agent(instance, &agent, &lock); /* without one it is the helper's alone */
+                who = await_first(instance, guest.fd, agent, until_ms, err);
+        }
         if (who == 0)
                 who = guest_welcome(&guest, clock_ms() + GUEST_ANSWER_MS, err);
         if (who == 0) {
@@ -103,12 +111,12 @@ static int await_helper(const struct engine_instance *instance, double until_ms,
 }
 
 /* inside_wait, with the session of whoever answered where that is the helper. */
-static int await_inside(const struct engine_instance *instance, uint64_t timeout_ms, const char **ret_who, struct guest *ret_guest,
+static int await_inside(const struct engine_instance *instance, bool helper, uint64_t timeout_ms, const char **ret_who, struct guest *ret_guest,
                         struct cowherd_error *err)
 {
         double until_ms = clock_ms() + (double)(timeout_ms == 0 ? AGENT_GRACE_MS : timeout_ms);
 
-        int who = await_helper(instance, until_ms, ret_guest, err);
+        int who = await_helper(instance, helper, until_ms, ret_guest, err);
         if (who < 0)
                 return -1;
         if (ret_who != NULL)
@@ -121,7 +129,7 @@ int inside_wait(const struct engine_instance *instance, uint64_t timeout_ms, con
 {
         owned_guest struct guest ignored = GUEST_CLOSED;
 
-        return await_inside(instance, timeout_ms, ret_who, &ignored, err);
+        return await_inside(instance, false, timeout_ms, ret_who, &ignored, err);
 }
 
 /* ---- The rest ---- */
@@ -171,7 +179,7 @@ int inside_wake(const struct engine_instance *instance, const struct qemu_agent_
         owned_guest struct guest guest = GUEST_CLOSED;
         const char *who = NULL;
 
-        if (await_inside(instance, timeout_ms, &who, &guest, err) < 0)
+        if (await_inside(instance, waking->helper, timeout_ms, &who, &guest, err) < 0)
                 return fail_while(err, "waiting until the woken '%s' answers", instance->name);
         *ret_answered_ms = clock_ms();
         int done = guest.fd >= 0 ? wake(&guest, waking, timeout_ms, ret_pending, bytes, err)
@@ -219,6 +227,15 @@ int inside_copy_out(const struct engine_instance *instance, const struct engine_
         if (who != 0)
                 return who < 0 ? -1 : qemu_agent_copy_out(instance, copy, err);
         return guest_copy_out(&guest, copy, err);
+}
+
+void inside_prepare(const struct engine_instance *instance)
+{
+        owned_guest struct guest guest = GUEST_CLOSED;
+        struct cowherd_error ignored;
+
+        if (choose(instance, false, &guest, &ignored) == 0)
+                ignore_result(guest_prepare(&guest, &ignored));
 }
 
 int inside_freeze(const struct engine_instance *instance, uint64_t *ret_count, struct cowherd_error *err)

@@ -34,6 +34,9 @@ int inside_attach(const struct engine_instance *instance, const struct engine_co
 int inside_copy_in(const struct engine_instance *instance, const struct engine_copy *copy, struct cowherd_error *err) must_check;
 int inside_copy_out(const struct engine_instance *instance, const struct engine_copy *copy, struct cowherd_error *err) must_check;
 
+/* Just before the machine's memory is kept: as guest_prepare. Without cowherd-guest nothing; whatever fails, waking takes longer then. */
+void inside_prepare(const struct engine_instance *instance);
+
 /* Freezes all filesystems; they are thawed by themselves after INSIDE_FREEZE_MS of the machine's time, if nobody does. */
 #define INSIDE_FREEZE_MS 30000
 int inside_freeze(const struct engine_instance *instance, uint64_t *ret_count, struct cowherd_error *err) must_check;

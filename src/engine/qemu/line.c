@@ -76,7 +76,7 @@ static void add_machine(struct qemu_line *line, const struct engine_machine *mac
                       machine->firmware == ENGINE_FIRMWARE_UEFI ? ",pflash0=firmware,pflash1=variables" : "",
                       facts->wake != NULL ? ",suppress-vmdesc=on" : "");
         qemu_line_add(line, "-accel", "%s", facts->acceleration);
-        qemu_line_add(line, "-cpu", "%s%s", kvm ? "host" : "max", for_windows);
+        qemu_line_add(line, "-cpu", "%s%s", kvm ? "host" : QEMU_TCG_PROCESSOR, for_windows);
         qemu_line_add(line, "-smp", "cpus=%" PRIu64 ",sockets=1", facts->cpus);
         qemu_line_add(line, "-m", "size=%" PRIu64 "B", facts->memory_bytes);
         qemu_line_add(line, "-object",

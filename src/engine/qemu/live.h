@@ -21,6 +21,7 @@ struct live_facts {
         uint64_t memory_bytes, cpus;
         bool seeded;
         bool agent;          /* somebody inside answered */
+        bool helper;         /* and that is cowherd-guest */
         bool fresh_random;   /* the guest's kernel has the driver of the generation id */
         const char *network; /* "user", "bridge", "none" */
         const char *mac;     /* that the source had, or NULL */
@@ -33,7 +34,7 @@ int live_facts_read(const struct engine_live *live, struct live_facts *ret, stru
 
 /* The words of a line that the guest can see the effect of, in their order; numbers of descriptors and names left out. A JSON array. */
 json_t *live_shape(const struct strv *argv);
-/* The processors that guests see with this acceleration: "max", or what this host's are. To be freed. */
+/* The processors that guests see with this acceleration: QEMU_TCG_PROCESSOR, or what this host's are. To be freed. */
 char *live_processor(const char *acceleration);
 /* 69 with how to make the base anew, where this machine, with this line, can't wake from it. */
 int live_facts_compare(const struct live_facts *facts, const struct engine_instance *instance, const char *acceleration,

@@ -10,6 +10,7 @@
 #include "engine/qemu/live_capture.h"
 
 #include "base/mem.h"
+#include "engine/qemu/inside.h"
 #include "engine/qemu/life.h"
 #include "engine/qemu/runtime.h"
 #include "sys/clock.h"
@@ -68,6 +69,8 @@ static int stand_still(struct capture *capture, struct cowherd_error *err)
         const struct engine_capture *how = capture->how;
         struct cowherd_error second;
 
+        if (capture->agent)
+                inside_prepare(capture->instance);
         double began = clock_ms();
         int done = qmp_command(&capture->qmp, "stop", err);
         if (done == 0)
@@ -132,7 +135,13 @@ static int capture_machine(struct capture *capture, struct cowherd_error *err)
 {
         int folder = capture->instance->folder;
 
-        if (live_source_find(capture, err) < 0 || live_source_describe(capture, err) < 0 || make_file(folder, capture->how->state, err) < 0)
+        if (live_source_find(capture, err) < 0)
+                return -1;
+        if (capture->how->bring) {
+                live_bring_guest(capture);
+                phase_ends(capture, "guest");
+        }
+        if (live_source_describe(capture, err) < 0 || make_file(folder, capture->how->state, err) < 0)
                 return -1;
         phase_ends(capture, "facts");
         if (live_memory_make(capture->bytes, &capture->copy, err) < 0 || 

@@ -16,9 +16,14 @@ struct capture {
         int memory, copy;   /* its RAM's file; ours */
         uint64_t bytes;
         struct live_mirror mirror;
-        bool shared, agent;
+        bool shared, agent, helper;
         double since;
 };
+
+/* ---- live_bring.c ---- */
+
+/* Where a Linux inside has qemu-guest-agent and not cowherd-guest, has the one start the other. ret's `brought`, or a `note` why not. */
+void live_bring_guest(struct capture *capture);
 
 /* ---- live_source.c ---- */
 

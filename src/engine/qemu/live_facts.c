@@ -43,6 +43,7 @@ int live_facts_read(const struct engine_live *live, struct live_facts *ret, stru
                 .cpus = (uint64_t)json_integer_value(json_object_get(json, "cpus")),
                 .seeded = json_is_true(json_object_get(json, "seed")),
                 .agent = json_is_true(json_object_get(json, "agent")),
+                .helper = json_is_true(json_object_get(json, "helper")),
                 .fresh_random = json_is_true(json_object_get(json, "fresh_random")),
                 .network = json_string_value(json_object_get(json, "network")),
                 .mac = json_string_value(json_object_get(json, "mac")),
@@ -128,7 +129,7 @@ char *live_processor(const char *acceleration)
         size_t model_length = 0, flags_length = 0;
 
         if (!str_equal(acceleration, "kvm"))
-                return x_strdup("max");
+                return x_strdup(QEMU_TCG_PROCESSOR);
         if (uname(&kernel) < 0 || file_read(AT_FDCWD, "/proc/cpuinfo", CPUINFO_BYTES, &text, NULL, &ignored) < 0)
                 return x_strdup("host");
         const char *model = find_line(text, "model name", &model_length), *flags = find_line(text, "\nflags", &flags_length);

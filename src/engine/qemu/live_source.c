@@ -6,6 +6,7 @@
 #include "engine/qemu/live_capture.h"
 
 #include "base/mem.h"
+#include "engine/qemu/guest_channel.h"
 #include "engine/qemu/inside.h"
 #include "engine/qemu/process.h"
 #include "engine/qemu/runtime.h"
@@ -110,6 +111,7 @@ static int ask_inside(struct capture *capture, struct cowherd_error *err)
 
         if (inside_execute(capture->instance, &command, &output, &why) == 0) {
                 capture->agent = true;
+                capture->helper = guest_is_there(capture->instance) == 1;
                 capture->ret->fresh_random = str_starts(output.out, "vmgenid");
                 engine_output_free(&output);
                 return 0;
@@ -165,13 +167,13 @@ static int tell_facts(struct capture *capture, struct cowherd_error *err)
         mac = find_mac(capture);
         bool generation = find_option(capture, "-device", "vmgenid") != NULL;
         capture->ret->fresh_random = capture->ret->fresh_random && generation;
-        json_t *facts = json_pack("{s:s, s:s, s:s, s:s, s:s, s:s, s:I, s:I, s:b, s:b, s:b, s:b, s:o}", "qemu", version, "machine", type, "accel",
+        json_t *facts = json_pack("{s:s, s:s, s:s, s:s, s:s, s:s, s:I, s:I, s:b, s:b, s:b, s:b, s:b, s:o}", "qemu", version, "machine", type, "accel",
                                   acceleration, "processor", processor, "network",
                                   network == NULL ? "none" : str_starts(network, "tap,") ? "bridge" : "user", "state",
                                   "devices", "memory_bytes", (json_int_t)capture->bytes, "cpus",
                                   (json_int_t)processors(capture), "generation_id", generation, "seed",
                                   find_option(capture, "-blockdev", "{\"driver\":\"raw\",\"node-name\":\"seed\"") != NULL, "agent",
-                                  capture->agent, "fresh_random", capture->ret->fresh_random, "devices", live_shape(&capture->argv));
+                                  capture->agent, "helper", capture->helper, "fresh_random", capture->ret->fresh_random, "devices", live_shape(&capture->argv));
         if (facts == NULL)
                 return fail(err, COWHERD_SYSTEM, "qemu's own line is no text");
         if (mac != NULL)

@@ -84,6 +84,7 @@ static int personalise(struct waking *waking, bool rehearsal, struct engine_star
                 .old_mac = waking->facts->mac,
                 .forget_addresses = str_equal(waking->facts->network, "bridge"),
                 .reseed = !waking->facts->fresh_random,
+                .helper = waking->facts->helper,
         };
 
         if (!waking->facts->agent)

@@ -227,9 +227,9 @@ static void test_its_end_is_that_of_its_commands(void **state)
 
 /* ---- Identities ---- */
 
-static char *personalise(struct program *program)
+static char *personalise_as(struct program *program, bool woken)
 {
-        const struct guest_wish wish = {.sync = true};
+        const struct guest_wish wish = {.sync = true, .woken = woken};
         static char pending[512];
         struct cowherd_error err = {0};
 
@@ -237,6 +237,11 @@ static char *personalise(struct program *program)
         assert_string_equal(err.text, "");
         assert_int_equal(result, 0);
         return pending;
+}
+
+static char *personalise(struct program *program)
+{
+        return personalise_as(program, false);
 }
 
 static void test_an_identity(void **state)
@@ -295,6 +300,71 @@ static void test_folders_that_lead_out(void **state)
         end(&program);
 }
 
+static ino_t inode_of(const struct program *program, const char *path)
+{
+        owned_str char *file = path_in(program, path);
+        struct stat found;
+
+        assert_int_equal(lstat(file, &found), 0);
+        return found.st_ino;
+}
+
+/* On a disk of its own that is as new as the identity there is nothing to lose: but what others see too is not written over. */
+static void test_who_woke_writes_over(void **state)
+{
+        struct program program;
+        struct cowherd_error err;
+
+        (void)state;
+        begin(&program, true);
+        make_folder(&program, "/etc");
+        write_in(&program, "/etc/hostname", "a longer name than the new one\n");
+        write_in(&program, "/shared", "old\n");
+        owned_str char *shared = path_in(&program, "/shared"), *machine = path_in(&program, "/etc/machine-id"), *hosts = path_in(&program, "/etc/hosts");
+        assert_int_equal(link(shared, machine), 0);
+        assert_int_equal(symlink("/shared", hosts), 0);
+        ino_t before = inode_of(&program, "/etc/hostname");
+        identity = (struct engine_identity){.fresh = true, .hostname = "web-1", .machine_id = "0123456789abcdef0123456789abcdef", .instance_id = "iid-1"};
+        assert_int_equal(guest_prepare(&program.guest, &err), 0);
+        assert_string_equal(personalise_as(&program, true), "");
+        expect_in(&program, "/etc/hostname", "web-1\n");
+        assert_int_equal(inode_of(&program, "/etc/hostname"), before);
+        expect_in(&program, "/etc/machine-id", "0123456789abcdef0123456789abcdef\n");
+        expect_in(&program, "/etc/hosts", "old\n127.0.1.1\tweb-1\n");
+        expect_in(&program, "/shared", "old\n");
+        end(&program);
+}
+
+/* One that was brought: nothing of it is left but the process. */
+static void test_a_temporary_one_removes_its_file(void **state)
+{
+        char folder[] = "/tmp/cowherd-guest-brought-XXXXXX";
+        struct program program = {.guest = GUEST_CLOSED};
+        struct cowherd_error err;
+        int ends[2];
+
+        (void)state;
+        assert_non_null(mkdtemp(folder));
+        owned_str char *file = x_asprintf("%s/cowherd-guest", folder), *copy = x_asprintf("cp %s %s", GUEST, file);
+        assert_int_equal(system(copy), 0);
+        assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends), 0);
+        program.pid = fork();
+        if (program.pid == 0) {
+                (void)dup2(ends[1], 9);
+                (void)execl(file, file, "--temporary", "--port", "fd:9", "--files-only", (char *)NULL);
+                _exit(127);
+        }
+        (void)close(ends[1]);
+        assert_int_equal(guest_greet(&instance, ends[0], &program.guest, &err), 0);
+        assert_int_equal(guest_welcome(&program.guest, clock_ms() + 20000, &err), 0);
+        assert_int_equal(access(folder, F_OK), -1);
+        expect_run(&program, "echo alive", NULL, 0, "alive\n", "");
+        guest_close(&program.guest);
+        int status = -1;
+        assert_int_equal(waitpid(program.pid, &status, 0), program.pid);
+        assert_int_equal(status, 0);
+}
+
 /* ---- Nonsense ---- */
 
 static void test_nonsense_is_survived(void **state)
@@ -342,6 +412,8 @@ int main(void)
                 cmocka_unit_test(test_its_end_is_that_of_its_commands),
                 cmocka_unit_test(test_an_identity),
                 cmocka_unit_test(test_folders_that_lead_out),
+                cmocka_unit_test(test_who_woke_writes_over),
+                cmocka_unit_test(test_a_temporary_one_removes_its_file),
                 cmocka_unit_test(test_nonsense_is_survived),
         };
 
