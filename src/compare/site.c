@@ -167,6 +167,8 @@ static void remove_from_run(const struct site *site)
 
 static int unmount_raw(const struct site *site, struct cowherd_error *err)
 {
+        if (access(site->raw, F_OK) < 0)
+                return 0; /* killed before it was made, or when it was gone already */
         for (;;) {
                 owned_str char *target = NULL;
                 int got = mount_find_under(site->raw, &target, err);
