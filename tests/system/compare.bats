@@ -209,7 +209,7 @@ is_document() {
                 and ([.figures[].figure] | contains(["bytes_allocated", "clone"])) and .failed == [] and .phases == [] and .isolation == []
                 and ([.figures[].figure | select(. == "start" or . == "ready" or . == "first_command" or . == "memory" or . == "live_clone")] == [])
                 and .space[0].saved_percent > 0' doc.json >/dev/null || show "$(jq 'del(.figures[].samples)' doc.json)"
-        says "nothing to boot from"
+        says "its firmware found no boot loader"
         nothing_left
 }
 

@@ -261,6 +261,6 @@ took_ms() {
         answer 0 lxd teardown
         is "$(lxc storage list -f csv | cut -d, -f1)" default
         is "$(lxc profile list -f csv | cut -d, -f1)" default
-        answers_agree register_base clone_from_base list list_bases info delete usage status doctor teardown
+        answers_agree register_base clone_from_base list info delete usage status doctor teardown
         is "$(lxc image list -f csv)" ""
 }

@@ -137,8 +137,9 @@ told() {
         told restart s force=true
         told stop s force=true
         told stop_if_running s
-        told start_if_stopped s
         told start s
+        told start s
+        told start_if_stopped s
         told stop s force=true
         told delete_snapshot s one
         told extend 'm-*' ttl=2h
