@@ -5,7 +5,7 @@
  * sentence is the very last that was said it has given up: a guest that prints the same goes on, and what it prints next takes it back.
  *
  * SeaBIOS stands still behind its sentence, as QEMU is not told to reboot. A FAT filesystem without a partition table has a boot sector that
- * says another (mkfs.fat(8)), and waits for a key.
+ * says another (mkfs.fat(8)), and waits for a key. OVMF goes over to its own shell, which looks for a startup.nsh and then waits for a command.
  */
 #include "engine/qemu/boot_watch.h"
 
@@ -85,6 +85,7 @@ bool boot_text_gave_up(const char *text, size_t bytes)
         static const char *const last[] = {
                 "No bootable device.",
                 "This is not a bootable disk. Please insert a bootable floppy and press any key to try again ...",
+                "to skip startup.nsh or any other key to continue. Shell>",
         };
         owned_string struct str words = {0};
 

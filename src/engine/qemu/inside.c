@@ -59,7 +59,7 @@ static int call_agent(const struct engine_instance *instance, int *ret_fd, int *
 static int fail_unbootable(const struct engine_instance *instance, struct cowherd_error *err)
 {
         (void)fail(err, COWHERD_DATA, "'%s' has nothing to boot from: its firmware found no boot loader on its disk", instance->name);
-        return fail_hint(err, "'logs' shows what it said; a disk made for UEFI wants firmware=uefi");
+        return fail_hint(err, "'logs' shows what it said; a disk made for UEFI wants firmware=uefi, one for BIOS firmware=bios");
 }
 
 /* 0: the helper has spoken. 1: the agent has, or the time is over, or the helper hung up. 65: neither ever will. */

@@ -28,6 +28,9 @@ static void test_texts(void **state)
         assert_true(gave_up(SEABIOS "Booting from Hard Disk...\r\nBoot failed: not a bootable disk\r\n\r\nNo bootable device.\r\n"));
         assert_true(gave_up("No bootable\x1b[0m device.\x1b[3;1H \r\n"));
         assert_true(gave_up("This is not a bootable disk.  Please insert a bootable floppy and\r\npress any key to try again ... \r\n"));
+        assert_true(gave_up("\x1b[07;01HPress \x1b[1m\x1b[37mESC\x1b[0m in 1 seconds to skip \x1b[1m\x1b[33mstartup.nsh\x1b[0m or any other key to continue.\r\n"
+                            "\x1b[08;01H\x1b[1m\x1b[33m\x1b[40mShell> \x1b[0m\x1b[37m\x1b[40m"));
+        assert_false(gave_up("\x1b[07;01HPress ESC in 1 seconds to skip startup.nsh or any other key to continue."));
         assert_false(gave_up(""));
         assert_false(gave_up(SEABIOS "Booting from Hard Disk...\r\n"));
         assert_false(gave_up(SEABIOS "Booting from Hard Disk...\r\nBoot failed: not a bootable disk\r\n"));
