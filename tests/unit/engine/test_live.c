@@ -18,7 +18,7 @@
 static struct cowherd_error err;
 
 #define GOOD                                                                                                           \
-        "{\"qemu\":\"7.2.22\",\"accel\":\"tcg\",\"processor\":\"max\",\"network\":\"user\",\"state\":\"devices\","          \
+        "{\"qemu\":\"7.2.22\",\"accel\":\"tcg\",\"processor\":\"" QEMU_TCG_PROCESSOR "\",\"network\":\"user\",\"state\":\"devices\","          \
         "\"memory_bytes\":1048576,\"cpus\":2,\"generation_id\":true,\"seed\":true,\"agent\":true,\"devices\":[\"-cpu max\"," \
         "\"-device nic,id=a\"]}"
 
