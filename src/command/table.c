@@ -394,7 +394,8 @@ static const struct verb_row rows[VERB_COUNT] = {
                                        "identity, as any base; the clone gets its own again at its next start. "
                                        "live=true keeps the memory of a running virtual machine too: it stands still "
                                        "for the moment that takes (pause_ms), and the clones of that live base do not boot "
-                                       "but wake where it stood (see cowherd-live(7)).",
+                                       "but wake where it stood (see cowherd-live(7)). Where only the guest agent is inside, it "
+                                       "starts cowherd-guest for them, in memory alone; guest=keep leaves it out.",
                         .example = "promote name=vm-1 as=vm-configured",
                         .available = true,
                 },
