@@ -34,9 +34,21 @@ struct cloning {
 void cloning_make_plan(struct cloning *cloning);
 /* Does it. Where they are to get ready and may stay if they don't, that is waited for once the rows are settled. */
 int cloning_apply(struct cloning *cloning, struct cowherd_error *err) must_check;
+/* The place, with the lock of the clone in hand for the tools that make it. Locks are in the order of the rows. */
+struct store_place cloning_place(const struct cloning *cloning, size_t item);
+
+/* ---- clone_start.c ---- */
 
 /* Whether they are to run: start=true, or what wakes by itself. */
 bool cloning_is_started(const struct cloning *cloning);
+/* The steps of that, and of waiting where nothing is settled before all are ready. */
+void cloning_add_start(struct cloning *cloning);
+/* Whether they are waited for once the rows are settled, when others may stop and delete what never gets ready; the step; and doing it. */
+bool cloning_waits_afterwards(const struct cloning *cloning);
+void cloning_add_wait(struct cloning *cloning);
+void cloning_wait(struct cloning *cloning);
+/* Has the row of one that was started keep its identity; its host key until that is inside, as the rest of it. */
+void cloning_keep_identity(struct cloning *cloning, size_t item);
 
 /* ---- clone_warm.c ---- */
 

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The steps of a clone, each with its undo. With start=true the clones are started before their rows are settled: one that can't be
- * started, and all of a command that was killed over it, are none. Waiting comes after that, without a lock, but for atomic=true.
+ * The steps of a clone, each with its undo; those of its start are in clone_start.c.
  */
 #include "herd/clone.h"
 
@@ -134,8 +133,7 @@ static void unreserve(void *operation, size_t item)
         ownership_remove(&cloning->owned);
 }
 
-/* The place, with the lock of the clone in hand for the tools that make it. Locks are in the order of the rows. */
-static struct store_place place_of_item(const struct cloning *cloning, size_t item)
+struct store_place cloning_place(const struct cloning *cloning, size_t item)
 {
         struct store_place place = cloning->base.place.place;
 
@@ -147,7 +145,7 @@ static struct store_place place_of_item(const struct cloning *cloning, size_t it
 static int prepare_clone(void *operation, size_t item, struct cowherd_error *err)
 {
         struct cloning *cloning = operation;
-        const struct store_place place = place_of_item(cloning, item);
+        const struct store_place place = cloning_place(cloning, item);
 
         if (cloning->driver->prepare_clone(&place, &cloning->objects[item], err) < 0)
                 return fail_while(err, "cloning '%s'", cloning->rows[item].name);
@@ -160,7 +158,7 @@ static int make_clone(void *operation, size_t item, struct cowherd_error *err)
         struct cloning *cloning = operation;
         double began = clock_ms();
 
-        const struct store_place place = place_of_item(cloning, item);
+        const struct store_place place = cloning_place(cloning, item);
         bool checked = checks_while_cloning(cloning);
         int made = cloning_take_warm(cloning, item, &place, checked, err);
         if (made > 0)
@@ -178,111 +176,8 @@ static void unmake_clone(void *operation, size_t item)
 
         if (cloning->stuck[item])
                 return; /* it still runs */
-        const struct store_place place = place_of_item(cloning, item);
+        const struct store_place place = cloning_place(cloning, item);
         cloning->stuck[item] = cloning->driver->destroy(&place, &cloning->objects[item], &ignored) < 0;
-}
-
-/* ---- start=true ---- */
-
-static int open_lives(void *operation, size_t item, struct cowherd_error *err)
-{
-        struct cloning *cloning = operation;
-        struct group *group = &cloning->group;
-
-        (void)item;
-        group->lives = x_calloc(cloning->count, sizeof *group->lives);
-        for (group->count = 0; group->count < cloning->count; group->count++) {
-                size_t i = group->count;
-                struct cowherd_error own;
-                group->lives[i].thing.place.fd = -1;
-                bool made = false;
-                if (!cloning->outcomes[i].failed && (live_open_new(cloning->call->herd, &cloning->rows[i], cloning->owned.fds[i], &group->lives[i], &own) < 0 ||
-                                                     live_make_host_key(&group->lives[i], &made, &own) < 0))
-                        group_fail_item(group, i, &own);
-                if (cloning->wakes)
-                        group->lives[i].machine.machine.live = cloning->rows[i].was_warm ? &cloning->taken : &cloning->memory.live;
-        }
-        return group_judge(group, err);
-}
-
-static int start(void *operation, size_t item, struct cowherd_error *err)
-{
-        struct cloning *cloning = operation;
-        struct live *live = &cloning->group.lives[item];
-
-        int started = live_start(live, err);
-        if (started > 0) { /* it was to stand ready, and does not */
-                const struct store_place place = place_of_item(cloning, item);
-                cloning->rows[item].was_warm = false;
-                live->machine.machine.live = &cloning->memory.live;
-                if (cloning->driver->destroy(&place, &cloning->objects[item], err) < 0 || cloning->driver->clone(&place, &cloning->objects[item], err) < 0)
-                        return fail_while(err, "cloning '%s'", cloning->rows[item].name);
-                started = live_start(live, err);
-        }
-        if (started < 0)
-                return -1;
-        live->state = ENGINE_RUNNING;
-        return 0;
-}
-
-static void unstart(void *operation, size_t item)
-{
-        struct cloning *cloning = operation;
-        struct cowherd_error ignored;
-
-        if (cloning->group.lives != NULL && cloning->group.lives[item].started)
-                cloning->stuck[item] = live_end(&cloning->group.lives[item], &ignored) < 0;
-}
-
-static int wait_ready(void *operation, size_t item, struct cowherd_error *err)
-{
-        struct cloning *cloning = operation;
-
-        return live_wait(&cloning->group.lives[item], ENGINE_EVENT_READY, cloning->deadline_ms, err);
-}
-
-bool cloning_is_started(const struct cloning *cloning)
-{
-        return cloning->wakes || request_flag(cloning->call->request, KEY_START);
-}
-
-static void add_start(struct cloning *cloning)
-{
-        const struct request *request = cloning->call->request;
-        struct plan *plan = &cloning->plan;
-
-        if (!cloning_is_started(cloning))
-                return;
-        plan_add(plan, false, open_lives, NULL, "open what the engine is to be told");
-        if (cloning->wakes)
-                plan_add(plan, true, start, unstart, "wake it in the memory of '%s', give it an identity of its own, bring its link up", cloning->base.row.name);
-        else
-                plan_add(plan, true, start, unstart, "start it, with an identity of its own");
-        if (request_flag(request, KEY_WAIT) && plan->atomic && !cloning->wakes)
-                plan_add(plan, true, wait_ready, NULL, "wait until it is ready");
-        plan->parallel = group_parallel(cloning->count);
-}
-
-static bool waits_afterwards(const struct cloning *cloning)
-{
-        return request_flag(cloning->call->request, KEY_WAIT) && !cloning->plan.atomic && !cloning->wakes;
-}
-
-/* Once the rows are settled: others may stop and delete what never gets ready. */
-static void wait_for_them(struct cloning *cloning)
-{
-        ownership_free(&cloning->owned);
-        group_wait(&cloning->group, ENGINE_EVENT_READY, cloning->deadline_ms, NULL);
-        for (size_t i = 0; i < cloning->count; i++)
-                cloning->rows[i].identity_applied |= cloning->group.lives[i].wait.identity_applied;
-}
-
-/* The host key is kept until it is inside, as the rest of the identity. */
-static void settle_identity(struct catalogue_row *row, const struct live *live)
-{
-        x_replace(&row->extra, live->thing.row.extra);
-        if (live->start.identity_applied || live->wait.identity_applied)
-                live_identity_is_inside(row);
 }
 
 static int settle(void *operation, size_t item, struct cowherd_error *err)
@@ -297,7 +192,7 @@ static int settle(void *operation, size_t item, struct cowherd_error *err)
                 if (cloning->outcomes[i].failed)
                         continue;
                 if (cloning->group.lives != NULL)
-                        settle_identity(&cloning->rows[i], &cloning->group.lives[i]);
+                        cloning_keep_identity(cloning, i);
                 cloning->rows[i].clone_ms = cloning->item_ms[i] + cloning->reserved_ms / (double)cloning->count;
                 made[count++] = cloning->rows[i]; /* borrowed */
         }
@@ -325,15 +220,14 @@ void cloning_make_plan(struct cloning *cloning)
                 plan_add(plan, true, prepare_clone, unmake_clone, "make room in store '%s'", cloning->driver->name);
         plan_add(plan, true, make_clone, unmake_clone, "%s '%s' by store '%s'", cloning->may_be_warm ? "take what is kept warm, or clone" : "clone", cloning->base.row.name,
                  cloning->driver->name);
-        add_start(cloning);
+        cloning_add_start(cloning);
         plan_add(plan, false, settle, NULL, "settle the catalogue");
-        if (waits_afterwards(cloning))
-                plan_add(plan, true, wait_ready, NULL, "wait until it is ready");
+        cloning_add_wait(cloning);
 }
 
 int cloning_apply(struct cloning *cloning, struct cowherd_error *err)
 {
-        bool waits = waits_afterwards(cloning);
+        bool waits = cloning_waits_afterwards(cloning);
 
         cloning->deadline_ms = wait_deadline(cloning->call->request);
         cloning->plan.count -= waits; /* that step is the plan's last */
@@ -341,6 +235,6 @@ int cloning_apply(struct cloning *cloning, struct cowherd_error *err)
                 return -1;
         cloning->is_settled = true;
         if (waits)
-                wait_for_them(cloning);
+                cloning_wait(cloning);
         return 0;
 }

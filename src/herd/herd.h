@@ -138,10 +138,19 @@ int herd_settle_unfinished(struct cowherd_herd *herd, const struct catalogue_row
  * where there is none. 1: the object is gone with it.
  */
 int herd_settle_ready(struct cowherd_herd *herd, const struct catalogue_row *row, struct cowherd_error *err) must_check;
-/* Removes what lies in the places without a row, and lock files of nobody. */
-int herd_sweep(struct cowherd_herd *herd, struct recovery *recovery, struct cowherd_error *err) must_check;
 /* Destroys the bytes of removed bases whose last clone is gone (ids as catalogue_forget tells them), then forgets them. */
 int herd_destroy_freed(struct cowherd_herd *herd, const struct strv *ids, struct cowherd_error *err) must_check;
+/* Counts one more that could not be settled, and keeps why the first could not. */
+void recovery_count_failure(struct recovery *recovery, const struct cowherd_error *err);
+/* Removes the staging folder that a registration may have used. */
+int herd_remove_staging(struct cowherd_herd *herd, uint64_t id, struct cowherd_error *err) must_check;
+
+/* ---- sweep.c ---- */
+
+/* Removes what lies in the places without a row, and lock files of nobody. */
+int herd_sweep(struct cowherd_herd *herd, struct recovery *recovery, struct cowherd_error *err) must_check;
+
+/* ---- remove.c ---- */
 
 /* Removes an owned base: its name at once, its bytes too where nothing stands on it; *ret_waits: something does. Ends its intent. */
 int herd_remove_base(struct ownership *owned, const struct catalogue_row *row, bool *ret_waits, struct cowherd_error *err) must_check;

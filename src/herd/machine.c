@@ -89,6 +89,26 @@ static void add_layers(struct machine *machine, const struct thing *thing)
         machine->machine.layer_count = count;
 }
 
+/* Borrows its texts of both. */
+static struct engine_identity identity_of(const struct machine *machine, const struct catalogue_row *row)
+{
+        return (struct engine_identity){
+                .fresh = !row->keep_identity,
+                .applied = row->identity_applied,
+                .hostname = row->hostname,
+                .machine_id = row->machine_id,
+                .mac = row->mac,
+                .uuid = row->uuid,
+                .generation_id = row->generation_id,
+                .instance_id = row->instance_id,
+                .random_seed = row->random_seed,
+                .host_key = row->identity_applied ? NULL : extra_text(machine, "host_key"),
+                .host_key_public = row->identity_applied ? NULL : extra_text(machine, "host_key_public"),
+                .ssh_key = extra_text(machine, "ssh_key"),
+                .user_data = extra_text(machine, "user_data"),
+        };
+}
+
 int machine_open(struct cowherd_herd *herd, const struct thing *thing, struct machine *ret, struct cowherd_error *err)
 {
         struct machine machine owned_by(machine_free) = {0};
@@ -107,21 +127,7 @@ int machine_open(struct cowherd_herd *herd, const struct thing *thing, struct ma
         machine.machine.memory_bytes = row->memory_bytes;
         machine.machine.cpus = row->cpus;
         add_layers(&machine, thing);
-        machine.identity = (struct engine_identity){
-                .fresh = !row->keep_identity,
-                .applied = row->identity_applied,
-                .hostname = row->hostname,
-                .machine_id = row->machine_id,
-                .mac = row->mac,
-                .uuid = row->uuid,
-                .generation_id = row->generation_id,
-                .instance_id = row->instance_id,
-                .random_seed = row->random_seed,
-                .host_key = row->identity_applied ? NULL : extra_text(&machine, "host_key"),
-                .host_key_public = row->identity_applied ? NULL : extra_text(&machine, "host_key_public"),
-                .ssh_key = extra_text(&machine, "ssh_key"),
-                .user_data = extra_text(&machine, "user_data"),
-        };
+        machine.identity = identity_of(&machine, row);
         *ret = machine;
         machine = (struct machine){0};
         (void)store_object_path(&thing->object, ret->path);

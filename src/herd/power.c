@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * start stop restart pause resume, and the two _if_ forms. The rows are owned and an intent stands in the catalogue for each before
- * its engine is told anything, so that whoever comes after a kill asks the engine what became of it (herd_settle_power). Locks
+ * its engine is told anything, so that whoever comes after a kill asks the engine what became of it (recover.c). Locks
  * are given back before anything is waited for: a guest that never gets ready can be stopped by others.
  */
 #include "herd/power.h"

@@ -283,6 +283,21 @@ static int expect_engine(const struct call *call, struct cowherd_error *err)
         return probe.hint[0] == '\0' ? -1 : fail_hint(err, "%s", probe.hint);
 }
 
+/* Which of them go together. */
+static int check_words(const struct request *request, struct cowherd_error *err)
+{
+        bool from = request_has(request, KEY_FROM), live = request_flag(request, KEY_LIVE);
+
+        if (warm_check_words(request, request->target, from && live, err) < 0)
+                return -1;
+        if (from && wants_guest(request))
+                return fail(err, COWHERD_USAGE, "parameters 'guest' and 'from' exclude each other: a clone is a guest already");
+        if (from || !live)
+                return 0;
+        (void)fail(err, COWHERD_USAGE, "parameter 'live' goes with from= only: memory is kept of what runs");
+        return fail_hint(err, "clone the base, start the clone, then promote it with live=true");
+}
+
 int verb_register_base(struct call *call, struct cowherd_error *err)
 {
         struct registering registering owned_by(registering_free) = {
@@ -290,14 +305,10 @@ int verb_register_base(struct call *call, struct cowherd_error *err)
         const struct request *request = call->request;
         struct outcome outcome = {0};
 
-        if (warm_check_words(request, request->target, request_has(request, KEY_FROM) && request_flag(request, KEY_LIVE), err) < 0)
+        if (check_words(request, err) < 0)
                 return -1;
         if (request_has(request, KEY_FROM))
                 return point_register(call, err);
-        if (request_flag(request, KEY_LIVE)) {
-                (void)fail(err, COWHERD_USAGE, "parameter 'live' goes with from= only: memory is kept of what runs");
-                return fail_hint(err, "clone the base, start the clone, then promote it with live=true");
-        }
         if (wants_guest(request) && inject_check(call, err) < 0)
                 return -1;
         if (expect_engine(call, err) < 0 || origin_resolve(call, &registering.origin, err) < 0 || herd_open_for(call, err) < 0)

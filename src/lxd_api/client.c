@@ -10,18 +10,10 @@
 
 #include "base/mem.h"
 #include "base/str.h"
-#include "lxd_api/http.h"
+#include "lxd_api/message.h"
 #include "lxd_api/socket.h"
-#include "sys/clock.h"
 
-#include <fcntl.h>
 #include <pthread.h>
-#include <stdio.h>
-#include <string.h>
-#include <sys/stat.h>
-#include <unistd.h>
-
-#define PIECES_MAX 5 /* two parts, each with what stands before it, and the end */
 
 struct lxd_client {
         struct http_connection *connection;
@@ -96,98 +88,6 @@ void lxd_reply_free(struct lxd_reply *reply)
         *reply = (struct lxd_reply){0};
 }
 
-/* A request's head and body, while it is under way. */
-struct message {
-        struct str head;
-        char *json;
-        char *texts[PIECES_MAX];
-        int fds[PIECES_MAX];
-        struct http_piece pieces[PIECES_MAX];
-        size_t count;
-};
-
-static void message_free(struct message *it)
-{
-        str_free(&it->head);
-        free(it->json);
-        for (size_t i = 0; i < it->count; i++) {
-                free(it->texts[i]);
-                close_at(&it->fds[i]);
-        }
-}
-define_owned(struct message, message_free)
-
-static void add_bytes(struct message *it, const char *bytes)
-{
-        it->fds[it->count] = -1;
-        it->pieces[it->count++] = (struct http_piece){.bytes = bytes, .length = strlen(bytes)};
-}
-
-static void add_text(struct message *it, char *text)
-{
-        it->texts[it->count] = text;
-        add_bytes(it, text);
-}
-
-static int add_file(struct message *it, const char *path, struct cowherd_error *err)
-{
-        struct stat info;
-        owned_fd int fd = open(path, O_RDONLY | O_CLOEXEC);
-
-        if (fd < 0 || fstat(fd, &info) < 0)
-                return fail_errno(err, "cannot open '%s'", path);
-        it->pieces[it->count] = (struct http_piece){.fd = fd, .length = (uint64_t)info.st_size};
-        it->fds[it->count++] = take_fd(fd);
-        return 0;
-}
-
-/* RFC 7578. The boundary is random: no image holds it. */
-static int add_parts(struct message *it, const struct lxd_request *request, struct cowherd_error *err)
-{
-        char boundary[33];
-        const char *before = "";
-
-        (void)random_hex(16, boundary);
-        str_addf(&it->head, "Content-Type: multipart/form-data; boundary=%s\r\n", boundary);
-        for (size_t i = 0; i < array_length(request->parts) && request->parts[i][0] != NULL; i++) {
-                const char *name = request->parts[i][0];
-                add_text(it, x_asprintf("%s--%s\r\nContent-Disposition: form-data; name=\"%s\"; filename=\"%s\"\r\n"
-                                        "Content-Type: application/octet-stream\r\n\r\n",
-                                        before, boundary, name, name));
-                if (add_file(it, request->parts[i][1], err) < 0)
-                        return -1;
-                before = "\r\n";
-        }
-        add_text(it, x_asprintf("\r\n--%s--\r\n", boundary));
-        return 0;
-}
-
-static int add_body(struct message *it, const struct lxd_request *request, struct cowherd_error *err)
-{
-        if (request->parts[0][0] != NULL)
-                return add_parts(it, request, err);
-        if (request->json == NULL) {
-                str_add(&it->head, "Content-Type: application/octet-stream\r\n");
-                if (request->bytes != NULL)
-                        add_bytes(it, request->bytes);
-                return request->file != NULL ? add_file(it, request->file, err) : 0;
-        }
-        it->json = json_dumps(request->json, JSON_COMPACT);
-        if (it->json == NULL)
-                return fail(err, COWHERD_INTERNAL, "a request to LXD can't be written as JSON");
-        str_add(&it->head, "Content-Type: application/json\r\n");
-        add_bytes(it, it->json);
-        return 0;
-}
-
-static int write_message(const struct lxd_request *request, struct message *it, struct cowherd_error *err)
-{
-        str_addf(&it->head, "%s %s HTTP/1.1\r\nAccept: */*\r\n", request->method, request->path);
-        for (size_t i = 0; request->headers != NULL && request->headers[i] != NULL; i++)
-                str_addf(&it->head, "%s\r\n", request->headers[i]);
-        return add_body(it, request, err);
-}
-
 static int explain(const struct lxd_client *client, const struct lxd_request *request, enum http_end end,
                    struct cowherd_error *err)
 {
@@ -238,6 +138,34 @@ static int read_reply(const struct lxd_request *request, const struct http_reply
         return 0;
 }
 
+static bool is_head(const struct lxd_request *request)
+{
+        return str_equal(request->method, "HEAD");
+}
+
+/* A file, or an object of JSON, by what was asked for and what came. */
+static int read_answer(const struct lxd_request *request, struct http_reply *answer, struct lxd_reply *ret,
+                       struct cowherd_error *err)
+{
+        ret->file_mode = answer->mode;
+        if (is_head(request)) {
+                if (answer->status != 200)
+                        return fail(err, lxd_error_code(answer->status, ""), "LXD answers 'HEAD %s' with HTTP status %d",
+                                    request->path, answer->status);
+                ret->file_type = x_strdup(answer->type);
+        } else if (request->is_log && answer->status == 200) {
+                read_file_reply(answer, "file", ret);
+        } else if (request->is_file && answer->status == 200 && answer->type != NULL &&
+                   !str_equal(answer->type, "directory")) {
+                read_file_reply(answer, answer->type, ret);
+        } else if (read_reply(request, answer, ret, err) < 0) {
+                return -1;
+        } else if (request->is_file && answer->type != NULL) {
+                ret->file_type = x_strdup(answer->type);
+        }
+        return 0;
+}
+
 int lxd_send(struct lxd_client *client, const struct lxd_request *request, struct lxd_reply *ret,
              struct cowherd_error *err)
 {
@@ -245,38 +173,24 @@ int lxd_send(struct lxd_client *client, const struct lxd_request *request, struc
         owned_by(http_reply_free) struct http_reply answer = {0};
         struct lxd_reply reply = {0};
 
-        if (write_message(request, &message, err) < 0)
+        if (message_write(request, &message, err) < 0)
                 return -1;
         const struct http_request exchange = {
                 .head = str_text(&message.head),
                 .pieces = message.pieces,
                 .piece_count = message.count,
-                .has_body = message.count > 0 || !(str_equal(request->method, "GET") || str_equal(request->method, "HEAD")),
+                .has_body = message.count > 0 || !(str_equal(request->method, "GET") || is_head(request)),
                 .timeout_ms = request->timeout_ms != 0 ? request->timeout_ms : LXD_REQUEST_MS,
                 .sent = request->sent,
                 .received = request->received,
                 .context = request->context,
-                .is_head = str_equal(request->method, "HEAD"),
+                .is_head = is_head(request),
         };
         enum http_end end = http_exchange(client->connection, &exchange, LXD_REPLY_BYTES, &answer);
         if (end != HTTP_DONE)
                 return explain(client, request, end, err);
-        reply.file_mode = answer.mode;
-        if (exchange.is_head) {
-                if (answer.status != 200)
-                        return fail(err, lxd_error_code(answer.status, ""), "LXD answers 'HEAD %s' with HTTP status %d",
-                                    request->path, answer.status);
-                reply.file_type = x_strdup(answer.type);
-        } else if (request->is_log && answer.status == 200) {
-                read_file_reply(&answer, "file", &reply);
-        } else if (request->is_file && answer.status == 200 && answer.type != NULL &&
-                   !str_equal(answer.type, "directory")) {
-                read_file_reply(&answer, answer.type, &reply);
-        } else if (read_reply(request, &answer, &reply, err) < 0) {
+        if (read_answer(request, &answer, &reply, err) < 0)
                 return -1;
-        } else if (request->is_file && answer.type != NULL) {
-                reply.file_type = x_strdup(answer.type);
-        }
         *ret = reply;
         return 0;
 }

@@ -9,6 +9,8 @@
  * network= port=HOST:GUEST mount=HOST:GUEST[:ro] fresh=1 applied=1, and of the verb: timeout= (ms) force=1 for= lines=
  * next= frozen=1. Results are lines of key=value; a failure prints the error and its hint, and exits with its code.
  */
+#include "engine_words.h"
+
 #include "base/number.h"
 #include "base/str.h"
 #include "engine/drivers.h"
@@ -26,12 +28,7 @@ static struct cowherd_error err;
 
 static const char *word(const char *key)
 {
-        size_t length = strlen(key);
-
-        for (char **at = arguments; *at != NULL; at++)
-                if (strncmp(*at, key, length) == 0 && (*at)[length] == '=')
-                        return *at + length + 1;
-        return NULL;
+        return word_of(arguments, key);
 }
 
 static uint64_t number(const char *key, uint64_t otherwise)
@@ -93,12 +90,6 @@ static size_t read_layers(struct engine_layer *layers)
         return count;
 }
 
-static void print_phases(const struct engine_phases *phases)
-{
-        for (size_t i = 0; i < phases->count; i++)
-                (void)printf("%s_ms=%.1f\n", phases->items[i].name, phases->items[i].ms);
-}
-
 static void on_progress(void *context, uint64_t done, uint64_t total)
 {
         (void)context;
@@ -112,7 +103,7 @@ static int do_start(const struct engine_instance *instance)
         if (engine_qemu.start(instance, &started, &err) < 0)
                 return -1;
         (void)printf("applied=%d\npending=%s\nnote=%s\n", started.identity_applied, started.pending, started.note);
-        print_phases(&started.phases);
+        tell_phases(&started.phases);
         return 0;
 }
 
@@ -137,7 +128,7 @@ static int do_wait(const struct engine_instance *instance)
                             0)
                                 return -1;
                         (void)printf("address=%s\napplied=%d\n", waited.address, waited.identity_applied);
-                        print_phases(&waited.phases);
+                        tell_phases(&waited.phases);
                         return 0;
                 }
         return fail(&err, COWHERD_USAGE, "for=%s", word("for"));
@@ -181,11 +172,7 @@ static int do_execute(const struct engine_instance *instance)
 
         if (engine_qemu.execute(instance, &command, &output, &err) < 0)
                 return -1;
-        (void)printf("%s", output.out);
-        (void)fprintf(stderr, "%s", output.errors);
-        int exit_code = output.exit_code;
-        engine_output_free(&output);
-        return exit_code == 0 ? 0 : fail(&err, COWHERD_SYSTEM, "exit code %d", exit_code);
+        return tell_output(&output, &err);
 }
 
 static int execute(const char *verb, const struct engine_instance *instance)
@@ -264,6 +251,5 @@ int main(int count, char **words)
         };
         if (execute(words[1], &instance) == 0)
                 return 0;
-        (void)fprintf(stderr, "error=%s\nhint=%s\n", err.text, err.hint);
-        return err.code;
+        return tell_error(&err);
 }

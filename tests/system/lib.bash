@@ -9,9 +9,9 @@
 #     teardown_file() { herds_end; }
 #     setup() { herd_begin; }
 
-bats_require_minimum_version 1.5.0
-
 PROGRAM=${COWHERD_PROGRAM:-$BATS_TEST_DIRNAME/../../build/cowherd}
+# shellcheck source=tests/system/words.bash
+. "$BATS_TEST_DIRNAME/words.bash"
 # shellcheck source=tests/lib/fixtures.sh
 . "$BATS_TEST_DIRNAME/../lib/fixtures.sh"
 # shellcheck source=tests/lib/images.sh
@@ -32,17 +32,9 @@ herd_begin() {
         cd "$BATS_TEST_TMPDIR" || return 1
 }
 
-show() {
-        printf '%s\n' "$*" "stdout: $output" "stderr: $stderr"
-        return 1
-}
-
 # expect STATUS WORDS…: runs the program with these words.
 expect() {
-        local expected=$1
-        shift
-        run --separate-stderr "$PROGRAM" "$@"
-        [ "$status" -eq "$expected" ] || show "cowherd $*: status $status instead of $expected"
+        runs "$1" "$PROGRAM" "${@:2}"
 }
 
 # answer CODE WORDS…: the same with --json; the answer must be one line of JSON that agrees with the status.
@@ -67,27 +59,6 @@ answers_agree() {
 # field FILTER: of the last answer, by jq.
 field() {
         jq -r "$1" <<<"$output"
-}
-
-# is WHAT EXPECTED
-is() {
-        [ "$1" = "$2" ] || { printf 'it is:     %s\nexpected:  %s\n' "$1" "$2"; return 1; }
-}
-
-# not COMMAND…: bash's own `!` never fails a test.
-not() {
-        if "$@"; then
-                echo "it should have failed: $*"
-                return 1
-        fi
-}
-
-says() {
-        [[ $output == *"$1"* ]] || show "without: $1"
-}
-
-complains() {
-        [[ $stderr == *"$1"* ]] || show "no complaint: $1"
 }
 
 # refuses CODE TEXT WORDS…: an error with that code, TEXT in its sentence or its hint.

@@ -4,7 +4,7 @@
 # Live bases by the QEMU engine's own callbacks (live_engine.c): a tiny machine boots once, its memory is kept, and others wake from
 # it. A number that is in the memory alone proves that they woke and did not boot. As root, for the images.
 
-bats_require_minimum_version 1.5.0
+load words
 
 setup_file() {
         # shellcheck source=tests/lib/images.sh
@@ -48,23 +48,7 @@ clone() {
 
 # engine STATUS VERB WORDS…
 engine() {
-        local expected=$1
-        shift
-        run --separate-stderr "$ENGINE" "$PLACE" "$@"
-        [ "$status" -eq "$expected" ] || show "$*: status $status instead of $expected"
-}
-
-show() {
-        printf '%s\n' "$*" "stdout: $output" "stderr: $stderr"
-        return 1
-}
-
-is() {
-        [ "$1" = "$2" ] || { printf 'it is:     %s\nexpected:  %s\n' "$1" "$2"; return 1; }
-}
-
-complains() {
-        [[ $stderr == *"$1"* ]] || show "no complaint: $1"
+        runs "$1" "$ENGINE" "$PLACE" "${@:2}"
 }
 
 # inside N TEXT: what its shell says.

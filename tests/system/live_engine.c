@@ -9,6 +9,8 @@
  * What is asked of a machine comes from keys: memory= (MiB) port=HOST:GUEST network=none; the identity from its number. Results
  * are lines of key=value; a failure prints the error and its hint, and exits with its code. The layers of a disk are in clones/N/layers.
  */
+#include "engine_words.h"
+
 #include "base/str.h"
 #include "engine/drivers.h"
 #include "sys/clock.h"
@@ -32,12 +34,7 @@ static struct cowherd_error err;
 
 static const char *word(const char *key)
 {
-        size_t length = strlen(key);
-
-        for (char **at = words; *at != NULL; at++)
-                if (strncmp(*at, key, length) == 0 && (*at)[length] == '=')
-                        return *at + length + 1;
-        return NULL;
+        return word_of(words, key);
 }
 
 /* ---- The machine's description ---- */
@@ -119,12 +116,6 @@ static void describe(struct described *described, const char *root, const char *
         };
 }
 
-static void print_phases(const struct engine_phases *phases)
-{
-        for (size_t i = 0; i < phases->count; i++)
-                (void)printf("%s_ms=%.1f\n", phases->items[i].name, phases->items[i].ms);
-}
-
 /* ---- What is done with it ---- */
 
 static int do_start(const struct described *described)
@@ -136,7 +127,7 @@ static int do_start(const struct described *described)
                 return -1;
         (void)printf("applied=%d\npending=%s\nprivate=%" PRIu64 "\nshared=%" PRIu64 "\nstart_ms=%.1f\n", started.identity_applied, started.pending,
                      started.private_bytes >> 20, started.shared_bytes >> 20, clock_ms() - began);
-        print_phases(&started.phases);
+        tell_phases(&started.phases);
         return 0;
 }
 
@@ -172,7 +163,7 @@ static int do_capture(const struct described *described, const char *root, const
                 return -1;
         (void)printf("pause_ms=%.1f\nram=%" PRIu64 "\nstate=%" PRIu64 "\nfresh_random=%d\n", captured.pause_ms, captured.ram_bytes >> 20,
                      captured.state_bytes, captured.fresh_random);
-        print_phases(&captured.phases);
+        tell_phases(&captured.phases);
         done = file_replace(place, facts, captured.facts, 0600, false, &err);
         engine_captured_free(&captured);
         return done;
@@ -185,11 +176,7 @@ static int do_execute(const struct engine_instance *instance, char **argv)
 
         if (engine_qemu.execute(instance, &command, &output, &err) < 0)
                 return -1;
-        (void)printf("%s", output.out);
-        (void)fprintf(stderr, "%s", output.errors);
-        int exit_code = output.exit_code;
-        engine_output_free(&output);
-        return exit_code == 0 ? 0 : fail(&err, COWHERD_SYSTEM, "exit code %d", exit_code);
+        return tell_output(&output, &err);
 }
 
 static int do_wait(const struct engine_instance *instance)
@@ -198,7 +185,7 @@ static int do_wait(const struct engine_instance *instance)
 
         if (engine_qemu.wait(instance, ENGINE_EVENT_READY, 240000, &waited, &err) < 0)
                 return -1;
-        print_phases(&waited.phases);
+        tell_phases(&waited.phases);
         return 0;
 }
 
@@ -239,6 +226,5 @@ int main(int count, char **arguments)
         place = open(arguments[1], O_RDONLY | O_DIRECTORY | O_CLOEXEC);
         if (act(arguments[1], arguments[2], arguments[3], arguments + 4) == 0)
                 return 0;
-        (void)fprintf(stderr, "error=%s\nhint=%s\n", err.text, err.hint);
-        return err.code;
+        return tell_error(&err);
 }

@@ -5,19 +5,13 @@
 # started by `lxc`. A private daemon; the store's own callbacks are tested in lxd_store.bats. As root.
 
 load lib
+load lxd_herd
 
 setup_file() {
-        herds_begin
-        # shellcheck source=tests/lib/lxd.sh
-        . "$BATS_TEST_DIRNAME/../lib/lxd.sh"
         images_prepare
-        PLACE=$(mktemp -d /tmp/cowherd-lxd.XXXXXX)
-        export PLACE COWHERD_ROOT=$PLACE/herd LXD_CONF=$PLACE/conf HOME=$PLACE ANSWERS=$PLACE/answers
-        mkdir -p "$LXD_CONF" "$COWHERD_ROOT"
-        image_tree "$MADE/tree"
-        mkdir "$MADE/tree/sbin" && ln -s /usr/bin/busybox "$MADE/tree/sbin/init" # LXD starts a base once
+        lxd_herd_begin lxd
+        export ANSWERS=$PLACE/answers
         tar -C "$MADE/tree" --numeric-owner -cf "$MADE/tree.tar" .
-        LXD_POOL_SIZE=3GiB lxd_start "$PLACE"
         cat >"$COWHERD_ROOT/sources.conf" <<CONF
 [image ubuntu:22.04]
 metadata = $IMAGES/metadata.tar
@@ -30,11 +24,7 @@ CONF
 }
 
 teardown_file() {
-        # shellcheck source=tests/lib/lxd.sh
-        . "$BATS_TEST_DIRNAME/../lib/lxd.sh"
-        lxd_stop "$PLACE"
-        rm -rf --one-file-system "$PLACE"
-        herds_end
+        lxd_herd_end
 }
 
 setup() {

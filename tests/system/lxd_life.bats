@@ -4,7 +4,7 @@
 # The life of LXD's instances, engine callback by engine callback (lxd_life.c; the store's by lxd_store.c), against a private
 # daemon: two guests, a Debian with systemd and a busybox that knows no signal to shut down by. As root.
 
-bats_require_minimum_version 1.5.0
+load words
 
 setup_file() {
         [ "$(id -u)" -eq 0 ] || return 1
@@ -57,29 +57,9 @@ teardown() {
         done
 }
 
-# expect STATUS WORDS…: runs the engine's check program, and shows everything where its status is another.
+# expect STATUS WORDS…: runs the engine's check program.
 expect() {
-        local expected=$1
-        shift
-        run --separate-stderr "$LIFE" "$@"
-        if [ "$status" -ne "$expected" ]; then
-                printf '%s: status %s instead of %s\n%s\n%s\n' "$*" "$status" "$expected" "$output" "$stderr"
-                return 1
-        fi
-}
-
-says() {
-        case $output in
-        *"$1"*) ;;
-        *)
-                printf 'said:\n%s\nwithout: %s\n' "$output" "$1"
-                return 1
-                ;;
-        esac
-}
-
-is() {
-        [ "$1" = "$2" ] || { printf 'it is:     %s\nexpected:  %s\n' "$1" "$2"; return 1; }
+        runs "$1" "$LIFE" "${@:2}"
 }
 
 # inside ID NAME SCRIPT: what a shell in the instance prints.

@@ -3,7 +3,7 @@
 #
 # The lxd_pool store and the lxd engine against a private LXD daemon, callback by callback (lxd_store.c). As root.
 
-bats_require_minimum_version 1.5.0
+load words
 
 setup_file() {
         [ "$(id -u)" -eq 0 ] || return 1
@@ -65,25 +65,9 @@ teardown() {
         done
 }
 
-# expect STATUS WORDS…: runs the check program, and shows everything where its status is another.
+# expect STATUS WORDS…: runs the check program.
 expect() {
-        local expected=$1
-        shift
-        run --separate-stderr "$CHECK" "$@"
-        if [ "$status" -ne "$expected" ]; then
-                printf '%s: status %s instead of %s\n%s\n%s\n' "$*" "$status" "$expected" "$output" "$stderr"
-                return 1
-        fi
-}
-
-says() {
-        case $output in
-        *"$1"*) ;;
-        *)
-                printf 'said:\n%s\nwithout: %s\n' "$output" "$1"
-                return 1
-                ;;
-        esac
+        runs "$1" "$CHECK" "${@:2}"
 }
 
 api() {

@@ -5,27 +5,15 @@
 # and running. And what every verb answers of LXD, by its schema. A private daemon. As root.
 
 load lib
+load lxd_herd
 
 setup_file() {
-        herds_begin
-        # shellcheck source=tests/lib/lxd.sh
-        . "$BATS_TEST_DIRNAME/../lib/lxd.sh"
-        PLACE=$(mktemp -d /tmp/cowherd-lxd.XXXXXX)
-        export PLACE COWHERD_ROOT=$PLACE/herd LXD_CONF=$PLACE/conf HOME=$PLACE
-        mkdir -p "$LXD_CONF" "$COWHERD_ROOT"
-        image_tree "$MADE/tree"
-        mkdir -p "$MADE/tree/sbin"
-        ln -sfn /usr/bin/busybox "$MADE/tree/sbin/init" # LXD starts a base once
-        LXD_POOL_SIZE=3GiB lxd_start "$PLACE"
+        lxd_herd_begin lxd
         "$PROGRAM" lxd register_base b "rootfs=$MADE/tree"
 }
 
 teardown_file() {
-        # shellcheck source=tests/lib/lxd.sh
-        . "$BATS_TEST_DIRNAME/../lib/lxd.sh"
-        lxd_stop "$PLACE"
-        rm -rf --one-file-system "$PLACE"
-        herds_end
+        lxd_herd_end
 }
 
 setup() {

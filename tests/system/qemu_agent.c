@@ -11,6 +11,8 @@
  *
  * Exits with the error's code after its sentence on stderr; execute and attach with the command's status.
  */
+#include "engine_words.h"
+
 #include "base/mem.h"
 #include "base/str.h"
 #include "engine/qemu/agent.h"
@@ -19,7 +21,6 @@
 
 #include <fcntl.h>
 #include <stdio.h>
-#include <string.h>
 #include <unistd.h>
 
 static struct engine_machine machine;
@@ -60,69 +61,24 @@ static int copy(const char *verb, char **words, struct cowherd_error *err)
         return qemu_agent_copy_out(&instance, &what, err);
 }
 
-static char *read_input(size_t *ret_length)
-{
-        struct str text = {0};
-        char piece[4096];
-        ssize_t got;
-
-        while ((got = read(STDIN_FILENO, piece, sizeof piece)) > 0)
-                str_add_bytes(&text, piece, (size_t)got);
-        *ret_length = text.length;
-        return str_take(&text);
-}
-
-static int execute(struct engine_command *command, int *ret_status, struct cowherd_error *err)
-{
-        struct engine_output output = {0};
-        owned_str char *input = read_input(&command->input_length);
-
-        command->input = input;
-        if (qemu_agent_execute(&instance, command, &output, err) < 0)
-                return -1;
-        (void)fwrite(output.out, 1, output.out_length, stdout);
-        (void)fwrite(output.errors, 1, output.errors_length, stderr);
-        if (output.cut)
-                (void)fprintf(stderr, "cut\n");
-        *ret_status = output.exit_code;
-        engine_output_free(&output);
-        return 0;
-}
-
 static int run(char **words, int *ret_status, struct cowherd_error *err)
 {
         static const char *const environment[] = {
                 "GREETING=it's \"fine\" $HOME", "name=x", "count=9", "id=0", "IFS=-", NULL};
-        struct engine_command command = {.argv = (const char *const *)(words + 4), .environment = environment};
-        struct engine_streams streams = {STDIN_FILENO, STDOUT_FILENO, STDERR_FILENO, false};
+        const struct runner agent = {&instance, qemu_agent_execute, qemu_agent_attach, environment, .terminal = false};
 
-        if (command.argv[0] == NULL)
-                command.argv = NULL;
-        command.timeout_ms = strtoull(words[1], NULL, 10);
-        command.working_dir = words[2][0] == '\0' ? NULL : words[2];
-        command.user = words[3][0] == '\0' ? NULL : words[3];
-        if (str_equal(words[0], "execute"))
-                return execute(&command, ret_status, err);
-        return qemu_agent_attach(&instance, &command, &streams, ret_status, err);
+        return run_words(&agent, words, ret_status, err);
 }
 
 static int personalise(char **words, struct cowherd_error *err)
 {
-        owned_str char *key = NULL, *public_file = x_asprintf("%s.pub", words[4]), *public = NULL;
+        struct said_identity said owned_by(said_identity_free) = {0};
         struct engine_mount mount = {.host = "/", .guest = words[6]};
         char pending[256];
 
-        if (file_read(AT_FDCWD, words[4], 65536, &key, NULL, err) < 0 ||
-            file_read(AT_FDCWD, public_file, 65536, &public, NULL, err) < 0)
+        if (read_identity(words, &said, err) < 0)
                 return -1;
-        identity = (struct engine_identity){.fresh = true,
-                                            .hostname = words[0],
-                                            .machine_id = words[1],
-                                            .instance_id = words[2],
-                                            .random_seed = words[3],
-                                            .host_key = key,
-                                            .host_key_public = public,
-                                            .ssh_key = words[5]};
+        identity = said.identity;
         machine.mounts = &mount;
         machine.mount_count = words[6] != NULL;
         if (qemu_agent_personalise(&instance, 60000, pending, sizeof pending, err) < 0)

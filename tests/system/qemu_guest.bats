@@ -4,7 +4,7 @@
 # What is asked of a guest through its agent, function by function (qemu_agent.c), of one tiny machine that boots while the
 # first tests run. As root, for the images.
 
-bats_require_minimum_version 1.5.0
+load words
 
 setup_file() {
         # shellcheck source=tests/lib/images.sh
@@ -44,23 +44,7 @@ setup() {
 
 # agent STATUS WORDS…: with nothing on its stdin.
 agent() {
-        local expected=$1
-        shift
-        run --separate-stderr "$CHECK" "$RUN" "$@" </dev/null
-        [ "$status" -eq "$expected" ] || show "$*: status $status instead of $expected"
-}
-
-show() {
-        printf '%s\n' "$*" "stdout: $output" "stderr: $stderr"
-        return 1
-}
-
-is() {
-        [ "$1" = "$2" ] || { printf 'it is:     %s\nexpected:  %s\n' "$1" "$2"; return 1; }
-}
-
-complains() {
-        [[ $stderr == *"$1"* ]] || show "no complaint: $1"
+        runs "$1" "$CHECK" "$RUN" "${@:2}" </dev/null
 }
 
 # in_guest TEXT: by its shell.

@@ -11,78 +11,42 @@
  *
  * Exits with the error's code after its sentence on stderr; execute and attach with the command's status.
  */
+#include "engine_words.h"
+
 #include "base/mem.h"
 #include "base/str.h"
 #include "engine/qemu/agent.h"
 #include "engine/qemu/guest.h"
 #include "engine/qemu/inside.h"
 #include "sys/clock.h"
-#include "sys/file.h"
 
 #include <fcntl.h>
 #include <poll.h>
 #include <stdio.h>
-#include <string.h>
 #include <unistd.h>
 
 static struct engine_machine machine;
 static struct engine_identity identity;
 static struct engine_instance instance = {.id = 5, .name = "vm-1", .machine = &machine, .identity = &identity};
 
-static char *read_input(size_t *ret_length)
-{
-        struct str text = {0};
-        char piece[4096];
-        ssize_t got;
-
-        while ((got = read(STDIN_FILENO, piece, sizeof piece)) > 0)
-                str_add_bytes(&text, piece, (size_t)got);
-        *ret_length = text.length;
-        return str_take(&text);
-}
-
-static int execute(struct engine_command *command, int *ret_status, struct cowherd_error *err)
-{
-        struct engine_output output = {0};
-        owned_str char *input = read_input(&command->input_length);
-
-        command->input = input;
-        if (inside_execute(&instance, command, &output, err) < 0)
-                return -1;
-        (void)fwrite(output.out, 1, output.out_length, stdout);
-        (void)fwrite(output.errors, 1, output.errors_length, stderr);
-        if (output.cut)
-                (void)fprintf(stderr, "cut\n");
-        *ret_status = output.exit_code;
-        engine_output_free(&output);
-        return 0;
-}
-
 static int run(char **words, int *ret_status, struct cowherd_error *err)
 {
         static const char *const environment[] = {"GREETING=it's \"fine\" $HOME", NULL};
-        struct engine_command command = {.argv = words[4] == NULL ? NULL : (const char *const *)(words + 4), .environment = environment};
-        const struct engine_streams streams = {STDIN_FILENO, STDOUT_FILENO, STDERR_FILENO, isatty(STDIN_FILENO) != 0};
+        const struct runner inside = {&instance, inside_execute, inside_attach, environment, .terminal = isatty(STDIN_FILENO) != 0};
 
-        command.timeout_ms = strtoull(words[1], NULL, 10);
-        command.working_dir = words[2][0] == '\0' ? NULL : words[2];
-        command.user = words[3][0] == '\0' ? NULL : words[3];
-        if (str_equal(words[0], "execute"))
-                return execute(&command, ret_status, err);
-        return inside_attach(&instance, &command, &streams, ret_status, err);
+        return run_words(&inside, words, ret_status, err);
 }
 
 static int personalise(char **words, struct cowherd_error *err)
 {
         const struct inside_wish wish = {.woken = str_equal(words[0], "wake"), .sync = str_equal(words[0], "personalise")};
-        owned_str char *key = NULL, *public_file = x_asprintf("%s.pub", words[5]), *public = NULL;
+        struct said_identity said owned_by(said_identity_free) = {0};
         char pending[256];
 
-        if (file_read(AT_FDCWD, words[5], 65536, &key, NULL, err) < 0 || file_read(AT_FDCWD, public_file, 65536, &public, NULL, err) < 0)
+        if (read_identity(words + 1, &said, err) < 0)
                 return -1;
-        identity = (struct engine_identity){.fresh = true, .hostname = words[1], .machine_id = words[2], .instance_id = words[3],
-                                            .random_seed = words[4], .host_key = key, .host_key_public = public, .ssh_key = words[6],
-                                            .mac = words[7]};
+        identity = said.identity;
+        identity.mac = words[7];
         double since = clock_ms();
         if (inside_personalise(&instance, &wish, 60000, pending, sizeof pending, err) < 0)
                 return -1;

@@ -3,7 +3,7 @@
 #
 # Scripts against a real herd: QEMU's disk images, which need neither root nor a running engine.
 
-bats_require_minimum_version 1.5.0
+load words
 
 setup_file() {
         export SCRIPTS=$BATS_TEST_DIRNAME/../rexx
@@ -22,17 +22,6 @@ teardown() {
         chattr -R -f -i "$COWHERD_ROOT" 2>/dev/null || true
 }
 
-# expect STATUS COMMAND…: runs it, and shows everything where its status is another.
-expect() {
-        local expected=$1
-        shift
-        run --separate-stderr "$@"
-        if [ "$status" -ne "$expected" ]; then
-                printf 'status %s instead of %s\n%s\n%s\n' "$status" "$expected" "$output" "$stderr"
-                return 1
-        fi
-}
-
 says() {
         if [ "$output" != "$1" ]; then
                 printf 'said:\n%s\ninstead of:\n%s\n%s\n' "$output" "$1" "$stderr"
@@ -40,26 +29,19 @@ says() {
         fi
 }
 
-complains() {
-        if [[ $stderr != *"$1"* ]]; then
-                printf 'stderr is:\n%s\nwithout: %s\n' "$stderr" "$1"
-                return 1
-        fi
-}
-
 @test "what commands leave in RC, RESULT, stems and QEMU_ variables" {
-        expect 0 "$PROGRAM" run "$SCRIPTS/answers.rexx" "$IMAGE"
+        runs 0 "$PROGRAM" run "$SCRIPTS/answers.rexx" "$IMAGE"
         says "all well"
         complains ""
 }
 
 @test "a value put in by {{name}} stays one value" {
-        expect 0 "$PROGRAM" "$SCRIPTS/names.rexx" "$IMAGE"
+        runs 0 "$PROGRAM" "$SCRIPTS/names.rexx" "$IMAGE"
         says $'0\n64\n64\n64\n64\n0\nfrom-stem\nfrom-variable'
 }
 
 @test "the shell's commands between our own; ERROR is raised and names line and command" {
-        expect 66 "$PROGRAM" run "$SCRIPTS/mixed.rexx" "$PWD"
+        runs 66 "$PROGRAM" run "$SCRIPTS/mixed.rexx" "$PWD"
         says $'made\nc made\nline 11: 66 clone base=nowhere name=d'
         complains "mixed.rexx:11: \"clone base=nowhere name=d\": base 'nowhere' not found"
 }
@@ -72,13 +54,13 @@ complains() {
                 sleep 0.1
         done
         [ -s ready ]
-        expect 0 "$PROGRAM" qemu info short-lived
+        runs 0 "$PROGRAM" qemu info short-lived
         kill -TERM "$script"
         local ended=0
         wait "$script" || ended=$?
         [ "$ended" -eq 9 ]
         [ "$(cat out)" = $'stopped\n0' ]
-        expect 66 "$PROGRAM" qemu info short-lived
+        runs 66 "$PROGRAM" qemu info short-lived
 }
 
 @test "a stopped script that traps nothing ends with 128 and the signal" {
@@ -101,7 +83,7 @@ complains() {
         cp "$IMAGE" scripts/beside.qcow2
         printf 'ADDRESS QEMU "register_base name=b image=beside.qcow2"; SAY RC; EXIT RC\n' >scripts/s.rexx
         cd elsewhere
-        expect 0 "$PROGRAM" run ../scripts/s.rexx
+        runs 0 "$PROGRAM" run ../scripts/s.rexx
         says 0
 }
 
@@ -110,54 +92,54 @@ complains() {
         ln -s "$PROGRAM" bin/cowherd
         printf '#!/usr/bin/env cowherd\nPARSE ARG a b\nSAY b a\nEXIT 5\n' >own
         chmod +x own
-        PATH=$PWD/bin:$PATH expect 5 ./own one two
+        PATH=$PWD/bin:$PATH runs 5 ./own one two
         says "two one"
 }
 
 @test "what is not REXX is told with its file and line, and nothing of it runs" {
         printf 'ADDRESS QEMU "register_base name=b image=%s"\nIF 1 THEN DO\n' "$IMAGE" >broken.rexx
-        expect 65 "$PROGRAM" run broken.rexx
+        runs 65 "$PROGRAM" run broken.rexx
         complains "broken.rexx:2: incomplete DO/SELECT/IF (REXX error 14"
-        expect 66 "$PROGRAM" qemu info b
+        runs 66 "$PROGRAM" qemu info b
 }
 
 @test "a script that is not there" {
-        expect 66 "$PROGRAM" run absent.rexx
+        runs 66 "$PROGRAM" run absent.rexx
         complains "cannot run 'absent.rexx': file not found"
 }
 
 @test "an unknown environment is an error, never a silent 0" {
         printf 'ADDRESS VIRTUALBOX "list"; SAY RC\n' >other.rexx
-        expect 0 "$PROGRAM" run other.rexx
+        runs 0 "$PROGRAM" run other.rexx
         says 69
         complains "environment 'VIRTUALBOX' is unknown"
 }
 
 @test "an unknown verb comes with the nearest known one" {
         printf 'ADDRESS QEMU "clon_from_base base=b"; SAY RC\n' >typo.rexx
-        expect 0 "$PROGRAM" run typo.rexx
+        runs 0 "$PROGRAM" run typo.rexx
         says 64
         complains "clone_from_base"
 }
 
 @test "with --safe only our own commands work" {
         printf 'ADDRESS QEMU "list"; SAY RC; ADDRESS SYSTEM "touch made"; SAY "never"\n' >tame.rexx
-        expect 65 "$PROGRAM" run --safe tame.rexx
+        runs 65 "$PROGRAM" run --safe tame.rexx
         says 0
         [ ! -e made ]
         printf 'CALL OPEN "made", "W"\n' >tame.rexx
-        expect 65 "$PROGRAM" run --safe tame.rexx
+        runs 65 "$PROGRAM" run --safe tame.rexx
         [ ! -e made ]
 }
 
 @test "dry_run tells the plan and makes nothing" {
         printf 'ADDRESS QEMU "register_base name=b image=%s dry_run=true"; SAY RC; ADDRESS QEMU "list_bases"; SAY RESULT.0\n' "$IMAGE" >plan.rexx
-        expect 0 "$PROGRAM" run plan.rexx
+        runs 0 "$PROGRAM" run plan.rexx
         says $'0\n0'
 }
 
 @test "an empty script is a success" {
         : >empty.rexx
-        expect 0 "$PROGRAM" run empty.rexx
+        runs 0 "$PROGRAM" run empty.rexx
         says ""
 }

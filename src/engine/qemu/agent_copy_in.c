@@ -5,6 +5,7 @@
 #include "base/str.h"
 #include "engine/qemu/agent_copy.h"
 #include "engine/qemu/agent_file.h"
+#include "engine/qemu/copy_script.h"
 #include "sys/clock.h"
 
 #include <fcntl.h>
@@ -13,20 +14,10 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#define TOP "copy" /* what the top entry of a tar is called that goes in */
-
 /* $1 where to, $2 the name, $3 a tag, $4 whether a folder. Says the place to put it together in, and the place to put
  * it. */
 static const char begin_in[] =
-        "no() { code=$1; shift; printf '%s\\n' \"$*\" >&2; exit $code; }\n"
-        "target=$1\n"
-        "if [ -d \"$1\" ]; then target=${1%/}/$2; fi\n"
-        "case $target in */) no 66 \"folder '$target' not found\" ;; esac\n"
-        "parent=${target%/*}\n"
-        "[ -d \"$parent/\" ] || no 66 \"folder '$parent' not found\"\n"
-        "if [ -d \"$target\" ]; then no 73 \"folder '$target' already exists\"; fi\n"
-        "if [ $4 = 1 ] && { [ -e \"$target\" ] || [ -L \"$target\" ]; }; then no 73 \"'$target' already exists\"; fi\n"
-        "if [ $4 = 1 ]; then command -v tar >/dev/null 2>&1 || no 69 'there is no tar, which copies folders'; fi\n"
+        COPY_NO COPY_TARGET
         "said=$(mkdir -m 700 \"$parent/.cowherd-$3\" 2>&1) || no 74 \"${said:-mkdir fails}\"\n"
         "printf '%s\\n%s\\n' \"$parent/.cowherd-$3\" \"$target\"\n";
 /* $1 the one, $2 the other, $3 the mode. */
@@ -34,7 +25,7 @@ static const char end_file[] =
         "chown 0:0 \"$1/file\" 2>/dev/null; chmod \"$3\" \"$1/file\" && mv -f \"$1/file\" \"$2\" && rmdir \"$1\"\n";
 static const char end_folder[] =
         "mkdir \"$1/tree\" && tar -x -o -p -f \"$1/file\" -C \"$1/tree\" && rm -f \"$1/file\" &&\n"
-        "mv \"$1/tree/" TOP "\" \"$2\" && rm -rf \"$1\"\n";
+        "mv \"$1/tree/" COPY_TOP "\" \"$2\" && rm -rf \"$1\"\n";
 
 struct source {
         int fd; /* the file, or a tar of the folder */
@@ -55,7 +46,7 @@ static int open_source(const struct engine_copy *copy, struct source *ret, struc
         *ret = (struct source){.fd = -1, .folder = S_ISDIR(info.st_mode), .mode = info.st_mode & 07777};
         if (ret->folder) {
                 owned_fd int tar = -1;
-                if (agent_copy_temporary(&tar, err) < 0 || copy->pack(copy->folder, copy->name, TOP, tar, err) < 0)
+                if (agent_copy_temporary(&tar, err) < 0 || copy->pack(copy->folder, copy->name, COPY_TOP, tar, err) < 0)
                         return -1;
                 if (fstat(tar, &info) < 0 || lseek(tar, 0, SEEK_SET) < 0)
                         return fail_errno(err, "cannot read the archive of '%s'", copy->name);

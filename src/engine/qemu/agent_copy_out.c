@@ -5,6 +5,7 @@
 #include "base/str.h"
 #include "engine/qemu/agent_copy.h"
 #include "engine/qemu/agent_file.h"
+#include "engine/qemu/copy_script.h"
 #include "sys/clock.h"
 
 #include <fcntl.h>
@@ -15,18 +16,13 @@
 /* $1 what, $2 a tag. Says `file`, its mode and its size; or `folder`, the place of its tar, its name and the tar's
  * size. */
 static const char begin_out[] =
-        "no() { code=$1; shift; printf '%s\\n' \"$*\" >&2; exit $code; }\n"
-        "[ -e \"$1\" ] || no 66 \"'$1' not found\"\n"
+        COPY_NO COPY_FOUND
         "if [ -f \"$1\" ]; then\n"
         "  printf 'file\\n%s\\n%s\\n' \"$(stat -L -c %a \"$1\" 2>/dev/null || echo 644)\" \"$(stat -L -c %s \"$1\" "
         "2>/dev/null || echo 0)\"\n"
         "  exit 0\n"
         "fi\n"
-        "[ -d \"$1\" ] || no 65 \"'$1' is neither a file nor a folder\"\n"
-        "command -v tar >/dev/null 2>&1 || no 69 'there is no tar, which copies folders'\n"
-        "cd -P \"$1\" || exit 77\n"
-        "real=$PWD\n"
-        "[ \"$real\" != / ] || no 64 'the root folder as a whole is not copied'\n"
+        COPY_FOLDER
         "stage=\n"
         "for base in /tmp /var/tmp /run; do\n"
         "  case $base/ in \"$real\"/*) continue ;; esac\n"

@@ -8,6 +8,7 @@
 
 #include "engine/qemu/agent_channel.h"
 #include "engine/qemu/agent_copy.h"
+#include "engine/qemu/copy_script.h"
 #include "sys/clock.h"
 
 #include <errno.h>
@@ -18,28 +19,17 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#define TOP "copy" /* what the top entry of a tar is called that goes in */
 #define HEAD_BYTES 1024
-
-#define NO "no() { code=$1; shift; printf '%s\\n' \"$*\" >&2; exit $code; }\n"
 
 /* $1 where to, $2 the name, $3 a tag, $4 whether a folder, $5 the mode. */
 static const char script_in[] =
-        NO
-        "target=$1\n"
-        "if [ -d \"$1\" ]; then target=${1%/}/$2; fi\n"
-        "case $target in */) no 66 \"folder '$target' not found\" ;; esac\n"
-        "parent=${target%/*}\n"
-        "[ -d \"$parent/\" ] || no 66 \"folder '$parent' not found\"\n"
-        "if [ -d \"$target\" ]; then no 73 \"folder '$target' already exists\"; fi\n"
-        "if [ $4 = 1 ] && { [ -e \"$target\" ] || [ -L \"$target\" ]; }; then no 73 \"'$target' already exists\"; fi\n"
-        "if [ $4 = 1 ]; then command -v tar >/dev/null 2>&1 || no 69 'there is no tar, which copies folders'; fi\n"
+        COPY_NO COPY_TARGET
         "stage=$parent/.cowherd-$3\n"
         "mkdir -m 700 \"$stage\" || exit 74\n"
         "trap 'rm -rf \"$stage\"' EXIT\n"
         "trap 'exit 75' HUP INT TERM\n"
         "if [ $4 = 1 ]; then\n"
-        "  mkdir \"$stage/tree\" && tar -x -o -p -f - -C \"$stage/tree\" && mv \"$stage/tree/" TOP "\" \"$target\" || exit 74\n"
+        "  mkdir \"$stage/tree\" && tar -x -o -p -f - -C \"$stage/tree\" && mv \"$stage/tree/" COPY_TOP "\" \"$target\" || exit 74\n"
         "else\n"
         "  cat >\"$stage/file\" && { chown 0:0 \"$stage/file\" 2>/dev/null; chmod \"$5\" \"$stage/file\"; } &&\n"
         "    mv -f \"$stage/file\" \"$target\" || exit 74\n"
@@ -47,17 +37,12 @@ static const char script_in[] =
 
 /* $1 what. Says "file MODE" or "folder NAME" in a line, then the bytes, or a tar of it. */
 static const char script_out[] =
-        NO
-        "[ -e \"$1\" ] || no 66 \"'$1' not found\"\n"
+        COPY_NO COPY_FOUND
         "if [ -f \"$1\" ]; then\n"
         "  printf 'file %s\\n' \"$(stat -L -c %a \"$1\" 2>/dev/null || echo 644)\"\n"
         "  exec cat \"$1\"\n"
         "fi\n"
-        "[ -d \"$1\" ] || no 65 \"'$1' is neither a file nor a folder\"\n"
-        "command -v tar >/dev/null 2>&1 || no 69 'there is no tar, which copies folders'\n"
-        "cd -P \"$1\" || exit 77\n"
-        "real=$PWD\n"
-        "[ \"$real\" != / ] || no 64 'the root folder as a whole is not copied'\n"
+        COPY_FOLDER
         "name=${real##*/}\n"
         "cd \"${real%/*}/\" || exit 77\n"
         "printf 'folder %s\\n' \"$name\"\n"
@@ -117,7 +102,7 @@ static int open_source(const struct engine_copy *copy, bool *ret_folder, mode_t 
                 *ret_fd = take_fd(fd);
                 return 0;
         }
-        if (agent_copy_temporary(&tar, err) < 0 || copy->pack(copy->folder, copy->name, TOP, tar, err) < 0)
+        if (agent_copy_temporary(&tar, err) < 0 || copy->pack(copy->folder, copy->name, COPY_TOP, tar, err) < 0)
                 return -1;
         if (lseek(tar, 0, SEEK_SET) < 0)
                 return fail_errno(err, "cannot read the archive of '%s'", copy->name);

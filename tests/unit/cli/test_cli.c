@@ -1,19 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The shell face against a herd that only notes what it is asked: what reaches it, what is printed, the exit status. */
-#include "fake_herd.h"
+#include "cli_test.h"
 
-#include "base/mem.h"
-#include "base/str.h"
-
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
 #include <unistd.h>
 
-#include <cmocka.h>
 #include <jansson.h>
 
 #define WORDS(...) ((const char *const[]){"cowherd", __VA_ARGS__, NULL})
@@ -66,17 +56,6 @@ static void check_has(const char *text, const char *part)
 {
         if (strstr(text, part) == NULL)
                 fail_msg("no '%s' in: %s", part, text);
-}
-
-static void check_fits(const char *text, size_t columns)
-{
-        while (*text != '\0') {
-                size_t bytes = strcspn(text, "\n");
-                owned_str char *line = x_strndup(text, bytes);
-                if (cli_columns_of(line) > columns)
-                        fail_msg("more than %zu columns: %s", columns, line);
-                text += bytes + (text[bytes] == '\n');
-        }
 }
 
 static void test_what_reaches_the_herd(void **state)

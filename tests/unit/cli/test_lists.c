@@ -1,18 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* How lists are printed: trees, columns that were asked for, formats for other programs, colours, and what fits where. */
-#include "fake_herd.h"
-
-#include "base/mem.h"
-#include "base/str.h"
-
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-
-#include <cmocka.h>
+#include "cli_test.h"
 
 #define LONG_NAME "a23456789012345678901234567890123456789012345678901234567890123"
 
@@ -34,17 +22,6 @@ static char *printed(struct cowherd_answer *answer, const char *verb, struct pri
         (void)fclose(file);
         cowherd_answer_free(answer);
         return text;
-}
-
-static void check_fits(const char *text, size_t columns)
-{
-        while (*text != '\0') {
-                size_t bytes = strcspn(text, "\n");
-                owned_str char *line = x_strndup(text, bytes);
-                if (cli_columns_of(line) > columns)
-                        fail_msg("more than %zu columns: %s", columns, line);
-                text += bytes + (text[bytes] == '\n');
-        }
 }
 
 static void add_clone(struct cowherd_answer *answer, const char *name, const char *base, const char *state)

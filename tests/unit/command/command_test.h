@@ -34,3 +34,17 @@ static inline void check_taken(const char *command, int failed, const struct cow
         if (failed != 0)
                 fail_msg("'%s' refused: %s", command, err->text);
 }
+
+/* A command to QEMU, what its refusal must say, and what its hint, or NULL. */
+struct refused {
+        const char *command, *text, *hint;
+};
+static inline void check_all_refused(const struct refused *cases, size_t count)
+{
+        for (size_t i = 0; i < count; i++) {
+                owned_request struct request request = {0};
+                struct cowherd_error err = {0};
+                int failed = request_parse(COWHERD_QEMU, cases[i].command, NULL, &request, &err);
+                check_refused(cases[i].command, failed, &err, cases[i].text, cases[i].hint);
+        }
+}

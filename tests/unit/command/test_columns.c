@@ -20,9 +20,7 @@ static void test_taken(void **state)
 
 static void test_refused(void **state)
 {
-        static const struct {
-                const char *command, *text, *hint;
-        } cases[] = {
+        static const struct refused cases[] = {
                 {"list columns=nmae", "'list' has no column 'nmae' (did you mean 'name'?)", "it has: id name base"},
                 {"list columns=name,", "'list' has no column ''", "it has:"},
                 {"list columns=,name", "has no column ''", NULL},
@@ -36,12 +34,7 @@ static void test_refused(void **state)
         };
 
         (void)state;
-        for (size_t i = 0; i < array_length(cases); i++) {
-                owned_request struct request request = {0};
-                struct cowherd_error err = {0};
-                int failed = request_parse(COWHERD_QEMU, cases[i].command, NULL, &request, &err);
-                check_refused(cases[i].command, failed, &err, cases[i].text, cases[i].hint);
-        }
+        check_all_refused(cases, array_length(cases));
 }
 
 static void test_engine(void **state)

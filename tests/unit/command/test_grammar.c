@@ -88,11 +88,7 @@ static void test_fallbacks(void **state)
 /* One sentence each, code 64, the word that is wrong in it, and the nearest known one. */
 static void test_bad_words(void **state)
 {
-        static const struct {
-                const char *command;
-                const char *text;
-                const char *hint;
-        } cases[] = {
+        static const struct refused cases[] = {
                 {"", "the command is empty", NULL},
                 {" \t\n", "the command is empty", NULL},
                 {"clone_form_base base=b", "verb 'clone_form_base' is not known (did you mean 'clone_from_base'?)",
@@ -180,12 +176,7 @@ static void test_bad_words(void **state)
         };
 
         (void)state;
-        for (size_t i = 0; i < array_length(cases); i++) {
-                owned_request struct request request = {0};
-                struct cowherd_error err = {0};
-                int failed = request_parse(COWHERD_QEMU, cases[i].command, NULL, &request, &err);
-                check_refused(cases[i].command, failed, &err, cases[i].text, cases[i].hint);
-        }
+        check_all_refused(cases, array_length(cases));
 }
 
 static void test_long_words_are_cut(void **state)
