@@ -6,10 +6,9 @@
  *
  *     build/bench/life [--json] [--quick] [--only TEXT]
  */
+#include "by_hand.h"
 #include "harness.h"
 
-#include <errno.h>
-#include <poll.h>
 #include <signal.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -114,41 +113,14 @@ static int connect_to(const char *path)
         measure_die("nobody listens on '%s'", path);
 }
 
-/* Says a line to the guest agent and returns what it answers, one line. */
-static const char *ask_agent(int fd, const char *question)
+/* What a thing done by hand came to: it ends the bench where it failed. */
+static void need(int result, const struct cowherd_error *err)
 {
-        static char answer[4096];
-        size_t length = 0;
-        struct pollfd ready = {.fd = fd, .events = POLLIN};
-
-        if (write(fd, question, strlen(question)) < 0)
-                measure_die("cannot speak to the guest agent");
-        while (length == 0 || answer[length - 1] != '\n') {
-                if (poll(&ready, 1, PATIENCE_MS) <= 0)
-                        measure_die("the guest agent does not answer");
-                ssize_t got = read(fd, answer + length, sizeof answer - 1 - length);
-                if (got <= 0)
-                        measure_die("the guest agent went away");
-                length += (size_t)got;
-        }
-        answer[length] = '\0';
-        return answer;
+        if (result < 0)
+                measure_die("%s", err->text);
 }
 
 /* ---- by hand: QEMU ---- */
-
-static void run_by_agent(int fd)
-{
-        char question[160];
-        const char *found = strstr(ask_agent(fd, "{\"execute\":\"guest-exec\",\"arguments\":{\"path\":\"/bin/true\"}}\n"), "\"pid\"");
-
-        if (found == NULL)
-                measure_die("the guest agent does not run commands");
-        (void)snprintf(question, sizeof question, "{\"execute\":\"guest-exec-status\",\"arguments\":{\"pid\":%ld}}\n",
-                       strtol(found + strcspn(found, "0123456789"), NULL, 10));
-        while (strstr(ask_agent(fd, question), "\"exited\": true") == NULL)
-                (void)usleep(2000);
-}
 
 static double qemu_raw(unsigned run)
 {
@@ -163,12 +135,13 @@ static double qemu_raw(unsigned run)
                               "-device", "virtio-rng-pci", "-netdev", "user,id=net", "-device", "virtio-net-pci,netdev=net",
                               "-device", "virtio-serial-pci", "-chardev", chardev, "-device", "virtserialport,chardev=agent,name=org.qemu.guest_agent.0",
                               "-serial", "null", NULL};
+        struct cowherd_error err;
         double began = measure_now_ms();
         (void)measure_program(create);
         pid_t qemu = start(boot);
         int fd = connect_to(agent);
-        (void)ask_agent(fd, "{\"execute\":\"guest-sync\",\"arguments\":{\"id\":1}}\n");
-        run_by_agent(fd);
+        need(by_hand_synchronise(fd, began + PATIENCE_MS, &err), &err);
+        need(by_hand_run_true(fd, began + PATIENCE_MS, &err), &err);
         double ms = measure_now_ms() - began;
         (void)close(fd);
         end(qemu);
@@ -179,40 +152,17 @@ static double qemu_raw(unsigned run)
 
 /* ---- by hand: systemd-nspawn ---- */
 
-/* What nspawn tells its notify socket: waits for a line that begins so, and copies its rest. */
-static void await(int notify, const char *line, char *ret, size_t size)
-{
-        struct pollfd ready = {.fd = notify, .events = POLLIN};
-        char told[4096];
-
-        for (;;) {
-                if (poll(&ready, 1, PATIENCE_MS) <= 0)
-                        measure_die("systemd-nspawn never said '%s'", line);
-                ssize_t got = recv(notify, told, sizeof told - 1, 0);
-                if (got <= 0)
-                        continue;
-                told[got] = '\0';
-                const char *at = strstr(told, line);
-                if (at == NULL)
-                        continue;
-                at += strlen(line);
-                (void)snprintf(ret, size, "%.*s", (int)strcspn(at, "\n"), at);
-                return;
-        }
-}
-
 /* A snapshot, a container that boots on it, and `true` in its namespaces as soon as there are any, or once it is ready. */
 static double boot_by_hand(unsigned run, bool until_ready)
 {
-        char tree[320], leader[32], word[32];
-        struct sockaddr_un address = {.sun_family = AF_UNIX};
-        int notify = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+        char tree[320], leader[32], word[32], name[64] = "@";
+        struct cowherd_error err;
+        int notify = -1;
 
         (void)snprintf(tree, sizeof tree, "%s/tree-%u", pool, run);
-        (void)snprintf(address.sun_path, sizeof address.sun_path, "%.80s/notify-%u", bench_folder, run);
-        if (bind(notify, (struct sockaddr *)&address, sizeof address) < 0)
-                measure_die("cannot make '%s'", address.sun_path);
-        (void)setenv("NOTIFY_SOCKET", address.sun_path, 1);
+        (void)snprintf(name + 1, sizeof name - 1, "cowherd-bench-%ld-%u", (long)getpid(), run);
+        need(by_hand_listen(name + 1, &notify, &err), &err);
+        (void)setenv("NOTIFY_SOCKET", name, 1);
         const char *snapshot[] = {"btrfs", "-q", "subvolume", "snapshot", btrfs_base, tree, NULL};
         const char *boot[] = {"systemd-nspawn", "--register=no", "--keep-unit", "-q", "-b", "--notify-ready=yes", "--settings=no", "--link-journal=no",
                               "--console=read-only", "-D", tree, "--private-users=" RAW_OWNERS, "--private-users-ownership=map", NULL};
@@ -222,9 +172,9 @@ static double boot_by_hand(unsigned run, bool until_ready)
         double began = measure_now_ms();
         (void)measure_program(snapshot);
         pid_t nspawn = start(boot);
-        await(notify, "X_NSPAWN_LEADER_PID=", leader, sizeof leader);
+        need(by_hand_await(notify, "X_NSPAWN_LEADER_PID=", leader, sizeof leader, &err), &err);
         if (until_ready)
-                await(notify, "READY=", word, sizeof word);
+                need(by_hand_await(notify, "READY=", word, sizeof word, &err), &err);
         (void)measure_program(enter);
         double ms = measure_now_ms() - began;
         (void)unsetenv("NOTIFY_SOCKET");
@@ -232,7 +182,6 @@ static double boot_by_hand(unsigned run, bool until_ready)
         (void)waitpid(nspawn, NULL, 0);
         const char *away[] = {"btrfs", "-q", "subvolume", "delete", tree, NULL};
         (void)measure_program(away);
-        (void)unlink(address.sun_path);
         (void)close(notify);
         return ms;
 }

@@ -36,7 +36,11 @@ struct compare_options {
 int compare_run(const struct compare_options *options, struct cowherd_answer *answer, struct cowherd_error *err) must_check;
 
 /*
- * Takes away what killed comparisons have left below a herd's root: their machines, mounts, pools and folders. Those still at work are
- * left alone and counted in *ret_busy. -1 and the first reason where one could not be taken away; the others are.
+ * Takes away what killed comparisons have left below a herd's root: their machines, mounts, pools and folders; with `only_look` they are
+ * counted, and nothing is changed. Those still at work, they or a tool of theirs, are left alone and counted in *ret_busy. -1 and the first
+ * reason where one could not be taken away; the others are.
  */
-int compare_sweep(int root_fd, const char *root, size_t *ret_removed, size_t *ret_busy, struct cowherd_error *err) must_check;
+int compare_sweep(int root_fd, const char *root, bool only_look, size_t *ret_removed, size_t *ret_busy, struct cowherd_error *err) must_check;
+
+/* Whether a name in a herd's tmp/ is that of a comparison's folder or lock. */
+bool compare_is_mark(const char *name);

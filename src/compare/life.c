@@ -239,7 +239,7 @@ static void add_figures(struct pair *pair, const struct lives *ours, const struc
                               json_pack("{s:s, s:s, s:s, s:o, s:o}", "engine", pair->engine, "store", pair->store, "of", "first_command", "ours", phases_of(ours), "raw", phases_of(raw)));
 }
 
-void pair_measure_life(struct pair *pair)
+bool pair_measure_life(struct pair *pair)
 {
         struct lives ours owned_by(lives_free) = {0}, raw owned_by(lives_free) = {0};
         bool quick = pair->session->options->quick, raw_lives = pair->raw != NULL && pair->raw->tree != NULL, live = false;
@@ -247,7 +247,7 @@ void pair_measure_life(struct pair *pair)
 
         if (pair->image->cannot_boot != NULL) {
                 note_left_out(pair, "first_command", "%s", pair->image->cannot_boot);
-                return;
+                return false;
         }
         if (!raw_lives)
                 note_left_out(pair, "first_command", "the raw tool beside it: %s", pair->raw == NULL ? "there is none" : "what it makes can't be booted as it is");
@@ -262,4 +262,5 @@ void pair_measure_life(struct pair *pair)
                 add_figures(pair, &ours, &raw);
         if (live && !pair->broken)
                 measure_live(pair);
+        return ours.all.count > 0;
 }

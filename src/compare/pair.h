@@ -56,6 +56,12 @@ int raw_life_of_tree(struct pair *pair, const char *tree, const char *name, stru
 /* Whether an init of the image says when it is up. */
 bool image_has_systemd(const struct image *image);
 
+/* ---- jobs.c: the raw side of clones for one command ---- */
+
+/* Each is one process, whose time is told: what it makes stays until then, and is taken away; or it goes with it. */
+int raw_template(struct pair *pair, unsigned run, double *ret, struct cowherd_error *err) must_check;
+int raw_ephemeral(struct pair *pair, unsigned run, double *ret, struct cowherd_error *err) must_check;
+
 /* ---- figures.c ---- */
 
 struct figure {
@@ -79,7 +85,9 @@ void note_left_out(struct pair *pair, const char *figure, const char *format, ..
 
 void pair_measure(struct pair *pair);
 void pair_measure_clones(struct pair *pair);
-void pair_measure_life(struct pair *pair);
+/* Whether one of ours lived: it was booted, and did its command. */
+bool pair_measure_life(struct pair *pair);
+void pair_measure_jobs(struct pair *pair);
 /* Adds what holds a running instance of ours, while it runs. */
 void isolation_add(struct pair *pair, const char *name);
 /* The process to look at: QEMU's, or the container's PID 1; *namespace is its PID namespace where it is a container. */

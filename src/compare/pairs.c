@@ -70,8 +70,9 @@ void pair_measure(struct pair *pair)
                 return;
         }
         pair_measure_clones(pair);
-        if (!pair->broken)
-                pair_measure_life(pair);
+        bool lives = !pair->broken && pair_measure_life(pair);
+        if (lives && !pair->broken && !pair->session->options->quick && pair->target == COWHERD_NSPAWN)
+                pair_measure_jobs(pair);
         if (!pair->broken && say(pair->session->herd, pair->target, NULL, NULL, &err, "remove_base", word("name=%s", pair->base), NULL) < 0)
                 note_failed(pair, "base", &err);
 }

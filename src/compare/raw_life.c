@@ -3,26 +3,21 @@
  * A life by hand: the raw tool's clone, systemd-nspawn or LXD started on it, `true` run inside when it is up. What it takes then is looked
  * at as ours is.
  */
+#include "compare/by_hand.h"
 #include "compare/pair.h"
 
 #include "sys/clock.h"
 #include "sys/file.h"
 #include "sys/process_detach.h"
 
-#include <errno.h>
 #include <fcntl.h>
-#include <poll.h>
 #include <signal.h>
-#include <stddef.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/socket.h>
-#include <sys/un.h>
 #include <unistd.h>
 
 #define PATIENCE_MS 60000
 #define END_MS 10000
-#define TOLD_BYTES 4096
 
 bool image_has_systemd(const struct image *image)
 {
@@ -32,40 +27,6 @@ bool image_has_systemd(const struct image *image)
 }
 
 /* ---- systemd-nspawn ---- */
-
-/* A socket of no file, on which nspawn tells how it goes (sd_notify(3)). */
-static int listen_to(const char *name, struct cowherd_error *err)
-{
-        struct sockaddr_un address = {.sun_family = AF_UNIX};
-        owned_fd int fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
-
-        (void)snprintf(address.sun_path + 1, sizeof address.sun_path - 1, "%s", name);
-        if (fd < 0 || bind(fd, (struct sockaddr *)&address, (socklen_t)(offsetof(struct sockaddr_un, sun_path) + 1 + strlen(name))) < 0)
-                return fail_errno(err, "cannot make a socket for systemd-nspawn");
-        return take_fd(fd);
-}
-
-/* Waits for a line that begins so, and copies its rest; 75 where it does not come. */
-static int await(int fd, const char *line, char *ret, size_t size, struct cowherd_error *err)
-{
-        struct pollfd ready = {.fd = fd, .events = POLLIN};
-        char told[TOLD_BYTES];
-
-        for (;;) {
-                if (poll(&ready, 1, PATIENCE_MS) <= 0)
-                        return fail(err, COWHERD_UNAVAILABLE, "systemd-nspawn, run by hand, never said '%s'", line);
-                ssize_t got = recv(fd, told, sizeof told - 1, 0);
-                if (got <= 0)
-                        continue;
-                told[got] = '\0';
-                const char *at = strstr(told, line);
-                if (at == NULL)
-                        continue;
-                at += strlen(line);
-                (void)snprintf(ret, size, "%.*s", (int)strcspn(at, "\n"), at);
-                return 0;
-        }
-}
 
 static int start_nspawn(struct pair *pair, const char *tree, const char *machine, struct process_birth *ret, struct cowherd_error *err)
 {
@@ -94,16 +55,16 @@ int raw_life_of_tree(struct pair *pair, const char *tree, const char *name, stru
         struct process_birth nspawn owned_by(process_birth_free) = {.channel = -1};
         owned_str char *machine = x_asprintf("%s-%s", pair->session->site->mark, name);
         char leader[32] = "", said[32], namespace[64] = "";
-        owned_fd int notify = listen_to(machine, err);
+        owned_fd int notify = -1;
         int status = 0;
 
-        if (notify < 0)
+        if (by_hand_listen(machine, &notify, err) < 0)
                 return -1;
         double began = clock_ms();
-        if (start_nspawn(pair, tree, machine, &nspawn, err) < 0 || await(notify, "X_NSPAWN_LEADER_PID=", leader, sizeof leader, err) < 0)
+        if (start_nspawn(pair, tree, machine, &nspawn, err) < 0 || by_hand_await(notify, "X_NSPAWN_LEADER_PID=", leader, sizeof leader, err) < 0)
                 return -1;
         life->start_ms = clock_ms() - began;
-        int done = image_has_systemd(pair->image) ? await(notify, "READY=", said, sizeof said, err) : 0;
+        int done = image_has_systemd(pair->image) ? by_hand_await(notify, "READY=", said, sizeof said, err) : 0;
         life->ready_ms = clock_ms() - began - life->start_ms;
         if (done == 0)
                 done = tool(&life->command_ms, NULL, err, "nsenter", "-t", leader, "-a", "/bin/true", NULL);

@@ -7,7 +7,6 @@
 #include "report/report.h"
 #include "sys/file.h"
 
-#include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
@@ -55,7 +54,7 @@ static int write_document(const char *path, const json_t *document, struct cowhe
         owned_str char *text = json_dumps(document, JSON_INDENT(1) | JSON_REAL_PRECISION(12));
         owned_str char *whole = x_asprintf("%s\n", text);
 
-        return file_replace(AT_FDCWD, path, whole, 0644, false, err) < 0 ? fail_while(err, "writing '%s'", path) : 0;
+        return file_publish(path, whole, 0644, err);
 }
 
 /* What is to be written besides the answer; what changed since `old` (NULL: nothing is compared with) goes into the report. */

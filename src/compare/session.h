@@ -10,7 +10,9 @@
 #include <jansson.h>
 #include <sys/types.h>
 
+#define COMPARE_MARK "compare-" /* and twelve hex digits */
 #define COMPARE_MARK_BYTES 32
+#define COMPARE_LOCK "%s.lock" /* of a mark */
 #define COMPARE_RUNS_MAX 60u /* of a figure */
 
 /* ---- site.c: the folder of its own ---- */
@@ -27,6 +29,8 @@ struct site {
 void site_free(struct site *site); /* gives the lock back, removes nothing */
 define_owned(struct site, site_free)
 #define SITE_NONE {.tmp = -1, .lock = -1}
+/* Fills in the paths that a mark below a herd's root stands for. */
+void site_fill(struct site *site, const char *root, const char *mark);
 
 /* Makes it, locked. */
 int site_make(const char *root, struct site *ret, struct cowherd_error *err) must_check;

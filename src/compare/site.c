@@ -20,7 +20,7 @@
 
 #define FOLDER_MODE 0711 /* as the herd's own: a machine's user id must reach its disk */
 #define NOTE_BYTES 4096
-#define MARK "compare-"
+#define TRIES 5u /* to make a folder that others take away */
 
 void site_free(struct site *site)
 {
@@ -33,8 +33,7 @@ void site_free(struct site *site)
         *site = (struct site)SITE_NONE;
 }
 
-/* The paths of a mark. */
-static void fill_in(struct site *site, const char *root, const char *mark)
+void site_fill(struct site *site, const char *root, const char *mark)
 {
         site->root = x_strdup(root);
         (void)snprintf(site->mark, sizeof site->mark, "%s", mark);
@@ -43,24 +42,36 @@ static void fill_in(struct site *site, const char *root, const char *mark)
         site->raw = x_asprintf("%s/raw", site->folder);
 }
 
-static int lock_of(const struct site *site, int *ret_fd, struct cowherd_error *err)
+/*
+ * ROOT/tmp, with our lock in it, by which it can't be removed. One that goes before that, by a teardown, is made again. The lock is waited
+ * for: whoever looks for locks may hold it for a moment.
+ */
+static int make_tmp(struct site *site, bool *ret_had_root, bool *ret_had_tmp, struct cowherd_error *err)
 {
-        char name[COMPARE_MARK_BYTES + 8];
+        owned_str char *tmp = x_asprintf("%s/tmp", site->root), *lock = x_asprintf(COMPARE_LOCK, site->mark);
 
-        (void)snprintf(name, sizeof name, "%s.lock", site->mark);
-        return lock_take(site->tmp, name, false, ret_fd, err);
+        for (unsigned tries = 1;; tries++) {
+                *ret_had_root = access(site->root, F_OK) == 0;
+                *ret_had_tmp = access(tmp, F_OK) == 0;
+                if (file_make_folders(AT_FDCWD, tmp, FOLDER_MODE, err) == 0 && file_open_folder(AT_FDCWD, tmp, &site->tmp, err) == 0 &&
+                    lock_take(site->tmp, lock, true, &site->lock, err) == 0)
+                        return 0;
+                if (err->code != COWHERD_NOT_FOUND || tries == TRIES)
+                        return -1;
+                close_at(&site->tmp);
+                site->tmp = -1;
+        }
 }
 
 int site_make(const char *root, struct site *ret, struct cowherd_error *err)
 {
         struct site site owned_by(site_free) = SITE_NONE;
         char hex[13], mark[COMPARE_MARK_BYTES];
-        owned_str char *tmp = x_asprintf("%s/tmp", root);
-        bool had_root = access(root, F_OK) == 0, had_tmp = access(tmp, F_OK) == 0;
+        bool had_root = false, had_tmp = false;
 
-        (void)snprintf(mark, sizeof mark, MARK "%s", random_hex(6, hex));
-        fill_in(&site, root, mark);
-        if (file_make_folders(AT_FDCWD, tmp, FOLDER_MODE, err) < 0 || file_open_folder(AT_FDCWD, tmp, &site.tmp, err) < 0 || lock_of(&site, &site.lock, err) != 0)
+        (void)snprintf(mark, sizeof mark, COMPARE_MARK "%s", random_hex(6, hex));
+        site_fill(&site, root, mark);
+        if (make_tmp(&site, &had_root, &had_tmp, err) < 0)
                 return fail_while(err, "making a folder to measure in");
         owned_str char *notes = x_asprintf("%s/notes", site.folder);
         if (file_make_folders(AT_FDCWD, site.raw, FOLDER_MODE, err) < 0 || file_make_folders(AT_FDCWD, notes, 0700, err) < 0 ||
@@ -156,6 +167,8 @@ static void remove_from_run(const struct site *site)
 
 static int unmount_raw(const struct site *site, struct cowherd_error *err)
 {
+        if (access(site->raw, F_OK) < 0)
+                return 0; /* killed before it was made, or when it was gone already */
         for (;;) {
                 owned_str char *target = NULL;
                 int got = mount_find_under(site->raw, &target, err);
@@ -221,12 +234,10 @@ static int remove_herd(const struct site *site, struct cowherd_error *err)
 
 int site_remove(struct site *site, struct cowherd_error *err)
 {
-        char lock[COMPARE_MARK_BYTES + 8];
-        owned_str char *made_root = note(site, "made-root"), *made_tmp = note(site, "made-tmp");
+        owned_str char *made_root = note(site, "made-root"), *made_tmp = note(site, "made-tmp"), *lock = x_asprintf(COMPARE_LOCK, site->mark);
 
         if (remove_herd(site, err) < 0 || file_remove_tree(site->tmp, site->mark, err) < 0)
                 return fail_while(err, "taking away '%s'", site->folder);
-        (void)snprintf(lock, sizeof lock, "%s.lock", site->mark);
         lock_remove(site->tmp, lock, &site->lock);
         owned_str char *tmp = x_asprintf("%s/tmp", site->root);
         if (made_tmp != NULL)
@@ -234,63 +245,4 @@ int site_remove(struct site *site, struct cowherd_error *err)
         if (made_root != NULL)
                 (void)rmdir(site->root);
         return 0;
-}
-
-/* ---- what killed ones have left ---- */
-
-static int sweep_one(int tmp, const char *root, const char *mark, size_t *ret_removed, size_t *ret_busy, struct cowherd_error *err)
-{
-        struct site site owned_by(site_free) = SITE_NONE;
-
-        fill_in(&site, root, mark);
-        site.tmp = fcntl(tmp, F_DUPFD_CLOEXEC, 3);
-        int got = lock_of(&site, &site.lock, err);
-        if (got != 0) {
-                *ret_busy += got > 0;
-                return got < 0 ? -1 : 0;
-        }
-        if (site_remove(&site, err) < 0)
-                return -1;
-        (*ret_removed)++;
-        return 0;
-}
-
-/* The mark in a name such as "compare-0123456789ab" or that with ".lock": a lock alone was left, too. */
-static bool is_mark(const char *name, char *ret, size_t size)
-{
-        size_t digits = str_starts(name, MARK) ? strspn(name + strlen(MARK), "0123456789abcdef") : 0;
-
-        if (digits != 12 || (name[strlen(MARK) + digits] != '\0' && !str_equal(name + strlen(MARK) + digits, ".lock")))
-                return false;
-        (void)snprintf(ret, size, "%.*s", (int)(strlen(MARK) + digits), name);
-        return true;
-}
-
-int compare_sweep(int root_fd, const char *root, size_t *ret_removed, size_t *ret_busy, struct cowherd_error *err)
-{
-        owned_fd int tmp = openat(root_fd, "tmp", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-        struct strv marks owned_by(strv_free) = {0};
-
-        if (tmp < 0)
-                return errno == ENOENT ? 0 : fail_errno(err, "cannot open folder '%s/tmp'", root);
-        int again = openat(tmp, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-        DIR *listing = again < 0 ? NULL : fdopendir(again);
-        if (listing == NULL)
-                return fail_errno(err, "cannot read folder '%s/tmp'", root);
-        for (const struct dirent *entry = readdir(listing); entry != NULL; entry = readdir(listing)) {
-                char mark[COMPARE_MARK_BYTES];
-                if (is_mark(entry->d_name, mark, sizeof mark) && !strv_has(&marks, mark))
-                        strv_add(&marks, mark);
-        }
-        (void)closedir(listing);
-        int done = 0;
-        for (size_t i = 0; i < marks.count; i++) {
-                struct cowherd_error why = {0};
-                if (sweep_one(tmp, root, marks.items[i], ret_removed, ret_busy, &why) == 0)
-                        continue;
-                if (done == 0)
-                        *err = why;
-                done = -1;
-        }
-        return done;
 }

@@ -100,7 +100,8 @@ static const char *ratio_cell(const json_t *value, char *buffer)
 static const char *short_title(const json_t *figure, char *buffer)
 {
         static const char *const titles[][2] = {{"clone", "clone, in-process"}, {"clone_process", "clone, whole process"}, {"start", "start"}, {"ready", "start until ready"},
-                                                {"first_command", "first command done"}, {"memory", "memory"}, {"live_clone", "live clone, a command"}};
+                                                {"first_command", "first command done"}, {"memory", "memory"}, {"live_clone", "live clone, a command"},
+                                                {"job", "command in a new clone"}, {"throwaway", "command, clone gone"}};
 
         for (size_t i = 0; i < array_length(titles); i++)
                 if (str_equal(text_in(figure, "figure"), titles[i][0]))

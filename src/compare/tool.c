@@ -42,18 +42,24 @@ static void add_environment(struct process *process)
                         strv_addf(&process->environment, "%s=%s", passed[i], getenv(passed[i]));
 }
 
+/* A program with its words, up to NULL, its environment and its limits. */
+static void prepare(struct process *process, const char *program, va_list words)
+{
+        strv_add(&process->argv, program);
+        for (const char *next = va_arg(words, const char *); next != NULL; next = va_arg(words, const char *))
+                strv_add(&process->argv, next);
+        add_environment(process);
+        set_limits(process);
+}
+
 int tool(double *ret_ms, char **ret_output, struct cowherd_error *err, const char *program, ...)
 {
         struct process process owned_by(process_free) = {0};
-        va_list args;
+        va_list words;
 
-        strv_add(&process.argv, program);
-        va_start(args, program);
-        for (const char *next = va_arg(args, const char *); next != NULL; next = va_arg(args, const char *))
-                strv_add(&process.argv, next);
-        va_end(args);
-        add_environment(&process);
-        set_limits(&process);
+        va_start(words, program);
+        prepare(&process, program, words);
+        va_end(words);
         double began = clock_ms();
         if (process_check(&process, ret_output, err) < 0)
                 return -1;
@@ -71,15 +77,11 @@ int tool_output(char **ret_output, struct cowherd_error *err, const char *progra
 {
         struct process process owned_by(process_free) = {0};
         struct process_result result owned_by(process_result_free) = {0};
-        va_list args;
+        va_list words;
 
-        strv_add(&process.argv, program);
-        va_start(args, program);
-        for (const char *next = va_arg(args, const char *); next != NULL; next = va_arg(args, const char *))
-                strv_add(&process.argv, next);
-        va_end(args);
-        add_environment(&process);
-        set_limits(&process);
+        va_start(words, program);
+        prepare(&process, program, words);
+        va_end(words);
         if (process_run(&process, &result, err) < 0)
                 return -1;
         *ret_output = x_strdup(result.output == NULL ? "" : result.output);

@@ -87,20 +87,22 @@ static int answer_cleanup(struct call *call, const struct recovery *recovery, co
         return 0;
 }
 
-/* What cleanup would do, as far as the catalogue and the stores tell. */
+/* What cleanup would do, as far as the catalogue, the stores and the locks of comparisons tell. There may be no catalogue. */
 static int answer_plan(struct call *call, struct cowherd_error *err)
 {
         struct catalogue_rows unfinished owned_by(catalogue_rows_free) = {0}, expired owned_by(catalogue_rows_free) = {0};
         struct recovery look = {.only_look = true};
+        struct cowherd_herd *herd = call->herd;
 
-        if (catalogue_unfinished(call->herd->catalogue, &unfinished, err) < 0 ||
-            catalogue_expired(call->herd->catalogue, clock_wall_ms(), &expired, err) < 0)
+        if (herd->catalogue != NULL && (catalogue_unfinished(herd->catalogue, &unfinished, err) < 0 ||
+                                        catalogue_expired(herd->catalogue, clock_wall_ms(), &expired, err) < 0 || herd_sweep(herd, &look, err) < 0))
                 return -1;
-        if (herd_sweep(call->herd, &look, err) < 0)
+        if (herd->fd >= 0 && compare_sweep(herd->fd, herd->root, true, &look.orphans, &look.busy, err) < 0)
                 return -1;
         answer_number(call->answer, "unfinished", unfinished.count);
         answer_number(call->answer, "orphans", look.orphans);
         answer_number(call->answer, "expired", expired.count);
+        answer_number(call->answer, "busy", look.busy);
         answer_done(call->answer, "nothing done: cleanup would settle %zu unfinished object%s, remove %zu that nobody knows and delete %zu expired clone%s",
                     unfinished.count, unfinished.count == 1 ? "" : "s", look.orphans, expired.count, expired.count == 1 ? "" : "s");
         return 0;
@@ -116,13 +118,13 @@ int verb_cleanup(struct call *call, struct cowherd_error *err)
         if (got < 0)
                 return -1;
         if (request_flag(call->request, KEY_DRY_RUN))
-                return got > 0 ? answer_cleanup(call, &recovery, &expiry, err) : answer_plan(call, err);
+                return answer_plan(call, err);
         if (call->herd->fd >= 0) {
                 bool found = false;
                 if (catalogue_sweep(call->herd->fd, call->herd->root, &found, err) < 0)
                         return -1;
                 recovery.orphans += found;
-                if (compare_sweep(call->herd->fd, call->herd->root, &recovery.orphans, &recovery.busy, &recovery.first) < 0)
+                if (compare_sweep(call->herd->fd, call->herd->root, false, &recovery.orphans, &recovery.busy, &recovery.first) < 0)
                         recovery.failed++;
         }
         if (got > 0)

@@ -8,6 +8,7 @@
 #include "herd/memory.h"
 #include "herd/warm.h"
 
+#include "compare/compare.h"
 #include "sys/clock.h"
 
 #include <string.h>
@@ -97,7 +98,7 @@ static int check_leftovers(struct cowherd_herd *herd, struct findings *findings,
                 return -1;
         for (size_t i = 0; i < rows.count; i++)
                 left += is_left_over(herd, rows.items[i].id);
-        if (herd_sweep(herd, &orphans, &why) < 0)
+        if (herd_sweep(herd, &orphans, &why) < 0 || compare_sweep(herd->fd, herd->root, true, &orphans.orphans, &orphans.busy, &why) < 0)
                 add_finding(findings, "leftovers", false, why.text, why.hint);
         bool is_bad = left + orphans.orphans > 0;
         owned_str char *detail = x_asprintf("%zu unfinished, %zu that nobody knows, %zu expired", left, orphans.orphans, expired.count);

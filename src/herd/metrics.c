@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * metrics: figures in Prometheus' text format (version 0.0.4), for node_exporter's textfile collector (file=, put into place
- * whole, so that it never reads half a file) or for whatever reads a program's output. Only what costs little is told: bytes of
- * disks, which are a question for a few files each; those of trees and of LXD's instances are `usage`'s to measure. Every
- * figure is there in every herd, as 0 where there is none, so that no series comes and goes.
+ * metrics: figures in Prometheus' text format (version 0.0.4), for node_exporter's textfile collector (file=) or for whatever reads a
+ * program's output. The file is put into place whole, so that the collector never reads half of one; what a kill in that moment leaves beside
+ * it, hidden and without the ending that a collector looks for, the next run takes along (sys/file_publish.c). Only what costs little is told:
+ * bytes of disks, which are a question for a few files each; those of trees and of LXD's instances are `usage`'s to measure. Every figure is
+ * there in every herd, as 0 where there is none, so that no series comes and goes.
  */
 #include "herd/memory.h"
 #include "herd/usage.h"
@@ -12,7 +13,6 @@
 #include "sys/clock.h"
 #include "sys/file.h"
 
-#include <fcntl.h>
 #include <string.h>
 #include <sys/statvfs.h>
 
@@ -289,7 +289,7 @@ int verb_metrics(struct call *call, struct cowherd_error *err)
                 answer_done(call->answer, "nothing done: the metrics would be written to '%s'", file);
                 return 0;
         }
-        if (file_replace(AT_FDCWD, file, str_text(&metrics.text), FILE_MODE, false, err) < 0)
+        if (file_publish(file, str_text(&metrics.text), FILE_MODE, err) < 0)
                 return fail_while(err, "writing the metrics");
         answer_done(call->answer, "metrics written to '%s'", file);
         return 0;

@@ -2,13 +2,17 @@
 /*
  * teardown: what setup made goes again, and only that: the choice of a store, its place if nothing lies in it (written down as unfinished first,
  * see places.c), and the root folder once no engine has anything in it. The catalogue goes last of all, so that what a kill leaves is
- * still a herd; where there is none, what a kill in its making or removing left is swept.
+ * still a herd; where there is none, what a kill in its making or removing left is swept. While a comparison runs nothing is undone: it
+ * works in the root folder.
  */
 #include "herd/machine.h"
 #include "herd/warm.h"
 
+#include "compare/compare.h"
 #include "sys/file.h"
 
+#include <dirent.h>
+#include <errno.h>
 #include <fcntl.h>
 #include <unistd.h>
 
@@ -82,20 +86,43 @@ static int end_warm(struct cowherd_herd *herd, enum cowherd_target target, struc
         return catalogue_set_setting(herd->catalogue, WARM_COMPLAINT_KEY, NULL, err);
 }
 
+/* A comparison that begins in this very moment keeps the folder, by its lock in there, and is none of ours to take away. */
+static int remove_tmp(struct cowherd_herd *herd, struct cowherd_error *err)
+{
+        owned_fd int tmp = openat(herd->fd, "tmp", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+        int again = tmp < 0 ? -1 : openat(tmp, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+        DIR *listing = again < 0 ? NULL : fdopendir(again);
+        int done = 0;
+
+        if (tmp < 0)
+                return errno == ENOENT ? 0 : fail_errno(err, "cannot open folder '%s/tmp'", herd->root);
+        if (listing == NULL)
+                return fail_errno(err, "cannot read folder '%s/tmp'", herd->root);
+        for (const struct dirent *entry = NULL; done == 0 && (entry = readdir(listing)) != NULL;)
+                if (!str_equal(entry->d_name, ".") && !str_equal(entry->d_name, "..") && !compare_is_mark(entry->d_name))
+                        done = file_remove_tree(tmp, entry->d_name, err);
+        (void)closedir(listing);
+        (void)unlinkat(herd->fd, "tmp", AT_REMOVEDIR);
+        return done;
+}
+
 int herd_remove_empty(struct cowherd_herd *herd, struct cowherd_error *err)
 {
         /* The catalogue goes last: until then, what a kill leaves is still a herd. */
-        static const char *const ours[] = {"locks", "tmp", "catalogue.db.new", "catalogue.db", "catalogue.db-wal", "catalogue.db-shm"};
+        static const char *const ours[] = {"locks", "catalogue.db.new", "catalogue.db", "catalogue.db-wal", "catalogue.db-shm"};
         static const char *const folders[] = {"bases", "clones", "snapshots", "pools", "run"};
         struct strv places owned_by(strv_free) = {0};
         struct catalogue_rows unfinished owned_by(catalogue_rows_free) = {0};
         uint64_t bases = 0, clones = 0;
+        size_t swept = 0, works = 0;
 
         if (catalogue_list_places(herd->catalogue, &places, err) < 0 || catalogue_unfinished(herd->catalogue, &unfinished, err) < 0 ||
             catalogue_count(herd->catalogue, COWHERD_ANY, &bases, &clones, err) < 0)
                 return -1;
         if (places.count > 0 || unfinished.count > 0 || bases > 0 || clones > 0)
                 return 0;
+        if (compare_sweep(herd->fd, herd->root, false, &swept, &works, err) < 0)
+                return -1;
         owned_str char *runtime = machine_runtime(herd, 0);
         (void)rmdir(runtime);
         catalogue_close(herd->catalogue);
@@ -104,6 +131,8 @@ int herd_remove_empty(struct cowherd_herd *herd, struct cowherd_error *err)
         herd->locks = -1;
         for (size_t i = 0; i < array_length(folders); i++)
                 (void)unlinkat(herd->fd, folders[i], AT_REMOVEDIR); /* not empty: not ours to empty */
+        if (remove_tmp(herd, err) < 0)
+                return -1;
         for (size_t i = 0; i < array_length(ours); i++)
                 if (file_remove_tree(herd->fd, ours[i], err) < 0)
                         return -1;
@@ -126,6 +155,19 @@ static int remove_remains(struct cowherd_herd *herd, struct cowherd_error *err)
         return 0;
 }
 
+/* One works in the root folder's tmp/, on bases that are in its pools. */
+static int expect_no_comparison(struct cowherd_herd *herd, struct cowherd_error *err)
+{
+        size_t left = 0, works = 0;
+
+        if (compare_sweep(herd->fd, herd->root, true, &left, &works, err) < 0)
+                return -1;
+        if (works == 0)
+                return 0;
+        (void)fail(err, COWHERD_BUSY, "a comparison is under way in '%s'", herd->root);
+        return fail_hint(err, "wait for it, or end it with Ctrl-C; what a killed one was running has to end as well");
+}
+
 int verb_teardown(struct call *call, struct cowherd_error *err)
 {
         struct cowherd_herd *herd = call->herd;
@@ -142,7 +184,7 @@ int verb_teardown(struct call *call, struct cowherd_error *err)
                 answer_done(call->answer, "%s was not set up: nothing to undo", cowherd_target_name(target));
                 return 0;
         }
-        if (!request_flag(call->request, KEY_DRY_RUN) && herd_recover(herd, NULL, err) < 0)
+        if (expect_no_comparison(herd, err) < 0 || (!request_flag(call->request, KEY_DRY_RUN) && herd_recover(herd, NULL, err) < 0))
                 return -1;
         if (expect_empty(herd, target, err) < 0 || catalogue_get_setting(herd->catalogue, key, &store, err) < 0)
                 return -1;

@@ -22,6 +22,8 @@ static const struct kind kinds[] = {
         {"start", "Start", "From the request until the engine runs it."},
         {"ready", "Start until ready", "From the request until its init or its agent says that it is up."},
         {"first_command", "Start until the first command has answered", "From the request until a command has ended inside."},
+        {"job", "A new clone, and one command in it", "Without waiting until it is ready. The raw tool boots nothing: its command is all that runs."},
+        {"throwaway", "A new clone, one command in it, and the clone gone", "The same, with what was made taken away again."},
         {"live_clone", "A live clone’s first command", "It wakes in its base’s memory instead of booting."},
         {"bytes_allocated", "Bytes on disk of one clone", "Blocks that the clone has for itself."},
         {"bytes_apparent", "What ls shows of one clone", "Lengths of the clone’s own files, holes included."},

@@ -7,7 +7,6 @@
 
 #include "sys/file.h"
 
-#include <fcntl.h>
 #include <stdio.h>
 
 void part_begin(struct str *out, const char *id, const char *heading, const char *explanation)
@@ -98,7 +97,7 @@ static int write_page(const json_t *document, const struct report_changes *chang
         owned_string struct str page = {0};
 
         add_page(&page, document, changes);
-        if (file_replace(AT_FDCWD, path, str_text(&page), 0644, false, err) < 0)
+        if (file_publish(path, str_text(&page), 0644, err) < 0)
                 return fail_while(err, "writing the report '%s'", path);
         return 0;
 }

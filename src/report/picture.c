@@ -9,7 +9,6 @@
 
 #include "sys/file.h"
 
-#include <fcntl.h>
 #include <math.h>
 #include <string.h>
 
@@ -153,7 +152,7 @@ int report_picture(const json_t *document, const char *path, struct cowherd_erro
         if (document_check(document, err) < 0)
                 return -1;
         add_picture(&picture, document);
-        if (file_replace(AT_FDCWD, path, str_text(&picture), 0644, false, err) < 0)
+        if (file_publish(path, str_text(&picture), 0644, err) < 0)
                 return fail_while(err, "writing the picture '%s'", path);
         return 0;
 }

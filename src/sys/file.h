@@ -30,9 +30,11 @@ int file_remove_in_root(int root, const char *path, bool *ret_removed, struct co
 /* Reads a whole file of at most `limit_bytes` (more is 65). *ret_text is the caller's, NUL added. */
 int file_read(int at, const char *path, size_t limit_bytes, char **ret_text, size_t *ret_length,
               struct cowherd_error *err) must_check;
-/* Writes a file beside and renames it into place; synced where `durable`. */
+/* Writes a file beside and renames it into place; synced where `durable`. A kill may leave the one beside: for folders that are ours. */
 int file_replace(int at, const char *path, const char *text, mode_t mode, bool durable,
                  struct cowherd_error *err) must_check;
+/* The same in a folder of others: what a kill leaves goes with the next file that is published there. Two at once take turns. */
+int file_publish(const char *path, const char *text, mode_t mode, struct cowherd_error *err) must_check;
 /* Syncs a file or folder to its disk. */
 int file_sync(int fd, const char *what, struct cowherd_error *err) must_check;
 

@@ -41,7 +41,7 @@ int file_read(int at, const char *path, size_t limit_bytes, char **ret_text, siz
         return 0;
 }
 
-static int write_all(int fd, const char *text, struct cowherd_error *err)
+int file_write_all(int fd, const char *text, struct cowherd_error *err)
 {
         size_t left = strlen(text);
 
@@ -68,7 +68,7 @@ int file_write_beside(int folder, const char *text, mode_t mode, char *beside, i
         owned_fd int fd = openat(folder, beside, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
         if (fd < 0)
                 return fail_errno(err, "cannot make a file");
-        if (write_all(fd, text, err) < 0) {
+        if (file_write_all(fd, text, err) < 0) {
                 (void)unlinkat(folder, beside, 0);
                 return -1;
         }

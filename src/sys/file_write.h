@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Inside this room: a new file beside the one it is to replace. */
+/* Inside this room: a new file beside the one it is to replace, and what goes into it. */
 #pragma once
 
 #include "base/error.h"
@@ -8,6 +8,9 @@
 
 #define FILE_BESIDE_BYTES 32
 #define FILE_BESIDE_ALONE ".cowherd-new"
+
+/* All of a text, from where the file stands. */
+int file_write_all(int fd, const char *text, struct cowherd_error *err) must_check;
 
 /*
  * Makes a new file with this text under a name of its own in a folder, for the caller to rename into place or to

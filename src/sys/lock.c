@@ -42,6 +42,22 @@ int lock_take(int at, const char *name, bool wait, int *ret_fd, struct cowherd_e
         }
 }
 
+int lock_is_held(int at, const char *name, bool *ret, struct cowherd_error *err)
+{
+        owned_fd int fd = openat(at, name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
+        bool is_held = false;
+
+        if (fd < 0 && errno != ENOENT)
+                return fail_errno(err, "cannot open the lock file '%s'", name);
+        if (fd >= 0 && flock(fd, LOCK_SH | LOCK_NB) < 0) {
+                if (errno != EWOULDBLOCK)
+                        return fail_errno(err, "cannot look at the lock '%s'", name);
+                is_held = true;
+        }
+        *ret = is_held;
+        return 0;
+}
+
 void lock_remove(int at, const char *name, int *fd)
 {
         if (*fd < 0)

@@ -266,6 +266,11 @@ figure() {
         is "$(figure 'recent_commands{operation="delete",code="66"}') $(figure 'recent_commands{operation="register_base",code="0"}')" "1 2"
         is "$(figure audited_commands_total)" 3
         [ "$(figure 'disk_unique_bytes{engine="qemu",role="base"}')" -gt 0 ] && [ "$(figure 'disk_shared_bytes{engine="qemu",role="clone"}')" -gt 0 ]
+        # What one that was killed had not yet put into place goes with the next, whichever file that writes.
+        yes half | head -c 100000 >.cowherd-publish
+        expect 0 metrics file=metrics
+        metrics_are_well_formed metrics
+        is "$(find . -type f -name '.*')" ""
         refuses 66 "writing the metrics" metrics file=none/metrics
         answer 0 metrics
         is "$(field .metrics | grep -c HELP)" "$(grep -c HELP metrics)"

@@ -82,6 +82,11 @@ nothing_left() {
         is "$(pgrep -f "$COWHERD_ROOT" || true)" ""
 }
 
+# What cleanup would take that nobody knows, and what it would leave as busy.
+would_clean() {
+        "$PROGRAM" --json cleanup dry_run=true | jq -r '"\(.orphans) \(.busy)"'
+}
+
 # What the document in FILE promises: its schema, and of every figure that its numbers agree.
 is_document() {
         python3 -c 'import json, sys, jsonschema; jsonschema.validate(json.load(open(sys.argv[2])), json.load(open(sys.argv[1])), jsonschema.Draft202012Validator)' \
@@ -130,17 +135,32 @@ is_document() {
 }
 
 @test "killed: cleanup finds all of it, and leaves alone what is at work" {
+        local before
+        expect 0 nspawn setup store=overlay
         compare engine=nspawn store=overlay clones=20
         until_seen mounts
+        before=$(herd_state)
+        refuses 75 "a comparison is under way" nspawn teardown
+        refuses 75 "end it with Ctrl-C" nspawn teardown dry_run=true
         expect 0 cleanup
         says "nothing to clean up"
+        is "$(would_clean)" "0 1"
+        is "$(herd_state | grep -v '^tmp/')" "$(grep -v '^tmp/' <<<"$before")"
+        kill -0 "$COMPARING"
         killed
+        is "$(would_clean)" "1 0"
+        [ -n "$(find "$COWHERD_ROOT/tmp" -mindepth 1 -maxdepth 1 -type d)" ] # only seen
+        answer 69 doctor nspawn
+        is "$(field '.items[] | select(.check == "leftovers").detail')" "0 unfinished, 1 that nobody knows, 0 expired"
         expect 0 cleanup
         says "1 leftover removed"
+        is "$(would_clean)" "0 0"
+        expect 0 nspawn teardown
         nothing_left
         compare engine=lxd quick=true
         until_seen copies
         killed
+        is "$(would_clean)" "1 0"
         expect 0 cleanup
         nothing_left
 }
@@ -156,6 +176,17 @@ is_document() {
         nothing_left
 }
 
+@test "all of a store: whole processes, bursts, and a clone for one command beside what systemd-nspawn has for that" {
+        expect 0 compare engine=nspawn store=btrfs clones=2 json=doc.json
+        is_document doc.json
+        jq -e '([.figures[] | select(.raw != null) | .figure] | contains(["burst", "clone", "clone_process", "first_command", "job", "throwaway"]))
+                and ([.figures[] | select(.figure == "job" or .figure == "throwaway").raw_name] == ["systemd-nspawn --template", "systemd-nspawn --ephemeral"])
+                and .failed == []' doc.json >/dev/null || show "$(jq 'del(.figures[].samples)' doc.json)"
+        says "command in a new clone"
+        is "$(awk 'length > 80' <<<"$output")" ""
+        nothing_left
+}
+
 @test "a machine that boots: start, ready, first command, live clone, and what holds it" {
         expect 0 compare engine=qemu store=qcow2 quick=true image="$IMAGES/tiny.qcow2" json=doc.json
         is_document doc.json
@@ -164,6 +195,21 @@ is_document() {
                 and ([.isolation[].facts[] | select(.name == "sandbox").value] | first | contains("spawn=deny"))
                 and (.phases[0].ours | map(.name)) == ["clone", "start", "ready", "command"] and .phases[0].raw != null
                 and .space[0].saved_percent > 90' doc.json >/dev/null || show "$(jq 'del(.figures[].samples)' doc.json)"
+        nothing_left
+}
+
+@test "a disk with something on it that can't be booted: what needs no boot is measured, and why the rest isn't is said" {
+        mkdir "$MADE/files" && echo text >"$MADE/files/f"
+        mke2fs -q -t ext4 -d "$MADE/files" "$MADE/data.raw" 32M
+        SECONDS=0
+        expect 0 compare engine=qemu store=qcow2 quick=true image="$MADE/data.raw" json=doc.json
+        [ "$SECONDS" -lt 60 ] # it would wait for 100 s
+        is_document doc.json
+        jq -e '([.left_out[] | select(.engine == "qemu" and .figure == "first_command").why] | first | contains("nothing to boot from"))
+                and ([.figures[].figure] | contains(["bytes_allocated", "clone"])) and .failed == [] and .phases == [] and .isolation == []
+                and ([.figures[].figure | select(. == "start" or . == "ready" or . == "first_command" or . == "memory" or . == "live_clone")] == [])
+                and .space[0].saved_percent > 0' doc.json >/dev/null || show "$(jq 'del(.figures[].samples)' doc.json)"
+        says "its firmware found no boot loader"
         nothing_left
 }
 

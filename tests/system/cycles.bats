@@ -216,6 +216,17 @@ ends_by_itself() {
         expect 0 delete waited
 }
 
+@test "wait on a machine whose disk can't be booted: told when its firmware says so, not when the time is over" {
+        image_qcow2 "$MADE/unbootable.qcow2" 8M
+        expect 0 qemu register_base unbootable "image=$MADE/unbootable.qcow2"
+        refuses 65 "nothing to boot from" qemu clone base=unbootable name=idle start=true wait=true timeout=280s
+        is "$(state idle)" running
+        "$PROGRAM" logs idle | grep -q "No bootable device"
+        refuses 65 "'logs' shows" wait idle timeout=280s
+        expect 0 delete idle force=true
+        expect 0 qemu remove_base unbootable
+}
+
 @test "wait on nspawn: running, ready, an address, stopped; 75 for what does not come" {
         expect 0 nspawn clone base=ns-base name=waited "network=bridge:$BRIDGE"
         waits_in_vain waited stopped running ready address

@@ -43,11 +43,17 @@ answer() {
         shift
         expect "$expected" --json "$@" || return 1
         [ "${#lines[@]}" -eq 1 ] || show "cowherd --json $*: not one line" || return 1
+        [ -z "${ANSWERS:-}" ] || printf '%s\n' "$output" >>"$ANSWERS"
         if [ "$expected" -eq 0 ]; then
                 jq -e '.success == 1 and (.output | length > 0) and (has("error") or has("code") | not)' <<<"$output" >/dev/null
         else
                 jq -e ".success == 0 and .code == $expected and (.error | length > 0)" <<<"$output" >/dev/null
         fi || show "cowherd --json $*: an answer that contradicts its status"
+}
+
+# answers_agree VERB…: all answers that were written into the file $ANSWERS are as docs/schemas says, and each of the verbs succeeded.
+answers_agree() {
+        python3 "$BATS_TEST_DIRNAME/schemas.py" --part "$BATS_TEST_DIRNAME/../../docs/schemas" "$ANSWERS" "$@"
 }
 
 # field FILTER: of the last answer, by jq.

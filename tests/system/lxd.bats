@@ -10,6 +10,7 @@ load lxd_herd
 setup_file() {
         images_prepare
         lxd_herd_begin lxd
+        export ANSWERS=$PLACE/answers
         tar -C "$MADE/tree" --numeric-owner -cf "$MADE/tree.tar" .
         cat >"$COWHERD_ROOT/sources.conf" <<CONF
 [image ubuntu:22.04]
@@ -247,8 +248,9 @@ took_ms() {
         is "$(lxc file pull c-2/etc/os-release - | grep -c ^ID=debian)" 1
         expect 0 lxd delete c-2
         is "$(lxc list -f csv)" ""
-        expect 0 lxd teardown
+        answer 0 lxd teardown
         is "$(lxc storage list -f csv | cut -d, -f1)" default
         is "$(lxc profile list -f csv | cut -d, -f1)" default
+        answers_agree register_base clone_from_base list info delete usage status doctor teardown
         is "$(lxc image list -f csv)" ""
 }

@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 #
 # Points in time on LXD: its own snapshots under the names that were given, bases made of clones, clones of clones; stopped
-# and running. A private daemon. As root.
+# and running. And what every verb answers of LXD, by its schema. A private daemon. As root.
 
 load lib
 load lxd_herd
@@ -91,4 +91,69 @@ marked() {
         is "$(lxc list -c n -f csv | grep -vc '^cowherd-')" 0
         answer 0 cleanup
         is "$(field .removed)" 0
+}
+
+# told WORDS…: an answer more, whatever it is.
+told() {
+        "$PROGRAM" --json "$@" >>"$ANSWERS" </dev/null || true
+}
+
+@test "every verb answers of LXD as its schema says" {
+        export ANSWERS=$BATS_TEST_TMPDIR/answers
+        echo file >f
+        told lxd setup
+        told lxd register_base b "rootfs=$MADE/tree"
+        told lxd clone base=b name=m count=2 memory=64M ttl=1h network=none
+        told lxd clone base=b name=m count=2
+        told --dry-run lxd clone base=b name=x
+        told lxd clone base=b name=s start=true
+        told lxd clone base=nothing name=x
+        told wait s for=running
+        told exec s -- 'echo out; echo err >&2; exit 3'
+        told exec s -- 'printf "\377"'
+        told copy_to s f /root/f
+        told copy_from s /root/f g
+        told copy_from s /root/nothing g
+        told logs s
+        told pause s
+        told lxd list
+        told lxd info s
+        told resume s
+        told snapshot s one
+        told restore s one
+        told list_snapshots s
+        told restart s force=true
+        told stop s force=true
+        told stop_if_running s
+        told start s
+        told start s
+        told start_if_stopped s
+        told stop s force=true
+        told delete_snapshot s one
+        told extend 'm-*' ttl=2h
+        told promote s p
+        told create source=b name=made
+        told flatten s
+        told rename s as=other
+        told lxd list
+        told lxd list_bases
+        told info 'm-*'
+        told info nothing
+        told usage
+        told lxd usage m-1
+        told lxd status
+        told status
+        told tree
+        told lxd doctor
+        told metrics
+        told --dry-run delete 'm-*'
+        told cleanup dry_run=true
+        told cleanup
+        told security_audit
+        told delete 'm-*'
+        told delete other
+        told lxd teardown
+        told lxd remove_base p
+        answers_agree setup clone_from_base start stop wait execute copy_to copy_from logs pause resume restart snapshot restore list_snapshots delete_snapshot \
+                extend promote flatten rename list list_bases info usage status tree doctor metrics cleanup security_audit delete remove_base start_if_stopped stop_if_running
 }

@@ -1,13 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Who is asked. Where both may come, a machine that boots, both are asked at once and who answers first is it; afterwards the helper is
- * asked if it is there, which guest_channel.c knows at no cost worth telling.
+ * asked if it is there, which guest_channel.c knows at no cost worth telling. Nobody is waited for whose firmware has given up.
  */
 #include "engine/qemu/inside.h"
 
 #include "base/mem.h"
 #include "engine/qemu/agent.h"
 #include "engine/qemu/agent_channel.h"
+#include "engine/qemu/boot_watch.h"
 #include "engine/qemu/guest.h"
 #include "engine/qemu/runtime.h"
 #include "sys/clock.h"
@@ -55,19 +56,30 @@ static int call_agent(const struct engine_instance *instance, int *ret_fd, int *
         return 0;
 }
 
-/* 0: the helper has spoken. 1: the agent has, or the time is over, or the helper hung up. */
-static int await_first(int guest, int agent, double until_ms, struct cowherd_error *err)
+static int fail_unbootable(const struct engine_instance *instance, struct cowherd_error *err)
 {
+        (void)fail(err, COWHERD_DATA, "'%s' has nothing to boot from: its firmware found no boot loader on its disk", instance->name);
+        return fail_hint(err, "'logs' shows what it said; a disk made for UEFI wants firmware=uefi, one for BIOS firmware=bios");
+}
+
+/* 0: the helper has spoken. 1: the agent has, or the time is over, or the helper hung up. 65: neither ever will. */
+static int await_first(const struct engine_instance *instance, int guest, int agent, double until_ms, struct cowherd_error *err)
+{
+        struct boot_watch watch owned_by(boot_watch_end) = BOOT_WATCH_NONE;
+
+        boot_watch_begin(instance, &watch);
         for (;;) {
-                struct pollfd both[] = {{.fd = guest, .events = POLLIN}, {.fd = agent, .events = POLLIN}};
+                if (boot_watch_gave_up(&watch))
+                        return fail_unbootable(instance, err);
+                struct pollfd ways[] = {{.fd = guest, .events = POLLIN}, {.fd = agent, .events = POLLIN}, {.fd = watch.changes, .events = POLLIN}};
                 double left = until_ms - clock_ms();
-                int ready = poll(both, 2, left <= 0 ? 0 : left > 1e9 ? 1000000000 : (int)left + 1);
+                int ready = poll(ways, array_length(ways), left <= 0 ? 0 : left > 1e9 ? 1000000000 : (int)left + 1);
                 if (ready < 0 && errno != EINTR)
                         return fail_errno(err, "cannot wait for a guest");
                 if (ready == 0 && clock_ms() >= until_ms)
                         return 1;
-                if (ready > 0)
-                        return both[0].revents != 0 ? 0 : 1;
+                if (ready > 0 && (ways[0].revents | ways[1].revents) != 0)
+                        return ways[0].revents != 0 ? 0 : 1;
         }
 }
 
@@ -84,10 +96,10 @@ static int await_helper(const struct engine_instance *instance, bool expected, d
         bool linux_ = instance->machine == NULL || instance->machine->os == ENGINE_OS_LINUX;
         if (!linux_ || guest_connect(instance, false, until_ms, &guest, &ignored) != 0)
                 return 1;
-        int who = expected ? await_first(guest.fd, -1, until_ms < clock_ms() + EXPECTED_MS ? until_ms : clock_ms() + EXPECTED_MS, err) : 1;
+        int who = expected ? await_first(instance, guest.fd, -1, until_ms < clock_ms() + EXPECTED_MS ? until_ms : clock_ms() + EXPECTED_MS, err) : 1;
         if (who == 1) {
                 (void)call_agent(instance, &agent, &lock); /* without one it is the helper's alone */
-                who = await_first(guest.fd, agent, until_ms, err);
+                who = await_first(instance, guest.fd, agent, until_ms, err);
         }
         if (who == 0)
                 who = guest_welcome(&guest, clock_ms() + GUEST_ANSWER_MS, err);

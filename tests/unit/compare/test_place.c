@@ -39,7 +39,7 @@ static bool is_there(const char *name)
         return access(path, F_OK) == 0;
 }
 
-static void sweep(size_t removed, size_t busy)
+static void expect_of_sweep(bool only_look, size_t removed, size_t busy)
 {
         owned_str char *root = x_asprintf("%s/herd", folder);
         owned_fd int fd = open(root, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
@@ -47,9 +47,17 @@ static void sweep(size_t removed, size_t busy)
         size_t got_removed = 0, got_busy = 0;
 
         assert_true(fd >= 0);
-        assert_int_equal(compare_sweep(fd, root, &got_removed, &got_busy, &err), 0);
+        assert_int_equal(compare_sweep(fd, root, only_look, &got_removed, &got_busy, &err), 0);
         assert_int_equal(got_removed, removed);
         assert_int_equal(got_busy, busy);
+}
+
+/* What a look tells, and that it changes nothing; then the sweep itself. */
+static void sweep(size_t removed, size_t busy)
+{
+        expect_of_sweep(true, removed, busy);
+        expect_of_sweep(true, removed, busy);
+        expect_of_sweep(false, removed, busy);
 }
 
 static void test_it_leaves_no_trace(void **state)
@@ -97,8 +105,37 @@ static void test_a_sweep_takes_what_nobody_holds(void **state)
         site_free(&site); /* as if it was killed */
         sweep(1, 0);
         sweep(0, 0);
+        owned_str char *lock = x_asprintf("%s/tmp/compare-0123456789ab.lock", root);
+        int left = open(lock, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600); /* a lock and nothing else */
+        assert_true(left >= 0);
+        (void)close(left);
+        sweep(1, 0);
+        assert_int_not_equal(access(lock, F_OK), 0);
         assert_int_equal(access(other, F_OK), 0); /* not a comparison's */
         assert_int_equal(access(alike, F_OK), 0);
+        assert_int_equal(file_remove_tree(AT_FDCWD, root, &err), 0);
+}
+
+static void test_names(void **state)
+{
+        (void)state;
+        assert_true(compare_is_mark("compare-0123456789ab") && compare_is_mark("compare-0123456789ab.lock"));
+        assert_false(compare_is_mark("compare-0123456789a") || compare_is_mark("compare-0123456789abc") || compare_is_mark("compare-0123456789ab.x") ||
+                     compare_is_mark("compare-0123456789aB") || compare_is_mark("17"));
+}
+
+/* A teardown may take ROOT/tmp away until there is a lock in it. */
+static void test_its_folder_is_kept_by_its_lock(void **state)
+{
+        owned_str char *root = x_asprintf("%s/herd", folder), *tmp = x_asprintf("%s/tmp", root);
+        struct site site owned_by(site_free) = SITE_NONE;
+        struct cowherd_error err = {0};
+
+        (void)state;
+        assert_int_equal(site_make(root, &site, &err), 0);
+        assert_int_equal(file_remove_tree(AT_FDCWD, site.folder, &err), 0);
+        assert_int_equal(rmdir(tmp), -1);
+        assert_int_equal(site_remove(&site, &err), 0);
         assert_int_equal(file_remove_tree(AT_FDCWD, root, &err), 0);
 }
 
@@ -138,6 +175,8 @@ int main(void)
                 cmocka_unit_test(test_it_leaves_no_trace),
                 cmocka_unit_test(test_what_was_there_stays),
                 cmocka_unit_test(test_a_sweep_takes_what_nobody_holds),
+                cmocka_unit_test(test_names),
+                cmocka_unit_test(test_its_folder_is_kept_by_its_lock),
                 cmocka_unit_test(test_processes),
         };
 

@@ -10,6 +10,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include <cmocka.h>
 
@@ -145,6 +146,38 @@ static void test_zfs_below_a_dataset_of_its_own(void **state)
         assert_string_equal(text, "tank/compare-0123456789ab");
 }
 
+static void test_clones_for_one_command(void **state)
+{
+        char tree[] = "/h/bases/1/tree", file[] = "/j3";
+        owned_str char *made = x_asprintf("%s%s", folder, file), *base = x_asprintf("%s/herd/pools/btrfs/bases/1/tree", folder), *herd = x_asprintf("%s/herd", folder);
+        owned_str char *lines = x_asprintf(
+                "systemd-nspawn --quiet --register=no --keep-unit --link-journal=no --settings=no --machine=compare-0123456789ab-j3 --template=/h/bases/1/tree"
+                " --directory=%s/j3 /bin/true\n"
+                "systemd-nspawn --quiet --register=no --keep-unit --link-journal=no --settings=no --machine=compare-0123456789ab-j4 --ephemeral"
+                " --directory=/h/bases/1/tree /bin/true\n"
+                "systemd-nspawn --quiet --register=no --keep-unit --link-journal=no --settings=no --machine=compare-0123456789ab-j5 --template=%s"
+                " --directory=%s/herd/pools/btrfs/compare-0123456789ab/j5 /bin/true\n",
+                folder, base, folder);
+        struct cowherd_error err = {0};
+        struct stage stage = {0};
+        double ms;
+
+        (void)state;
+        begin(&stage, tree, NULL);
+        stage.site.raw = folder;
+        stage.site.herd = herd;
+        stage.pair.raw = &raw_btrfs;
+        stage.pair.store = "copy";
+        assert_int_equal(mkdir(made, 0700), 0);
+        assert_int_equal(raw_template(&stage.pair, 3, &ms, &err), 0);
+        assert_int_not_equal(access(made, F_OK), 0); /* what it made is gone */
+        assert_int_equal(raw_ephemeral(&stage.pair, 4, &ms, &err), 0);
+        stage.pair.store = "btrfs";
+        stage.pair.base_path = base;
+        assert_int_equal(raw_template(&stage.pair, 5, &ms, &err), 0);
+        expect(&stage, lines);
+}
+
 static int set_up(void **state)
 {
         owned_str char *notes = NULL;
@@ -173,6 +206,7 @@ int main(void)
                 cmocka_unit_test(test_trees),
                 cmocka_unit_test(test_btrfs_stays_in_the_pool),
                 cmocka_unit_test(test_zfs_below_a_dataset_of_its_own),
+                cmocka_unit_test(test_clones_for_one_command),
         };
 
         return cmocka_run_group_tests_name("compare raw tools", tests, set_up, tear_down);

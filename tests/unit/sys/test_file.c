@@ -3,6 +3,8 @@
 #include "sys/file.h"
 #include "sys_test.h"
 
+#include <sys/wait.h>
+
 static void test_make_folders(void **state)
 {
         const struct scratch *scratch = *state;
@@ -78,6 +80,81 @@ static void test_replace(void **state)
         struct file_usage usage;
         assert_done(file_measure(scratch->fd, "sub", &usage, &err), &err);
         assert_int_equal(usage.files, 1); /* nothing left beside */
+}
+
+static void test_publish(void **state)
+{
+        const struct scratch *scratch = *state;
+        owned_str char *path = scratch_path(scratch, "out/f.prom"), *folder = scratch_path(scratch, "out/d"), *none = scratch_path(scratch, "none/f");
+        struct cowherd_error err;
+        struct file_usage usage;
+
+        scratch_write(scratch, "out/f.prom", "old");
+        scratch_write(scratch, "out/.cowherd-publish", "what a killed one had written, and it was longer than this will be");
+        assert_done(file_publish(path, "new", 0644, &err), &err);
+        assert_text(scratch, "out/f.prom", "new");
+        assert_int_equal(scratch_stat(scratch, "out/f.prom").st_mode & 07777, 0644);
+        assert_done(file_publish(path, "again", 0600, &err), &err);
+        assert_text(scratch, "out/f.prom", "again");
+        assert_failed(file_publish(none, "x", 0644, &err), &err, COWHERD_NOT_FOUND, "none/");
+        assert_int_equal(mkdirat(scratch->fd, "out/d", 0755), 0);
+        assert_failed(file_publish(folder, "x", 0644, &err), &err, COWHERD_SYSTEM, "out/d");
+        assert_done(file_measure(scratch->fd, "out", &usage, &err), &err);
+        assert_int_equal(usage.files, 1);
+}
+
+/* What is there under the hidden name and not ours is neither written to nor followed. */
+static void test_publish_over_others(void **state)
+{
+        const struct scratch *scratch = *state;
+        owned_str char *path = scratch_path(scratch, "out/f");
+        struct cowherd_error err;
+
+        scratch_write(scratch, "out/theirs", "theirs");
+        assert_int_equal(linkat(scratch->fd, "out/theirs", scratch->fd, "out/.cowherd-publish", 0), 0);
+        assert_done(file_publish(path, "one", 0644, &err), &err);
+        assert_int_equal(unlinkat(scratch->fd, "out/f", 0), 0);
+        assert_int_equal(mkfifoat(scratch->fd, "out/.cowherd-publish", 0600), 0);
+        assert_done(file_publish(path, "two", 0644, &err), &err);
+        assert_text(scratch, "out/f", "two");
+        assert_int_equal(symlinkat("theirs", scratch->fd, "out/.cowherd-publish"), 0);
+        assert_failed(file_publish(path, "three", 0644, &err), &err, COWHERD_SYSTEM, ".cowherd-publish");
+        assert_text(scratch, "out/f", "two");
+        assert_text(scratch, "out/theirs", "theirs");
+}
+
+#define PUBLISHERS 8
+
+/* Several at once, into two files of one folder: each is whole, and nothing is left. */
+static void test_publish_at_once(void **state)
+{
+        const struct scratch *scratch = *state;
+        owned_str char *one = scratch_path(scratch, "out/one"), *other = scratch_path(scratch, "out/other"), *text = x_malloc(4001);
+        struct cowherd_error err;
+        struct file_usage usage;
+        pid_t children[PUBLISHERS];
+
+        assert_int_equal(mkdirat(scratch->fd, "out", 0755), 0);
+        memset(text, 'x', 4000);
+        text[4000] = '\0';
+        for (size_t i = 0; i < PUBLISHERS; i++) {
+                children[i] = fork();
+                if (children[i] == 0) {
+                        bool well = true;
+                        for (size_t run = 0; well && run < 20; run++)
+                                well = file_publish(i % 2 == 0 ? one : other, text, 0644, &err) == 0;
+                        _exit(well ? 0 : 1);
+                }
+        }
+        for (size_t i = 0; i < PUBLISHERS; i++) {
+                int status = -1;
+                assert_int_equal(waitpid(children[i], &status, 0), children[i]);
+                assert_int_equal(status, 0);
+        }
+        assert_text(scratch, "out/one", text);
+        assert_text(scratch, "out/other", text);
+        assert_done(file_measure(scratch->fd, "out", &usage, &err), &err);
+        assert_int_equal(usage.files, 2);
 }
 
 static void test_fingerprint(void **state)
@@ -200,7 +277,8 @@ int main(void)
         const struct CMUnitTest tests[] = {
                 scratch_test(test_make_folders), scratch_test(test_read),  scratch_test(test_replace),
                 scratch_test(test_fingerprint),  scratch_test(test_copy),  scratch_test(test_share),
-                scratch_test(test_copy_fails),   scratch_test(test_facts),
+                scratch_test(test_copy_fails),   scratch_test(test_facts), scratch_test(test_publish),
+                scratch_test(test_publish_over_others), scratch_test(test_publish_at_once),
         };
 
         return cmocka_run_group_tests(tests, NULL, NULL);

@@ -34,6 +34,26 @@ static void test_fails(void **state)
         lock_remove(scratch->fd, "nothing", &(int){-1});
 }
 
+static void test_looked_at(void **state)
+{
+        const struct scratch *scratch = *state;
+        owned_fd int held = -1;
+        bool is_held = true;
+        struct cowherd_error err;
+
+        assert_done(lock_is_held(scratch->fd, "seen.lock", &is_held, &err), &err);
+        assert_false(is_held || scratch_has(scratch, "seen.lock"));
+        assert_done(lock_take(scratch->fd, "seen.lock", false, &held, &err), &err);
+        assert_done(lock_is_held(scratch->fd, "seen.lock", &is_held, &err), &err);
+        assert_true(is_held);
+        close_at(&held);
+        held = -1;
+        assert_done(lock_is_held(scratch->fd, "seen.lock", &is_held, &err), &err);
+        assert_false(is_held);
+        assert_done(lock_take(scratch->fd, "seen.lock", false, &held, &err), &err); /* who looked has not kept it */
+        assert_failed(lock_is_held(scratch->fd, "seen.lock/x", &is_held, &err), &err, COWHERD_SYSTEM, "seen.lock/x");
+}
+
 struct waiter {
         int folder, fd, result;
         pthread_t thread;
@@ -97,7 +117,7 @@ int main(void)
 {
         const struct CMUnitTest tests[] = {
                 scratch_test(test_take),        scratch_test(test_fails), scratch_test(test_removed_under_waiter),
-                scratch_test(test_interrupted),
+                scratch_test(test_interrupted), scratch_test(test_looked_at),
         };
 
         return cmocka_run_group_tests(tests, NULL, NULL);
