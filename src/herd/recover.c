@@ -15,6 +15,8 @@
 #include "herd/warm.h"
 #include "sys/file.h"
 
+#define DESTROY_TRIES 3
+
 int herd_destroy_freed(struct cowherd_herd *herd, const struct strv *ids, struct cowherd_error *err)
 {
         for (size_t i = 0; i < ids->count; i++) {
@@ -50,6 +52,25 @@ static int end_life(struct cowherd_herd *herd, uint64_t id, struct cowherd_error
         return live_tidy(&live, true, err);
 }
 
+/*
+ * Ends its life and takes its bytes away. A start that a killed command had asked an engine for may come to its end in between: then it is
+ * in use, and its life ends once more.
+ */
+static int destroy(struct cowherd_herd *herd, const struct catalogue_row *row, const struct thing *thing, struct cowherd_error *err)
+{
+        bool lives = row->role == CATALOGUE_CLONE && (row->name != NULL || row->kind == STORE_DISK); /* what is kept warm was never started */
+        int done = -1;
+
+        for (int tries = 0; done < 0 && tries < DESTROY_TRIES; tries++) {
+                if (lives && end_life(herd, row->id, err) < 0)
+                        return -1;
+                done = thing->driver->destroy(&thing->place.place, &thing->object, err);
+                if (done < 0 && (!lives || err->code != COWHERD_BUSY))
+                        return -1;
+        }
+        return done;
+}
+
 int herd_settle_unfinished(struct cowherd_herd *herd, const struct catalogue_row *row, struct cowherd_error *err)
 {
         struct thing thing owned_by(thing_free) = {.place.fd = -1};
@@ -65,12 +86,9 @@ int herd_settle_unfinished(struct cowherd_herd *herd, const struct catalogue_row
         if (row->role == CATALOGUE_BASE && row->phase == CATALOGUE_CREATING &&
             (inject_end(herd, row->id, err) < 0 || adopt_give_back(&thing, err) < 0 || herd_remove_staging(herd, row->id, err) < 0))
                 return -1;
-        bool lives = row->name != NULL || row->kind == STORE_DISK; /* an instance that is kept warm was never started */
-        if (row->role == CATALOGUE_CLONE && lives && end_life(herd, row->id, err) < 0)
-                return -1;
         if (row->role == CATALOGUE_BASE && row->target == COWHERD_QEMU && memory_release(herd, row->id, NULL, err) < 0)
                 return -1;
-        if (thing.driver->destroy(&thing.place.place, &thing.object, err) < 0)
+        if (destroy(herd, row, &thing, err) < 0)
                 return -1;
         if (catalogue_forget(herd->catalogue, &row->id, 1, &freed, err) < 0)
                 return -1;
