@@ -19,6 +19,7 @@ cd "$COWHERD_TOP"
 clean_up() {
         local status=$? engine
         # A bench that was killed has left machines running, which would be measured by the next one.
+        "$cowherd" --root "$FIXTURE_DIR/herd" cleanup >/dev/null 2>&1 || true # what it was making
         for engine in qemu nspawn; do
                 "$cowherd" --root "$FIXTURE_DIR/herd" "$engine" delete 'name=*' force=true >/dev/null 2>&1 || true
         done
