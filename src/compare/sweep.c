@@ -68,8 +68,11 @@ static int list_marks(int tmp, const char *root, struct strv *ret, struct cowher
         int again = openat(tmp, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
         DIR *listing = again < 0 ? NULL : fdopendir(again);
 
-        if (listing == NULL)
-                return fail_errno(err, "cannot read folder '%s/tmp'", root);
+        if (listing == NULL) {
+                (void)fail_errno(err, "cannot read folder '%s/tmp'", root);
+                close_at(&again);
+                return -1;
+        }
         for (const struct dirent *entry = readdir(listing); entry != NULL; entry = readdir(listing)) {
                 char mark[COMPARE_MARK_BYTES];
                 if (is_mark(entry->d_name, mark, sizeof mark) && !strv_has(ret, mark))

@@ -118,8 +118,11 @@ static int set_boot_id(void)
 
         if (fresh == NULL || shown == NULL)
                 return ENOSYS;
-        if (laid != NULL && strcmp(laid, shown) == 0)
-                return file_put_over(BOOT_ID_FILE, fresh, strlen(fresh), 0444, true);
+        if (laid != NULL && strcmp(laid, shown) == 0 && file_put_over(BOOT_ID_FILE, fresh, strlen(fresh), 0444, true) == 0) {
+                owned_str char *now = file_text(BOOT_ID_SHOWN);
+                if (now != NULL && strcmp(now, fresh) == 0)
+                        return 0; /* else a file of the same words was there, and lay over nothing */
+        }
         return lay_boot_id(fresh);
 }
 

@@ -96,8 +96,11 @@ static int remove_tmp(struct cowherd_herd *herd, struct cowherd_error *err)
 
         if (tmp < 0)
                 return errno == ENOENT ? 0 : fail_errno(err, "cannot open folder '%s/tmp'", herd->root);
-        if (listing == NULL)
-                return fail_errno(err, "cannot read folder '%s/tmp'", herd->root);
+        if (listing == NULL) {
+                (void)fail_errno(err, "cannot read folder '%s/tmp'", herd->root);
+                close_at(&again);
+                return -1;
+        }
         for (const struct dirent *entry = NULL; done == 0 && (entry = readdir(listing)) != NULL;)
                 if (!str_equal(entry->d_name, ".") && !str_equal(entry->d_name, "..") && !compare_is_mark(entry->d_name))
                         done = file_remove_tree(tmp, entry->d_name, err);

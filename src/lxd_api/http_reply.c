@@ -191,7 +191,7 @@ static enum http_end read_head(struct http_connection *it, struct http_reply *re
         const char *text = str_text(&line);
         if (strncmp(text, "HTTP/1.", 7) != 0 || strlen(text) < 12 || strspn(text + 9, "0123456789") != 3)
                 return http_broken(it, "the reply is not HTTP");
-        reply->status = atoi(text + 9);
+        reply->status = (int)strtol(text + 9, NULL, 10); /* three digits */
         head->closes = text[7] == '0';
         while ((end = read_line(it, &line)) == HTTP_DONE && line.length > 0) {
                 const char *value;

@@ -25,7 +25,8 @@
 #include <sys/vfs.h>
 #include <unistd.h>
 
-#define SCARCE_PART 2         /* less than a half is free */
+#define SCARCE_PART 2         /* less than a half is free, */
+#define SCARCE_BYTES (UINT64_C(4) << 30) /* and less than a base may well need */
 #define AWAIT_ROOM_MS 10000u
 #define SUBVOLUME_INODE 256 /* BTRFS_FIRST_FREE_OBJECTID: the root of each subvolume, and of nothing else */
 
@@ -97,7 +98,8 @@ static void await_room(const struct store_place *place)
         struct statfs room;
         void *await = NULL;
 
-        if (fstatfs(place->fd, &room) < 0 || room.f_bavail > room.f_blocks / SCARCE_PART)
+        if (fstatfs(place->fd, &room) < 0 || room.f_bavail > room.f_blocks / SCARCE_PART ||
+            room.f_bavail * (uint64_t)room.f_bsize > SCARCE_BYTES)
                 return;
         if (module_symbol("btrfs", "cowherd_btrfs_await_removed", &await, &ignored) == 0)
                 ignore_result(((btrfs_await_removed_fn *)await)(place->fd, AWAIT_ROOM_MS, &ignored));

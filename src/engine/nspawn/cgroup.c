@@ -247,7 +247,7 @@ static bool is_alive(void *context, pid_t pid)
 
 bool cgroup_is_ending(const char *path)
 {
-        return cgroup_is_populated(path) && !cgroup_find_process(path, is_alive, NULL);
+        return !cgroup_find_process(path, is_alive, NULL);
 }
 
 bool cgroup_has(const char *path, pid_t pid)

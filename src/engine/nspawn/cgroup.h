@@ -57,7 +57,7 @@ void cgroup_remove_one(const char *path);
 
 /* Whether anything lives in it (below it, too): false too where there is no such group. */
 bool cgroup_is_populated(const char *path);
-/* Whether all that lives in it was killed, or is at its end. */
+/* Of a group that is populated: whether all that lives in it was killed, or is at its end. */
 bool cgroup_is_ending(const char *path);
 bool cgroup_is_frozen(const char *path);
 /* Something to poll for POLLPRI: it is told whenever one of the two changes. -1: no such group. The caller's. */

@@ -176,6 +176,11 @@ static int is_there(const struct engine_instance *instance, const char *prefix)
         return open;
 }
 
+bool guest_can_be_there(const struct engine_instance *instance)
+{
+        return instance->machine == NULL || instance->machine->os == ENGINE_OS_LINUX;
+}
+
 int guest_is_there(const struct engine_instance *instance)
 {
         return is_there(instance, "guest");

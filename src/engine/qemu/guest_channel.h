@@ -47,6 +47,8 @@ int guest_connect(const struct engine_instance *instance, bool lasting, double u
 /* The same on a socket that is connected, which becomes ret's. */
 int guest_greet(const struct engine_instance *instance, int fd, struct guest *ret, struct cowherd_error *err) must_check;
 int guest_welcome(struct guest *guest, double until_ms, struct cowherd_error *err) must_check;
+/* Whether its system is one that the helper is made for. */
+bool guest_can_be_there(const struct engine_instance *instance);
 /* Whether something in the guest has one of the helper's ports open, or the agent's, as QEMU tells: 1, 0; -1 where it can't be asked. */
 int guest_is_there(const struct engine_instance *instance);
 int guest_agent_is_there(const struct engine_instance *instance);

@@ -26,9 +26,7 @@
 /* 0: the helper. 1: the agent. */
 static int choose(const struct engine_instance *instance, bool lasting, struct guest *ret, struct cowherd_error *err)
 {
-        bool linux_ = instance->machine == NULL || instance->machine->os == ENGINE_OS_LINUX;
-
-        return linux_ ? guest_begin(instance, lasting, GUEST_ANSWER_MS, ret, err) : 1;
+        return guest_can_be_there(instance) ? guest_begin(instance, lasting, GUEST_ANSWER_MS, ret, err) : 1;
 }
 
 /* ---- Waiting for the first ---- */
@@ -93,8 +91,7 @@ static int await_helper(const struct engine_instance *instance, bool expected, d
         owned_fd int agent = -1, lock = -1;
         struct cowherd_error ignored;
 
-        bool linux_ = instance->machine == NULL || instance->machine->os == ENGINE_OS_LINUX;
-        if (!linux_ || guest_connect(instance, false, until_ms, &guest, &ignored) != 0)
+        if (!guest_can_be_there(instance) || guest_connect(instance, false, until_ms, &guest, &ignored) != 0)
                 return 1;
         int who = expected ? await_first(instance, guest.fd, -1, until_ms < clock_ms() + EXPECTED_MS ? until_ms : clock_ms() + EXPECTED_MS, err) : 1;
         if (who == 1) {

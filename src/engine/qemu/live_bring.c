@@ -10,6 +10,7 @@
 #include "engine/qemu/agent.h"
 #include "engine/qemu/agent_copy.h"
 #include "engine/qemu/agent_file.h"
+#include "engine/qemu/copy_script.h"
 #include "engine/qemu/guest_channel.h"
 #include "sys/clock.h"
 #include "sys/module.h"
@@ -23,12 +24,15 @@
 #define PROGRAM "cowherd-guest"
 #define BEGIN_MS 10000.0 /* until it speaks */
 
-/* $1 the processor, $2 a tag. Says the folder, in memory where there is one that takes programs. */
-static const char find_place[] = "no() { code=$1; shift; printf '%s\\n' \"$*\" >&2; exit $code; }\n"
+/*
+ * $1 the processor. Says the folder, one of memory that takes programs. It has always the same name: what a promote that was killed has left there
+ * goes with the next, and two can't be at it, as each owns the clone.
+ */
+static const char find_place[] = COPY_NO
                                  "[ \"$(uname -m)\" = \"$1\" ] || no 69 \"its system is made for another processor than $1\"\n"
-                                 "for folder in /dev/shm /run /tmp /var/tmp /root; do\n"
-                                 "  place=$folder/.cowherd-$2\n"
-                                 "  mkdir -m 700 \"$place\" 2>/dev/null || continue\n"
+                                 "for folder in /dev/shm /run; do\n"
+                                 "  place=$folder/.cowherd-guest\n"
+                                 "  rm -rf \"$place\"; mkdir -m 700 \"$place\" 2>/dev/null || continue\n"
                                  "  if printf '#!/bin/sh\\nexit 0\\n' >\"$place/try\" && chmod 700 \"$place/try\" && \"$place/try\" && rm -f \"$place/try\"; then\n"
                                  "    printf '%s\\n' \"$place\"; exit 0\n"
                                  "  fi 2>/dev/null\n"
@@ -67,7 +71,6 @@ static int bring(const struct engine_instance *instance, struct cowherd_error *e
         owned_by(agent_lines_free) struct agent_lines place = {{0}};
         owned_agent struct agent agent = AGENT_CLOSED;
         owned_str char *path = module_program(PROGRAM);
-        char tag[AGENT_TAG_BYTES];
         struct utsname host;
 
         owned_fd int program = open(path, O_RDONLY | O_CLOEXEC);
@@ -75,7 +78,7 @@ static int bring(const struct engine_instance *instance, struct cowherd_error *e
                 return fail_errno(err, "cannot open '%s'", path);
         if (agent_open(instance, AGENT_EXPECTED, AGENT_ANSWER_MS, &agent, err) < 0)
                 return -1;
-        const char *const words[] = {host.machine, random_hex((AGENT_TAG_BYTES - 1) / 2, tag), NULL};
+        const char *const words[] = {host.machine, NULL};
         if (agent_copy_run(instance, &agent, find_place, words, 1, &place, err) < 0)
                 return -1;
         if (put_and_begin(instance, &agent, program, place.items[0], err) == 0)
@@ -87,10 +90,9 @@ static int bring(const struct engine_instance *instance, struct cowherd_error *e
 void live_bring_guest(struct capture *capture)
 {
         const struct engine_instance *instance = capture->instance;
-        bool linux_ = instance->machine == NULL || instance->machine->os == ENGINE_OS_LINUX;
         struct cowherd_error why;
 
-        if (!linux_ || guest_is_there(instance) != 0 || guest_agent_is_there(instance) != 1)
+        if (!guest_can_be_there(instance) || guest_is_there(instance) != 0 || guest_agent_is_there(instance) != 1)
                 return;
         if (bring(instance, &why) == 0)
                 capture->ret->brought = true;
