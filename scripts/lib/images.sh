@@ -31,9 +31,12 @@ images_say() {
         echo "images: $*" >&2
 }
 
-# Runs a command quietly; its output is shown if it fails.
+# Runs a command quietly; its output is shown if it fails. It inherits no file but its output: mmdebstrap has dash write to the
+# next free number, and dash knows none above 9, so it fails where the caller (bats, some CI) keeps a few files open.
 images_run() {
-        if ! "$@" >"$IMAGES/log" 2>&1 </dev/null; then
+        # shellcheck disable=SC2016 # for the bash in there
+        if ! bash -c 'for fd in /proc/$$/fd/*; do [ "${fd##*/}" -le 2 ] || eval "exec ${fd##*/}>&-"; done; exec "$@"' bash "$@" \
+                >"$IMAGES/log" 2>&1 </dev/null; then
                 images_say "'$1' failed; its output ends:"
                 tail -n 15 "$IMAGES/log" >&2
                 return 1
