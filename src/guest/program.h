@@ -117,7 +117,7 @@ int file_put(const char *path, const void *bytes, size_t length, mode_t mode, bo
 int file_put_over(const char *path, const void *bytes, size_t length, mode_t mode, bool make);
 void file_remove(const char *folder, const char *pattern); /* those of a folder that match, fnmatch(3) */
 
-/* ---- identity.c, link.c, random.c ---- */
+/* ---- identity.c, link.c, renew.c ---- */
 
 void identity_apply(struct port *port, unsigned channel, const struct guest_identity *identity);
 void identity_reap(void); /* a child has ended */

@@ -35,8 +35,15 @@ bool cgroup_choose_cpus(const struct cgroup_limits *limits, char buffer[CGROUP_C
 struct cgroup_entry {
         int fds[CGROUP_HIERARCHIES];
         size_t count;
+        int unified; /* the group's folder in the unified hierarchy, whose file is fds[0] then; 0: none */
 };
 void cgroup_entry_close(struct cgroup_entry *entry);
+/*
+ * As fork(2); the child may only call the kernel, with no word of the libc that cares for threads. *ret_inside: it is born in the unified group,
+ * which the child then tells cgroup_enter: that has the calling process enter all the others. -1 and errno.
+ */
+pid_t cgroup_fork(const struct cgroup_entry *entry, bool *ret_inside);
+int cgroup_enter(const struct cgroup_entry *entry, bool inside);
 
 /* Whether there is a unified hierarchy; 69 with what to do where not. */
 int cgroup_check(struct cowherd_error *err) must_check;

@@ -3,7 +3,8 @@
  * Whoever moves a process into a group waits for the kernel until nobody forks anywhere, a grace period of 5 to 20 ms; for some
  * milliseconds afterwards others wait no more (percpu_down_write and rcu_sync of cgroup_threadgroup_rwsem). So who will move one soon
  * has a thread wait for it, by moving this process to where it is, and gets the rest ready meanwhile. What a start added fell by a third
- * with that, in two pairs of runs. Somebody who moves this process elsewhere in those very milliseconds has it moved back. CLONE_INTO_CGROUP waits for nothing, but knows the unified hierarchy only.
+ * with that, in two pairs of runs. Somebody who moves this process elsewhere in those very milliseconds has it moved back. Where there is the unified
+ * hierarchy alone, a command's process is born in its group (cgroup_fork.c), and only nspawn itself moves some.
  */
 #include "engine/nspawn/cgroup_tree.h"
 

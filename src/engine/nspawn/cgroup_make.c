@@ -162,6 +162,17 @@ void cgroup_entry_close(struct cgroup_entry *entry)
         for (size_t i = 0; i < entry->count; i++)
                 (void)close(entry->fds[i]);
         entry->count = 0;
+        if (entry->unified > 0)
+                (void)close(entry->unified);
+        entry->unified = 0;
+}
+
+/* Has children born in the unified group, where there is one and it can be entered. */
+static void open_unified(const struct cgroup_roots *roots, const char *path, struct cgroup_entry *entry)
+{
+        int fd = roots->has_unified ? cgroup_open_file(roots->paths[0], path, "", O_PATH | O_DIRECTORY) : -1;
+
+        entry->unified = fd < 0 ? 0 : fd;
 }
 
 /* Opens the group's entries in the hierarchies from `first` on; where there is a group `below` it, that one's. */
@@ -205,8 +216,11 @@ int cgroup_make(const char *path, const struct cgroup_limits *wanted, struct cgr
         }
         if (write_limits(&roots, path, limits, err) < 0)
                 return -1;
-        ret->count = 0;
-        return open_entry(&roots, 0, path, ".", ret, err);
+        *ret = (struct cgroup_entry){0};
+        if (open_entry(&roots, 0, path, ".", ret, err) < 0)
+                return -1;
+        open_unified(&roots, path, ret);
+        return 0;
 }
 
 int cgroup_make_below(const char *path, const char *below, const char *name, struct cgroup_entry *ret,
@@ -215,7 +229,7 @@ int cgroup_make_below(const char *path, const char *below, const char *name, str
         struct cgroup_roots roots;
         owned_str char *group = x_asprintf("%s/%s/%s", path, below, name);
 
-        ret->count = 0;
+        *ret = (struct cgroup_entry){0};
         cgroup_find_roots(&roots);
         if (!roots.has_unified)
                 return cgroup_check(err);
@@ -226,6 +240,7 @@ int cgroup_make_below(const char *path, const char *below, const char *name, str
         if (fd < 0)
                 return fail_errno(err, "cannot open the control group '%s'", folder);
         ret->fds[ret->count++] = fd;
+        open_unified(&roots, group, ret);
         return open_entry(&roots, 1, path, below, ret, err);
 }
 

@@ -235,9 +235,10 @@ static int go(struct preparing *p, const struct engine_instance *instance, struc
 {
         struct way_failure failure;
 
-        pid_t first = fork();
+        bool inside;
+        pid_t first = cgroup_fork(&p->entry, &inside);
         if (first == 0)
-                way_in_go(&p->way);
+                way_in_go(&p->way, inside);
         if (first < 0)
                 return fail_errno(err, "cannot fork");
         close_end(p->way.pid, 1);

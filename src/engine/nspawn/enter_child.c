@@ -13,7 +13,6 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <grp.h>
 #include <linux/keyctl.h>
 #include <sched.h>
 #include <signal.h>
@@ -46,12 +45,23 @@ static void limit_capabilities(uint64_t left, int to)
         }
 }
 
+#ifndef SYS_setresuid32 /* those that have 32 bits from the start */
+#define SYS_setresuid32 SYS_setresuid
+#define SYS_setresgid32 SYS_setresgid
+#define SYS_setgroups32 SYS_setgroups
+#endif
+
+/* The libc's setresuid(3) and the like tell all threads, of which it believes that we have our parent's (cgroup_fork). */
+static int set_ids(uid_t uid, gid_t gid)
+{
+        return syscall(SYS_setresgid32, gid, gid, gid) < 0 || syscall(SYS_setresuid32, uid, uid, uid) < 0 ? -1 : 0;
+}
+
 static void become_user(const struct way_in *way, int to)
 {
         const struct guest_user *user = way->user;
 
-        if (setgroups(user->group_count, user->groups) < 0 || setresgid(user->gid, user->gid, user->gid) < 0 ||
-            setresuid(user->uid, user->uid, user->uid) < 0)
+        if (syscall(SYS_setgroups32, user->group_count, user->groups) < 0 || set_ids(user->uid, user->gid) < 0)
                 give_up(to, WAY_USER);
 }
 
@@ -85,13 +95,12 @@ static int keep(int fd, int number)
         return fcntl(fd, F_DUPFD_CLOEXEC, FIRST_FREE + number);
 }
 
-_Noreturn void way_in_go(const struct way_in *way)
+_Noreturn void way_in_go(const struct way_in *way, bool inside)
 {
         int to = way->error[1];
 
-        for (size_t i = 0; i < way->entry->count; i++)
-                if (write(way->entry->fds[i], "0", 1) != 1)
-                        give_up(to, WAY_GROUPS);
+        if (cgroup_enter(way->entry, inside) < 0)
+                give_up(to, WAY_GROUPS);
         int streams[3], leader = keep(way->leader, 0), pid_to = keep(way->pid[1], 1);
         to = keep(way->error[1], 2);
         for (int i = 0; i < 3; i++)
@@ -114,7 +123,7 @@ _Noreturn void way_in_go(const struct way_in *way)
         if (setns(leader, way->namespaces) < 0)
                 give_up(to, WAY_NAMESPACES);
         /* Root of this host is nobody in there; its root is to be in charge of what follows. */
-        if (way->own_users && (setresgid(0, 0, 0) < 0 || setresuid(0, 0, 0) < 0))
+        if (way->own_users && set_ids(0, 0) < 0)
                 give_up(to, WAY_USER);
         pid_t pid = (pid_t)syscall(SYS_clone, CLONE_PARENT | SIGCHLD, NULL, NULL, NULL, NULL);
         if (pid == 0) {

@@ -29,5 +29,5 @@ struct way_failure {
         int step, os_errno;
 };
 
-/* For a forked child: never returns. */
-_Noreturn void way_in_go(const struct way_in *way);
+/* For a child of cgroup_fork: never returns. */
+_Noreturn void way_in_go(const struct way_in *way, bool inside);

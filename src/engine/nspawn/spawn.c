@@ -66,16 +66,15 @@ static _Noreturn void give_up(const struct pipes *pipes)
 }
 
 /* The grandchild. */
-static _Noreturn void become(const struct spawn *spawn, const struct pipes *pipes)
+static _Noreturn void become(const struct spawn *spawn, const struct pipes *pipes, bool inside)
 {
         char go;
 
         (void)close(pipes->go[1]);
         if (read(pipes->go[0], &go, 1) != 1)
                 _exit(127); /* whoever started it is gone */
-        for (size_t i = 0; i < spawn->entry->count; i++)
-                if (write(spawn->entry->fds[i], "0", 1) != 1)
-                        give_up(pipes);
+        if (cgroup_enter(spawn->entry, inside) < 0)
+                give_up(pipes);
         int nothing = open("/dev/null", O_RDONLY | O_CLOEXEC), status = fcntl(pipes->error[1], F_DUPFD_CLOEXEC, 10);
         if (nothing < 0 || status < 0 || dup2(nothing, 0) < 0 || dup2(spawn->output, 1) < 0 ||
             dup2(spawn->errors, 2) < 0)
@@ -133,9 +132,10 @@ int spawn_detached(const struct spawn *spawn, pid_t *ret_pid, int *ret_pidfd, st
                 (void)setsid();
                 if (spawn->pids_of > 0 && setns(spawn->pids_of, CLONE_NEWPID) < 0)
                         give_up(&pipes);
-                pid_t pid = fork();
+                bool inside;
+                pid_t pid = cgroup_fork(spawn->entry, &inside);
                 if (pid == 0)
-                        become(spawn, &pipes);
+                        become(spawn, &pipes, inside);
                 _exit(pid < 0 || write(pipes.pid[1], &pid, sizeof pid) != (ssize_t)sizeof pid);
         }
         if (between < 0) {

@@ -2,7 +2,7 @@
 /*
  * Live bases: a machine's memory and devices kept beside its disk, and machines that wake from them. engine.h tells what is asked
  * for. The memory is kept in a file, and used from a sealed memory file that is filled from it once, which a small program holds
- * while it is used (keeper.c); clones map it privately, so nobody can change it under another.
+ * while it is used (keeper_main.c); clones map it privately, so nobody can change it under another.
  */
 #pragma once
 
