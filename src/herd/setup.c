@@ -49,7 +49,9 @@ static int make_place(void *operation, size_t item, struct cowherd_error *err)
         if (got < 0 || (got > 0 && place_write_unfinished(herd, &place, err) < 0))
                 return -1;
         if (setting->driver->setup(&setting->setup, &setting->made, err) < 0) {
-                if (got > 0 && catalogue_get_place(herd->catalogue, place.name, &before, &ignored) == 0)
+                if (got > 0 && setting->made.nothing)
+                        ignore_result(catalogue_drop_place(herd->catalogue, place.name, &ignored));
+                else if (got > 0 && catalogue_get_place(herd->catalogue, place.name, &before, &ignored) == 0)
                         ignore_result(place_undo(&setting->lock, &before, &ignored));
                 return -1;
         }

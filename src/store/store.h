@@ -116,6 +116,7 @@ struct store_made {
         char *folder;  /* absolute, or relative to the root */
         char *source;  /* the backing file, dataset or LXD pool, NULL for none */
         bool ours;     /* made by us, so that teardown removes it */
+        bool nothing;  /* of a setup that failed: before it made anything, so there is nothing to undo */
         uint64_t size_bytes;
 };
 

@@ -30,7 +30,7 @@ static int only_pool(char **ret, struct cowherd_error *err)
 
         process_add(&zpool, "zpool", "list", "-H", "-o", "name", NULL);
         if (process_check(&zpool, &output, err) < 0)
-                return -1;
+                return fail_hint(err, "'zpool list' must work first: load the kernel's module (modprobe zfs), or start zfs-fuse");
         size_t length = strcspn(output, "\n");
         if (length == 0) {
                 (void)fail(err, COWHERD_UNAVAILABLE, "there is no zfs pool on this machine");
@@ -57,7 +57,8 @@ static int check_mark(const struct store_place *place, const char *dataset, cons
         return 0;
 }
 
-static int make_dataset(const struct store_place *place, const char *dataset, const char *herd_uuid,
+/* *nothing stays as long as the tools make nothing: where they don't even work here, nor would they to undo it. */
+static int make_dataset(const struct store_place *place, const char *dataset, const char *herd_uuid, bool *nothing,
                         struct cowherd_error *err)
 {
         owned_str char *mark = x_asprintf("cowherd:herd=%s", herd_uuid);
@@ -65,8 +66,13 @@ static int make_dataset(const struct store_place *place, const char *dataset, co
         int exists = zfs_exists(place, dataset, err);
         if (exists < 0)
                 return -1;
-        if (exists == 0)
-                return check_mark(place, dataset, herd_uuid, err);
+        if (exists == 0) {
+                if (check_mark(place, dataset, herd_uuid, err) < 0)
+                        return -1;
+                *nothing = false;
+                return 0;
+        }
+        *nothing = false;
         return zfs_run(place, NULL, err, "create", "-o", "mountpoint=none", "-o", "canmount=off", "-o", mark,
                        dataset, NULL);
 }
@@ -95,6 +101,7 @@ int zfs_pool_setup(const struct store_setup *setup, struct store_made *ret, stru
         owned_str char *pool = x_strdup(setup->pool);
         owned_fd int root = -1;
 
+        *ret = (struct store_made){.nothing = true};
         if (!process_exists("zfs"))
                 return fail(err, COWHERD_UNAVAILABLE,
                             "there is no 'zfs' program on this machine (package zfsutils-linux or zfs-fuse)");
@@ -103,7 +110,7 @@ int zfs_pool_setup(const struct store_setup *setup, struct store_made *ret, stru
         if (pool == NULL && only_pool(&pool, err) < 0)
                 return -1;
         owned_str char *dataset = x_asprintf("%s/cowherd-%.8s", pool, setup->herd_uuid);
-        if (make_dataset(&place, dataset, setup->herd_uuid, err) < 0)
+        if (make_dataset(&place, dataset, setup->herd_uuid, &ret->nothing, err) < 0)
                 return err->code == COWHERD_NOT_FOUND ? fail_no_pool(pool, err) : -1;
         if (make_below(&place, dataset, "bases", err) < 0 || make_below(&place, dataset, "clones", err) < 0)
                 return -1;

@@ -165,7 +165,15 @@ static void setting_up_takes_only_what_is_ours(void **state)
         free(made.source);
         with_zfs(assert_fails(store_zfs.setup(&setup, &made, &err), COWHERD_EXISTS, "not of this herd"),
                  {"zfs list -H -o name " OURS}, {"zfs get -Hp -o value cowherd:herd " OURS, 0, "-\n", NULL});
+        assert_true(made.nothing);
+        with_zfs(assert_fails(store_zfs.setup(&setup, &made, &err), COWHERD_IO, "out of space"),
+                 {"zfs list -H -o name " OURS, 1, NULL, missing}, {"zfs create *", 1, NULL, "cannot create 'x': out of space\n"});
+        assert_false(made.nothing);
         setup.pool = NULL;
+        with_zfs(assert_fails(store_zfs.setup(&setup, &made, &err), COWHERD_SYSTEM, "initialize ZFS"),
+                 {"zpool list -H -o name", 1, NULL, "internal error: failed to initialize ZFS library\n"});
+        assert_true(made.nothing);
+        assert_non_null(strstr(err.hint, "zpool list"));
         with_zfs(assert_fails(store_zfs.setup(&setup, &made, &err), COWHERD_USAGE, "several"),
                  {"zpool list -H -o name", 0, "tank\nother\n", NULL});
         with_zfs(assert_fails(store_zfs.setup(&setup, &made, &err), COWHERD_UNAVAILABLE, "no zfs pool"),
