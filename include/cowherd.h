@@ -187,6 +187,7 @@ struct cowherd_verb {
         bool of_self;            /* belongs to the shell and to ADDRESS COWHERD, not to an engine */
         bool available;          /* false: known, and answered with 69 in this version */
         const struct cowherd_parameter *parameters; /* ends with a NULL name */
+        const char *example_engine; /* the engine that the example is for, or NULL where it is for any */
 };
 
 /* Verb `index` of the table, or NULL past the last one. Static. */

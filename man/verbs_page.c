@@ -31,6 +31,17 @@ static void print_choices(const char *type)
         (void)putchar('.');
 }
 
+/* "LOW..HIGH", or "LOW.." where nothing is too much. */
+static void print_range(const char *range)
+{
+        size_t low = strlen(range) > 2 && strcmp(range + strlen(range) - 2, "..") == 0 ? strlen(range) - 2 : 0;
+
+        if (low > 0)
+                (void)printf(" At least %.*s.", (int)low, range);
+        else
+                (void)printf(" In the range %s.", range);
+}
+
 static void print_parameter(const struct cowherd_parameter *parameter)
 {
         int choice = strchr(parameter->type, '|') != NULL;
@@ -41,11 +52,8 @@ static void print_parameter(const struct cowherd_parameter *parameter)
         print_plain(parameter->help);
         if (choice)
                 print_choices(parameter->type);
-        if (parameter->range != NULL) {
-                (void)fputs(" In the range ", stdout);
-                print_plain(parameter->range);
-                (void)putchar('.');
-        }
+        if (parameter->range != NULL)
+                print_range(parameter->range);
         if (parameter->fallback != NULL) {
                 (void)fputs(" Where it is not given: ", stdout);
                 print_plain(parameter->fallback);
@@ -89,6 +97,12 @@ static void print_parameters(const struct cowherd_verb *verb, int common)
                         print_parameter(&verb->parameters[i]);
 }
 
+/* What goes before the verb of an example in the shell. */
+static const char *engine_of_example(const struct cowherd_verb *verb)
+{
+        return verb->of_self ? "" : verb->example_engine != NULL ? verb->example_engine : "qemu";
+}
+
 /* ---- cowherd-verbs(7) ---- */
 
 static void print_verb(const struct cowherd_verb *verb)
@@ -100,7 +114,7 @@ static void print_verb(const struct cowherd_verb *verb)
         print_description(verb);
         print_parameters(verb, 0);
         if (verb->example != NULL)
-                (void)printf("```\ncowherd %s%s\n```\n\n", verb->of_self ? "" : "qemu ", verb->example);
+                (void)printf("```\ncowherd %s%s%s\n```\n\n", engine_of_example(verb), verb->of_self ? "" : " ", verb->example);
 }
 
 static void print_all(void)
@@ -143,9 +157,10 @@ static void print_examples(const struct cowherd_verb *verb)
 {
         if (verb->example == NULL)
                 return;
-        (void)printf("# EXAMPLES\n\nIn the shell:\n\n```\ncowherd %s%s\n```\n\n", verb->of_self ? "" : "qemu ", verb->example);
+        (void)printf("# EXAMPLES\n\nIn the shell:\n\n```\ncowherd %s%s%s\n```\n\n", engine_of_example(verb), verb->of_self ? "" : " ", verb->example);
         if (!verb->of_self)
-                (void)printf("In a script, on another engine:\n\n```\nADDRESS NSPAWN\n\"%s\"\nIF RC <> 0 THEN SAY RESULT.error\n```\n\n", verb->example);
+                (void)printf("In a script%s:\n\n```\nADDRESS NSPAWN\n\"%s\"\nIF RC <> 0 THEN SAY RESULT.error\n```\n\n",
+                             strcmp(engine_of_example(verb), "nspawn") == 0 ? "" : ", on another engine", verb->example);
 }
 
 static void print_page(const struct cowherd_verb *verb)

@@ -162,8 +162,10 @@ static void add_parameter(struct str *help, const struct cowherd_parameter *para
         }
         if (choice)
                 str_add_char(&about, '.');
-        if (parameter->range != NULL)
-                str_addf(&about, " From %s.", parameter->range);
+        if (parameter->range != NULL && str_ends(parameter->range, ".."))
+                str_addf(&about, " At least %.*s.", (int)(strlen(parameter->range) - 2), parameter->range);
+        else if (parameter->range != NULL)
+                str_addf(&about, " In the range %s.", parameter->range);
         if (parameter->fallback != NULL && !str_equal(parameter->type, "boolean"))
                 str_addf(&about, " Else %s.", parameter->fallback);
         if (parameter->aliases != NULL)
@@ -190,8 +192,12 @@ static void add_verb(struct str *help, const struct verb *verb)
         str_add(help, "\nParameters:\n");
         for (size_t i = 0; public->parameters[i].name != NULL; i++)
                 add_parameter(help, &public->parameters[i]);
-        str_addf(help, "\nFor example:\n  cowherd %s%s\n  ADDRESS %s; \"%s\"\n", public->of_self ? "" : "qemu ",
-                 public->example, public->of_self ? "COWHERD" : "QEMU", public->example);
+        const char *engine = public->of_self ? "cowherd" : public->example_engine != NULL ? public->example_engine : "qemu";
+        owned_string struct str environment = {0};
+        for (const char *at = engine; *at != '\0'; at++)
+                str_add_char(&environment, (char)(*at - 'a' + 'A'));
+        str_addf(help, "\nFor example:\n  cowherd %s%s%s\n  ADDRESS %s; \"%s\"\n", public->of_self ? "" : engine, public->of_self ? "" : " ",
+                 public->example, str_text(&environment), public->example);
 }
 
 static int fail_unknown_topic(struct cowherd_error *err, const char *topic)

@@ -33,7 +33,7 @@ static const struct help_topic topics[] = {
          "  stem      a REXX stem with its period: out.\n"},
         {"targets", "targets: whom a command is spoken to",
          "  qemu      virtual machines: qcow2 and raw disks; no root needed\n"
-         "  lxd       containers and machines of LXD or Incus, over its socket\n"
+         "  lxd       containers of LXD or Incus, over its socket\n"
          "  nspawn    containers of systemd-nspawn: folders; root needed\n"
          "  cowherd   verbs of no engine: run, doctor, help\n"
          "\n"
@@ -48,7 +48,7 @@ static const struct help_topic topics[] = {
          "  cowherd qemu clone_from_base base=vm-base name=vm-1\n"
          "\n"
          "'cowherd help' lists the verbs.\n"},
-        {"lxd", "lxd: containers and machines of LXD",
+        {"lxd", "lxd: containers of LXD or Incus",
          "Images are named as lxc takes them: ubuntu:22.04, images:debian/12, a local\n"
          "alias or a fingerprint. A clone is a copy-on-write copy in LXD's own pool and\n"
          "bears its name in LXD, too. Access to LXD's socket is needed.\n"
@@ -77,7 +77,7 @@ static const struct help_topic topics[] = {
          "  copy      a full copy; on request\n"
          "\n"
          "Without store= the best one that works here is taken, and the answer names it.\n"
-         "'cowherd setup store=btrfs size=20G' makes a pool in one file.\n"},
+         "'cowherd nspawn setup store=btrfs size=20G' makes a pool in one file.\n"},
         {"answers", "answers: what a command gives back",
          "Every answer has success (1 or 0), operation (the verb), and output (one\n"
          "sentence); a failure has error, code and often hint instead of output. Then\n"

@@ -20,7 +20,6 @@
          .help = "How the shell prints it; plain has no heading and is cut nowhere, for awk and read."},               \
                 {.key = KEY_COLUMNS}
 #define AS_REQUIRED {.key = KEY_AS, .required = true}
-#define SETUP_USES USES({.key = KEY_STORE}, {.key = KEY_SIZE}, {.key = KEY_POOL}, {.key = KEY_WARM})
 #define POWER_USES                                                                                                     \
         USES(PATTERN_REQUIRED, {.key = KEY_WAIT}, {.key = KEY_TIMEOUT}, {.key = KEY_FORCE}, {.key = KEY_ATOMIC})
 #define CLONE_KEYS                                                                                                     \
@@ -57,6 +56,7 @@ static const struct verb_row rows[VERB_COUNT] = {
                                        "then stand ready, woken and stopped (see cowherd-live(7)). "
                                        "warm=0 takes them away. Safe to repeat.",
                         .example = "setup store=btrfs size=20G",
+                        .example_engine = "nspawn",
                         .available = true,
                 },
                 .uses = USES({.key = KEY_STORE}, {.key = KEY_SIZE}, {.key = KEY_POOL}, {.key = KEY_WARM}, {.key = KEY_WARM_MEMORY},
@@ -70,9 +70,10 @@ static const struct verb_row rows[VERB_COUNT] = {
                                        "While a base or a clone lies in it the answer is 75 and nothing is "
                                        "removed.",
                         .example = "teardown store=btrfs",
+                        .example_engine = "nspawn",
                         .available = true,
                 },
-                .uses = SETUP_USES,
+                .uses = USES({.key = KEY_STORE, .help = "Only the pool of this store; without it whatever setup made for the engine."}),
         },
         [VERB_REGISTER_BASE] = {
                 .public = {

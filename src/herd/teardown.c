@@ -38,8 +38,8 @@ static int remove_place(const struct places_lock *lock, const struct catalogue_p
         return -1;
 }
 
-/* Undoes the places of all stores that keep what an engine runs. */
-static int remove_places(struct cowherd_herd *herd, enum cowherd_target target, struct cowherd_error *err)
+/* Undoes the places of all stores that keep what an engine runs, or of the one that was said. */
+static int remove_places(struct cowherd_herd *herd, enum cowherd_target target, const char *only, struct cowherd_error *err)
 {
         struct places_lock lock owned_by(places_unlock) = {.herd = herd, .fd = -1};
         struct strv names owned_by(strv_free) = {0};
@@ -49,6 +49,8 @@ static int remove_places(struct cowherd_herd *herd, enum cowherd_target target, 
         for (size_t i = 0; i < names.count; i++) {
                 struct catalogue_place place owned_by(catalogue_place_free) = {0};
                 const struct store_driver *driver = NULL;
+                if (only != NULL && !str_equal_case(only, names.items[i]))
+                        continue;
                 int got = catalogue_get_place(herd->catalogue, names.items[i], &place, err);
                 if (got < 0 || (got == 0 && store_find(place.store, &driver, err) < 0))
                         return -1;
@@ -175,6 +177,8 @@ int verb_teardown(struct call *call, struct cowherd_error *err)
 {
         struct cowherd_herd *herd = call->herd;
         enum cowherd_target target = call->request->target;
+        /* LXD's store is one, whatever its pool is made of. */
+        const char *only = target == COWHERD_LXD ? NULL : request_text(call->request, KEY_STORE);
         owned_str char *key = x_asprintf("%s.store", cowherd_target_name(target)), *store = NULL;
         int got = herd_open(herd, false, err);
 
@@ -196,10 +200,13 @@ int verb_teardown(struct call *call, struct cowherd_error *err)
                             store ? store : "");
                 return 0;
         }
-        if (end_warm(herd, target, err) < 0 || remove_places(herd, target, err) < 0)
+        if (end_warm(herd, target, err) < 0 || remove_places(herd, target, only, err) < 0)
                 return -1;
-        if (catalogue_set_setting(herd->catalogue, key, NULL, err) < 0 || herd_remove_empty(herd, err) < 0)
+        if (((only == NULL || str_equal_case(only, store)) && catalogue_set_setting(herd->catalogue, key, NULL, err) < 0) || herd_remove_empty(herd, err) < 0)
                 return -1;
-        answer_done(call->answer, "the setup of %s is undone", cowherd_target_name(target));
+        if (only == NULL)
+                answer_done(call->answer, "the setup of %s is undone", cowherd_target_name(target));
+        else
+                answer_done(call->answer, "%s has no pool of store '%s' any more", cowherd_target_name(target), only);
         return 0;
 }
