@@ -55,9 +55,11 @@ static int check_number(const struct numeric *numeric, const struct cowherd_para
         if (!numeric->parse(text, &value))
                 return fail(err, COWHERD_USAGE, "'%.60s' is no %s for parameter '%s' (expected %s)", text,
                             numeric->type, parameter->name, numeric->expected);
-        if (parameter->range != NULL && !in_range(numeric, parameter->range, value))
-                return fail(err, COWHERD_USAGE, "'%.60s' is out of range for parameter '%s' (expected %s)", text,
-                            parameter->name, parameter->range);
+        if (parameter->range != NULL && !in_range(numeric, parameter->range, value)) {
+                bool open = str_ends(parameter->range, "..");
+                return fail(err, COWHERD_USAGE, "'%.60s' is out of range for parameter '%s' (expected %s%.*s)", text, parameter->name,
+                            open ? "at least " : "", (int)(strlen(parameter->range) - (open ? 2 : 0)), parameter->range);
+        }
         *ret_number = value;
         return 0;
 }

@@ -133,7 +133,7 @@ static void test_bad_words(void **state)
                 {"clone base=b count=10001", "out of range", NULL},
                 {"clone base=b count=+1", "no count", NULL},
                 {"clone base=b ttl=soon", "no duration", NULL},
-                {"clone base=b ttl=0", "out of range", NULL},
+                {"clone base=b ttl=0", "'0' is out of range for parameter 'ttl' (expected at least 1s)", NULL},
                 {"clone base=b start=maybe", "no boolean for parameter 'start' (expected true or false)", NULL},
                 {"clone base=b dry_run=", "no boolean", NULL},
                 {"clone base=b identity=frsh", "'frsh' is no value for parameter 'identity' (did you mean 'fresh'?)",
