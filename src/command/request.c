@@ -32,8 +32,11 @@ int verb_parameter(const struct verb *verb, const char *name)
 
 int fail_unknown_verb(struct cowherd_error *err, const char *word)
 {
+        static const char *const targets[] = {"qemu", "lxd", "nspawn"};
         const char *nearest = cowherd_verb_suggest(word);
 
+        if (nearest == NULL)
+                nearest = str_nearest(word, targets, array_length(targets));
         if (nearest != NULL)
                 (void)fail(err, COWHERD_USAGE, "verb '%.60s' is not known (did you mean '%s'?)", word, nearest);
         else

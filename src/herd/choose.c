@@ -99,9 +99,10 @@ static int choose_first(struct cowherd_herd *herd, enum cowherd_target target, e
                 return fail_hint(err, "run cowherd as root: sudo cowherd …");
         }
         (void)fail(err, COWHERD_UNAVAILABLE, "no store for %s works here (%s)", cowherd_target_name(target), str_text(&reasons));
+        if (target == COWHERD_QEMU)
+                return fail_hint(err, "qcow2 works wherever the root folder can be written to: say --root DIR, or set COWHERD_ROOT");
         return target == COWHERD_LXD ? fail_hint(err, "run 'cowherd lxd setup' to make a storage pool")
-                                     : fail_hint(err, "run 'cowherd %s setup store=btrfs' to make an embedded pool, or say store=copy",
-                                                 cowherd_target_name(target));
+                                     : fail_hint(err, "run 'cowherd nspawn setup store=btrfs' to make an embedded pool, or say store=copy");
 }
 
 int choice_make(struct cowherd_herd *herd, enum cowherd_target target, enum store_kind kind, const char *asked, bool durable,

@@ -53,13 +53,8 @@ static int find_base(struct cloning *cloning, struct cowherd_error *err)
         const char *name = request_text(request, KEY_BASE);
         struct cowherd_herd *herd = cloning->call->herd;
 
-        if (herd_find(herd, request->target, "base", name, &cloning->base.row, err) < 0) {
-                if (err->code != COWHERD_NOT_FOUND)
-                        return -1;
-                size_t used = strlen(err->text);
-                (void)snprintf(err->text + used, sizeof err->text - used, ". Register it first with register_base");
-                return -1;
-        }
+        if (herd_find(herd, request->target, "base", name, &cloning->base.row, err) < 0)
+                return say_register(err);
         if (thing_open(herd, request_flag(request, KEY_DURABLE), &cloning->base, err) < 0)
                 return -1;
         if (!memory_is_kept(&cloning->base.row))

@@ -79,7 +79,8 @@ static void check_sharing(struct findings *findings)
         if (findings->asked == COWHERD_LXD)
                 return;
         doctor_add(findings, "copy on write in the root folder", shares ? LEVEL_OK : LEVEL_PROBLEM, detail,
-                   "cowherd nspawn setup store=btrfs size=20G makes a pool that shares");
+                   disks[0] == '\0' ? "say --root DIR, or set COWHERD_ROOT: qcow2 works wherever the root folder can be written to"
+                                    : "cowherd nspawn setup store=btrfs size=20G makes a pool that shares");
 }
 
 static void check_rights(struct findings *findings)
@@ -137,7 +138,8 @@ static void check_kernel(struct findings *findings)
         } features[] = {
                 {"overlay", has_filesystem("overlay"), "modprobe overlay"},
                 {"user namespaces", access("/proc/self/ns/user", F_OK) == 0, "a kernel with CONFIG_USER_NS"},
-                {"cgroup v2", access("/sys/fs/cgroup/cgroup.controllers", F_OK) == 0, "boot with systemd.unified_cgroup_hierarchy=1"},
+                {"cgroup v2", access("/sys/fs/cgroup/cgroup.controllers", F_OK) == 0 || access("/sys/fs/cgroup/unified/cgroup.controllers", F_OK) == 0,
+                 "boot with systemd.unified_cgroup_hierarchy=1"},
                 {"loop devices", access("/dev/loop-control", F_OK) == 0, "modprobe loop"},
                 {"tun devices", access("/dev/net/tun", F_OK) == 0, "modprobe tun"},
         };

@@ -113,10 +113,10 @@ static bool speaks_to_all(const struct request *request)
         }
 }
 
-static int say_target(struct cowherd_error *err)
+static int say_target(const struct request *request, struct cowherd_error *err)
 {
         (void)fail(err, COWHERD_USAGE, "which engine is meant? expected qemu, lxd or nspawn before the verb");
-        return fail_hint(err, "for example: cowherd qemu list");
+        return fail_hint(err, "for example: cowherd qemu %s", request->verb->public.name);
 }
 
 /* Finds the engine of a command that doesn't say one, by the object it names; 64 where that is none or several. */
@@ -132,7 +132,7 @@ static int find_target(struct cowherd_herd *herd, struct request *request, struc
                 return 0;
         if (name == NULL || request->verb->id == VERB_SETUP || request->verb->id == VERB_TEARDOWN || request->verb->id == VERB_REGISTER_BASE ||
             request->verb->id == VERB_CREATE)
-                return say_target(err);
+                return say_target(request, err);
         int got = herd_open(herd, false, err);
         if (got < 0)
                 return -1;
@@ -144,7 +144,7 @@ static int find_target(struct cowherd_herd *herd, struct request *request, struc
                 return 0;
         const char *what = request->verb->id == VERB_CLONE_FROM_BASE || request->verb->id == VERB_REMOVE_BASE ? "base" : "";
         if (herd_find(herd, COWHERD_ANY, what, name, &row, err) < 0)
-                return -1;
+                return request->verb->id == VERB_CLONE_FROM_BASE ? say_register(err) : -1;
         request->target = row.target;
         return 0;
 }

@@ -86,7 +86,7 @@ int fill_tree(const struct call *call, const struct origin *origin, const char *
         if (origin->kind == ORIGIN_FOLDER)
                 filled = copy_folder(origin->path, tree, &progress, err);
         else
-                filled = archive_unpack(origin->path, tree, &progress, NULL, err);
+                return archive_unpack(origin->path, tree, &progress, NULL, err); /* whose errors name the archive */
         return filled < 0 ? fail_while(err, "reading '%s'", origin->path) : 0;
 }
 

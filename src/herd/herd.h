@@ -90,6 +90,8 @@ int herd_states(struct cowherd_herd *herd, const struct catalogue_row *rows, siz
 /* A row by name; what ("base", "clone" or "") is for the sentence: base 'vm-bse' not found (did you mean 'vm-base'?). */
 int herd_find(struct cowherd_herd *herd, enum cowherd_target target, const char *what, const char *name, struct catalogue_row *ret,
               struct cowherd_error *err) must_check;
+/* Puts what to do behind the sentence of a base that was not found. Always -1. */
+int say_register(struct cowherd_error *err);
 /* 66 with a hint where the row is not of this role. */
 int expect_role(const struct catalogue_row *row, enum catalogue_role role, struct cowherd_error *err) must_check;
 

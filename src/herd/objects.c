@@ -8,6 +8,7 @@
 #include "sys/file.h"
 
 #include <fcntl.h>
+#include <stdio.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -182,7 +183,7 @@ int expect_role(const struct catalogue_row *row, enum catalogue_role role, struc
                 return fail_hint(err, "see 'list_bases' for the bases; 'promote' will make a base of a clone");
         }
         (void)fail(err, COWHERD_NOT_FOUND, "clone '%s' not found: it is the name of a base", row->name);
-        return fail_hint(err, "to remove a base, use remove_base name=%s", row->name);
+        return fail_hint(err, "of a base, clone_from_base base=%s makes clones; remove_base takes it away", row->name);
 }
 
 int herd_find(struct cowherd_herd *herd, enum cowherd_target target, const char *what, const char *name, struct catalogue_row *ret,
@@ -195,6 +196,15 @@ int herd_find(struct cowherd_herd *herd, enum cowherd_target target, const char 
         owned_str char *nearest = err->hint[0] == '\0' ? NULL : x_strndup(err->hint, strcspn(err->hint, "?"));
         return fail(err, COWHERD_NOT_FOUND, "%s%s'%s' not found%s%s%s", what, what[0] == '\0' ? "" : " ", name, nearest == NULL ? "" : " (",
                     nearest == NULL ? "" : nearest, nearest == NULL ? "" : "?)");
+}
+
+int say_register(struct cowherd_error *err)
+{
+        size_t used = strlen(err->text);
+
+        if (err->code == COWHERD_NOT_FOUND)
+                (void)snprintf(err->text + used, sizeof err->text - used, ". Register it first with register_base");
+        return -1;
 }
 
 /* The place of a name in a small list, opened when first met. NULL where it can't be opened: its rows are then unknown. */

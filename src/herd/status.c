@@ -109,15 +109,15 @@ static int fields_of_stores(struct cowherd_herd *herd, struct cowherd_answer *an
         return 0;
 }
 
-/* The store that a base would go to now. */
-static void fields_of_choice(struct cowherd_herd *herd, struct cowherd_answer *answer, enum cowherd_target target)
+/* The store that a base would go to now; or why none, where that is not just why the engine can't be used. */
+static void fields_of_choice(struct cowherd_herd *herd, struct cowherd_answer *answer, enum cowherd_target target, const char *reason)
 {
         struct choice choice owned_by(choice_free) = {.place.fd = -1};
         struct cowherd_error err;
 
         if (choice_make(herd, target, kind_of_target(target), NULL, false, &choice, &err) < 0) {
                 answer_text(answer, "store", "");
-                answer_text(answer, "store_reason", err.text);
+                answer_text(answer, "store_reason", reason[0] != '\0' && strstr(err.text, reason) != NULL ? NULL : err.text);
                 return;
         }
         answer_text(answer, "store", choice.driver->name);
@@ -140,7 +140,7 @@ static int status_of(struct call *call, enum cowherd_target target, bool *ret_av
         answer_text(answer, "reason", probe.reason);
         answer_text(answer, "advice", probe.hint[0] == '\0' ? NULL : probe.hint);
         answer_text(answer, "version", probe.version);
-        fields_of_choice(call->herd, answer, target);
+        fields_of_choice(call->herd, answer, target, probe.reason);
         if (engine != NULL && fields_of_stores(call->herd, answer, engine, err) < 0)
                 return -1;
         answer_text(answer, "acceleration", probe.acceleration);

@@ -164,7 +164,7 @@ NAMING=('qemu register_base image=IMAGE name=' 'qemu info name=' 'qemu remove_ba
 
 @test "what has no point in time, or no such name, is told, and nothing is done" {
         refuses 66 "clone 'nix' not found" qemu snapshot nix
-        refuses 66 "it is the name of a base" qemu snapshot b
+        refuses 66 "it is the name of a base / of a base, clone_from_base base=b makes clones" qemu snapshot b
         refuses 66 "it is the name of a base" qemu promote b as=x
         refuses 66 "it is the name of a base" qemu flatten b
         refuses 66 "it has none" qemu restore c
@@ -365,8 +365,9 @@ END
                 refuses 64 "known to both qemu and nspawn" $verb || { echo "$verb"; return 1; }
         done
         refuses 64 "which engine" register_base x "image=$MADE/disk.qcow2"
-        refuses 64 "which engine" setup
+        refuses 64 "cowherd qemu setup" setup
         refuses 66 "not found" info nowhere
+        refuses 66 "base 'nowhere' not found. Register it first with register_base" clone nowhere x
         unchanged
         expect 0 rename t as=t2
         expect 0 rename t2 as=t

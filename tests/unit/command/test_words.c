@@ -87,6 +87,7 @@ static const struct {
         const char *hint;
 } refused[] = {
         {WORDS("clon", "b"), "verb 'clon' is not known (did you mean 'clone'?)", NULL},
+        {WORDS("nspwan", "list"), "verb 'nspwan' is not known (did you mean 'nspawn'?)", NULL},
         {WORDS(""), "verb '' is not known", NULL},
         {WORDS("clone", "b", "c", "d"), "'d' is one word too many", "help clone_from_base"},
         {WORDS("clone", "b", "--nmae", "c"), "did you mean 'name'", NULL},
