@@ -14,7 +14,8 @@ END
 IF engine = '' THEN engine = 'NSPAWN'
 ADDRESS VALUE engine
 
-"delete name=lab-* force=true"                   /* of a run before this one; none there is no matter */
+"list name=lab-*"
+IF RESULT.0 > 0 THEN "delete name=lab-* force=true"      /* of a run before this one */
 SIGNAL ON ERROR
 
 "clone_from_base base={{base}} name=lab count=3 start=true wait=true"
