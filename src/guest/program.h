@@ -117,7 +117,7 @@ int file_put(const char *path, const void *bytes, size_t length, mode_t mode, bo
 int file_put_over(const char *path, const void *bytes, size_t length, mode_t mode, bool make);
 void file_remove(const char *folder, const char *pattern); /* those of a folder that match, fnmatch(3) */
 
-/* ---- identity.c, link.c, renew.c ---- */
+/* ---- identity.c, boot_id.c, link.c, renew.c ---- */
 
 void identity_apply(struct port *port, unsigned channel, const struct guest_identity *identity);
 void identity_reap(void); /* a child has ended */
@@ -128,6 +128,10 @@ void identity_prepare(void);
 /* Each 0, or an errno. */
 int link_find(const char *wanted, char *ret, size_t bytes);
 void link_prepare(void);
+int boot_id_set(void); /* another than is shown */
+/* Whether the last one could not be laid over the kernel's, of this boot. */
+bool boot_id_is_owed(void);
+void boot_id_prepare(void); /* the same as is shown; where it can't be laid all is as it was */
 int link_set_address(const char *link, const char *mac);
 int random_add(const char *hex);
 /* Has the DHCP clients of a link ask again; returns what could be told, a name, or NULL. */
