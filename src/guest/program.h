@@ -15,6 +15,7 @@ struct program {
         int epoll, root;   /* the root folder, opened; files of an identity are found in it */
         bool files_only;   /* for tests: nothing but files is changed */
         bool frozen;       /* by us */
+        bool temporary;    /* it was brought: serves the ports, or ends */
         uint8_t nonce[GUEST_NONCE_BYTES]; /* in memory alone: whoever has it was not booted anew */
         sigset_t signals;  /* blocked, for children to let through */
 };
@@ -40,7 +41,10 @@ double loop_now_ms(void);
 /* ---- port.c: a way to the host, and the session on it ---- */
 
 struct port;
-/* Finds the ports of this machine, now and whenever one comes. False, having told, where the kernel can't tell of them. */
+/*
+ * Finds the ports of this machine, now and whenever one comes. False with errno where the kernel can't tell of them, and for a temporary
+ * one where another serves them.
+ */
 bool ports_find(void);
 /* Uses what was opened. Its end ends the program. */
 void port_add(int fd);

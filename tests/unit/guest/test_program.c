@@ -391,6 +391,22 @@ static void test_a_temporary_one_removes_its_file(void **state)
         assert_int_equal(status, 0);
 }
 
+/* A machine that has no ports, or whose ports another serves: what a promote that was killed had started. */
+static void test_a_temporary_one_that_has_nothing_to_serve_ends(void **state)
+{
+        char folder[] = "/tmp/cowherd-guest-brought-XXXXXX", said[256] = "";
+
+        (void)state;
+        assert_non_null(mkdtemp(folder));
+        owned_str char *command = x_asprintf("cp %s %s/cowherd-guest && { timeout 5 %s/cowherd-guest --temporary 2>&1; echo $?; }", GUEST, folder, folder);
+        FILE *stream = popen(command, "re");
+        assert_non_null(stream);
+        said[fread(said, 1, sizeof said - 1, stream)] = '\0';
+        (void)pclose(stream);
+        assert_string_equal(said, "cowherd-guest: cannot listen for ports 'org.cowherd.guest.': Device or resource busy\n71\n");
+        assert_int_equal(access(folder, F_OK), -1);
+}
+
 /* ---- What a woken one can't do ---- */
 
 #define SHOWN "/proc/sys/kernel/random/boot_id"
@@ -561,6 +577,7 @@ int main(void)
                 cmocka_unit_test(test_folders_that_lead_out),
                 cmocka_unit_test(test_who_woke_writes_over),
                 cmocka_unit_test(test_a_temporary_one_removes_its_file),
+                cmocka_unit_test(test_a_temporary_one_that_has_nothing_to_serve_ends),
                 cmocka_unit_test(test_a_boot_id_that_can_not_be_laid),
                 cmocka_unit_test(test_what_could_not_be_prepared_leaves_nothing),
                 cmocka_unit_test(test_a_boot_id_is_believed_when_it_is_shown),
