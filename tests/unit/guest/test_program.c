@@ -37,7 +37,8 @@ static void make_root(struct program *program)
 /* Started where it may change nothing but files: no mount, no clock, no name of this machine. What is in its root is its own. */
 static void become_nobody(int file, const char *root)
 {
-        char name[] = GUEST, port[] = "--port", fd[] = "fd:9", option[] = "--root", *const folder = x_strdup(root), *words[] = {name, port, fd, option, folder, NULL};
+        char name[] = GUEST, port[] = "--port", fd[] = "fd:9", option[] = "--root";
+        char *const words[] = {name, port, fd, option, x_strdup(root), NULL};
 
         if (geteuid() != 0 || (setgroups(0, NULL) == 0 && setgid(NOBODY) == 0 && setuid(NOBODY) == 0))
                 (void)fexecve(file, words, environ);
