@@ -21,6 +21,7 @@
 #include <unistd.h>
 
 #define PATIENCE_MS 60000
+#define REST_MS 150 /* a control group that processes were moved to lets the next be moved sooner, for some 20 ms */
 #define GUEST_MEMORY_MIB "256"
 #define RAW_OWNERS "1879048192:65536" /* a user namespace, as ours have one */
 
@@ -240,11 +241,11 @@ static const struct group groups[] = {
          {{"QEMU, to the first command", "clone, boot, agent, true, identity=keep : qemu-img, qemu-system, agent by hand", "ms", 10, qemu_ours, qemu_raw},
           {"QEMU, own identity, first command", "the same with a fresh identity : without", "ms", 5, qemu_own_identity, qemu_raw}}},
         {set_up_nspawn,
-         {{"nspawn on btrfs, to the first command", "clone with identity, start, true : snapshot, nspawn -b --private-users, nsenter", "ms", 15, nspawn_ours, nspawn_raw},
-          {"nspawn on overlay, to the first command", "clone, start, true : the same by hand, on btrfs", "ms", 15, nspawn_overlay_ours, nspawn_raw},
+         {{"nspawn on btrfs, to the first command", "clone with identity, start, true : snapshot, nspawn -b --private-users, nsenter", "ms", 15, nspawn_ours, nspawn_raw, REST_MS},
+          {"nspawn on overlay, to the first command", "clone, start, true : the same by hand, on btrfs", "ms", 15, nspawn_overlay_ours, nspawn_raw, REST_MS},
           {"nspawn on btrfs, ready, first command", "the same, waiting until it is ready : until READY=1", "ms", 10, nspawn_ready_ours,
-           nspawn_ready_raw}}},
-        {set_up_lxd, {{"LXD, to the first command", "clone, start, true : lxc copy, lxc start, lxc exec", "ms", 10, lxd_ours, lxd_raw}}},
+           nspawn_ready_raw, REST_MS}}},
+        {set_up_lxd, {{"LXD, to the first command", "clone, start, true : lxc copy, lxc start, lxc exec", "ms", 10, lxd_ours, lxd_raw, REST_MS}}},
 };
 
 int main(int argc, char **argv)

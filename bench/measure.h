@@ -24,6 +24,7 @@ struct figure {
         unsigned runs;
         double (*ours)(unsigned run);
         double (*raw)(unsigned run);     /* NULL: nothing to compare with */
+        unsigned rest_ms; /* before each, of either side */
 };
 
 struct row {

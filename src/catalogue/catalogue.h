@@ -67,6 +67,7 @@ struct catalogue_row {
         /* Said to catalogue_reserve and _settle, and told by them; not kept. */
         bool may_be_warm;       /* of a clone to be reserved: take one that is kept warm of its base, if there is one */
         bool was_warm;          /* that was done: its bytes are there, and its engine does not know its name yet */
+        bool as_reserved;       /* when it is settled: but for clone_ms and what makes its identity nothing of it has changed */
         const char *then;       /* what is intended with it once it is settled, or NULL. Borrowed */
 
         uint64_t clones;        /* counted on reading: how many with a name stand on it */

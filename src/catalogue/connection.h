@@ -23,6 +23,7 @@ enum statement {
         ROLLBACK,
         ROW_INSERT,
         ROW_SETTLE,
+        ROW_SETTLE_MADE,
         ROW_REBASE,
         ROW_BASE,
         ROW_RENAME,

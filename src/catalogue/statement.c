@@ -38,6 +38,8 @@ static const char *const texts[STATEMENTS] = {
 
         [ROW_INSERT] = INSERT_ROW,
         [ROW_SETTLE] = SETTLE_ROW,
+        [ROW_SETTLE_MADE] = "UPDATE object SET phase = 1, clone_ms = ?, hostname = ?, machine_id = ?, mac = ?, uuid = ?, generation_id = ?,"
+                            " instance_id = ?, random_seed = ? WHERE id = ? AND base_id IS ?",
         [ROW_REBASE] = "UPDATE object SET base_id = ?2 WHERE id = ?1",
         [ROW_BASE] = "SELECT base_id, " IS_WARM " FROM object WHERE id = ?",
         [ROW_RENAME] = "UPDATE object SET name = ?2 WHERE id = ?1 AND phase = 1 AND name IS NOT NULL",

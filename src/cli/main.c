@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * The program. A reader that goes away (`cowherd list | head -1`) must not kill a command half-way: SIGPIPE is caught,
- * not ignored, since what is ignored would stay so in every tool that is started.
+ * not ignored, since what is ignored would stay so in every tool that is started. SQLite is this program's own, and counts no
+ * memory for it: the lock of that count is a tenth of what a clone takes the processor.
  */
 #include "cli/cli.h"
 
 #include <signal.h>
+#include <sqlite3.h>
 #include <stdlib.h>
 #include <sys/ioctl.h>
 #include <unistd.h>
@@ -37,6 +39,7 @@ int main(int argc, char **argv)
                 .out = stdout, .err = stderr, .columns = columns_of_terminal(), .colour = cli_wants_colour(STDOUT_FILENO),
                 .unicode = cli_is_unicode(), .reader_gone = &reader_gone};
 
+        (void)sqlite3_config(SQLITE_CONFIG_MEMSTATUS, 0);
         (void)sigaction(SIGPIPE, &action, NULL);
         return cli_main(argc, (const char *const *)argv, &output);
 }

@@ -194,6 +194,7 @@ static int settle(void *operation, size_t item, struct cowherd_error *err)
                 if (cloning->group.lives != NULL)
                         cloning_keep_identity(cloning, i);
                 cloning->rows[i].clone_ms = cloning->item_ms[i] + cloning->reserved_ms / (double)cloning->count;
+                cloning->rows[i].as_reserved = cloning->group.lives == NULL && !cloning->rows[i].was_warm;
                 made[count++] = cloning->rows[i]; /* borrowed */
         }
         if (catalogue_settle(catalogue, made, count, err) < 0)

@@ -587,6 +587,30 @@ stopped
 inactive"
 }
 
+@test "where the unified hierarchy is alone, as on a Debian of today: started, entered, stopped" {
+        n 0 clone
+        # shellcheck disable=SC2016 # for the bash in there
+        run --separate-stderr unshare --mount --propagation private bash -ec '
+                groups=/sys/fs/cgroup/unified
+                [ -d "$groups" ] || groups=/sys/fs/cgroup
+                mkdir alone
+                mount --bind "$groups" alone
+                umount --recursive --lazy /sys/fs/cgroup
+                mount --bind alone /sys/fs/cgroup
+                umount alone
+                say() { local command=$1; shift; "$CHECK" "$PLACE" "$STORE" "$command" "$1" "${@:2}"; }
+                say start "$1"
+                say execute "$1" sed -n "s/^0:://p" /proc/self/cgroup
+                cat /sys/fs/cgroup/cowherd/"${HERD:0:8}/$1"/supervisor/cgroup.procs | wc -l
+                say stop "$1" 0 force
+                [ "$(grep -c cgroup /proc/self/mountinfo)" = 1 ]' - "$ID"
+        [ "$status" -eq 0 ] || show "status $status"
+        [[ ${lines[0]} == /exec-* ]] || show "the command's group is ${lines[0]}"
+        is "${lines[1]}" 1
+        state_is stopped
+        nothing_is_left
+}
+
 @test "ten lives leave nothing" {
         n 0 clone
         local i

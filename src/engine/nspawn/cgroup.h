@@ -31,7 +31,7 @@ struct cgroup_limits {
 #define CGROUP_CPUS_BYTES 4096
 bool cgroup_choose_cpus(const struct cgroup_limits *limits, char buffer[CGROUP_CPUS_BYTES]);
 
-/* What a process writes "0" to, to be in the group: cgroup.procs of each hierarchy, opened. */
+/* What a process of one thread writes "0" to, to be in the group: a file of each hierarchy, opened. */
 struct cgroup_entry {
         int fds[CGROUP_HIERARCHIES];
         size_t count;
@@ -57,8 +57,6 @@ int cgroup_make(const char *path, const struct cgroup_limits *limits, struct cgr
  */
 int cgroup_make_below(const char *path, const char *below, const char *name, struct cgroup_entry *ret,
                       struct cowherd_error *err) must_check;
-/* A process is to enter a group some milliseconds from now: begins, in a thread, what that would wait for. */
-void cgroup_hasten(void);
 /* Removes one unified group, unless something lives in it. */
 void cgroup_remove_one(const char *path);
 

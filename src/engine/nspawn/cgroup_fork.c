@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A child in its groups. Moving a process waits for the kernel until nobody forks anywhere (cgroup_hasten.c tells); one that is born in
- * its group waits for nothing. clone3(2) can do that in the unified hierarchy, which is all there is on a Debian of today; those
- * of v1 are entered afterwards. The libc has no word for it, so this is the bare call: the child may only call the kernel, and
+ * A child in its groups, without waiting. Whoever moves a process into a group has the kernel wait until nobody forks anywhere, a grace
+ * period of 5 to 20 ms, under a lock that a mkdir there needs too. In the unified hierarchy a child can be born in its
+ * group instead, by clone3(2); in those of v1 a thread that moves itself (a "0" in their file `tasks`) waits for nobody, and a child of ours is one
+ * thread. The libc has no word for such a birth, so this is the bare call: the child may only call the kernel, and
  * must not use what the libc does for a process of several threads, such as setresuid(3).
  */
 #include "engine/nspawn/cgroup.h"

@@ -175,16 +175,17 @@ static void open_unified(const struct cgroup_roots *roots, const char *path, str
         entry->unified = fd < 0 ? 0 : fd;
 }
 
-/* Opens the group's entries in the hierarchies from `first` on; where there is a group `below` it, that one's. */
+/* Opens the group's entries in the hierarchies from `first` on; where there is a group `below` it, that one's. (cgroup_fork.c tells which file.) */
 static int open_entry(const struct cgroup_roots *roots, size_t first, const char *path, const char *below,
                       struct cgroup_entry *entry, struct cowherd_error *err)
 {
         owned_str char *deeper = x_asprintf("%s/%s", path, below);
 
         for (size_t i = first; i < roots->count; i++) {
-                int fd = cgroup_open_file(roots->paths[i], deeper, "cgroup.procs", O_WRONLY);
+                const char *file = roots->controllers[i][0] == '\0' ? "cgroup.procs" : "tasks";
+                int fd = cgroup_open_file(roots->paths[i], deeper, file, O_WRONLY);
                 if (fd < 0 && errno == ENOENT)
-                        fd = cgroup_open_file(roots->paths[i], path, "cgroup.procs", O_WRONLY);
+                        fd = cgroup_open_file(roots->paths[i], path, file, O_WRONLY);
                 if (fd >= 0) {
                         entry->fds[entry->count++] = fd;
                 } else if (errno != ENOENT && errno != EROFS) {

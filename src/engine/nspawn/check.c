@@ -77,7 +77,6 @@ int nspawn_check(const struct engine_instance *instance, struct cowherd_error *e
         }
         if (cgroup_check(err) < 0)
                 return -1;
-        cgroup_hasten(); /* a start comes next */
         if (instance->machine == NULL)
                 return 0;
         if (check_limits(instance->machine, err) < 0 || check_network(instance->machine, err) < 0)

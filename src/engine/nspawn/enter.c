@@ -149,7 +149,6 @@ static int prepare(struct preparing *p, const struct enter *enter, struct entere
 
         if (nspawn_expect_running(instance, err) < 0)
                 return -1;
-        cgroup_hasten();
         if (!nspawn_find_leader(instance, &p->leader))
                 return fail(err, COWHERD_UNAVAILABLE, "the processes of container '%s' can't be seen from here",
                             instance->name);

@@ -90,6 +90,33 @@ static void test_all_columns(void **state)
         assert_string_equal(settled.base_name, "b");
 }
 
+/* A clone's identity and its time are known only when it has an id; where nothing else has changed, nothing else is written. */
+static void test_as_reserved(void **state)
+{
+        struct herd *herd = *state;
+        struct catalogue_row row = full_row(make_base(herd, "b")), settled owned_row = {0};
+        const struct catalogue_row whole = row;
+
+        row.hostname = row.machine_id = row.mac = row.uuid = row.generation_id = row.instance_id = row.random_seed = NULL;
+        row.clone_ms = 0;
+        assert_int_equal(reserve(herd, &row), 0);
+        row.hostname = whole.hostname;
+        row.machine_id = whole.machine_id;
+        row.mac = whole.mac;
+        row.uuid = whole.uuid;
+        row.generation_id = whole.generation_id;
+        row.instance_id = whole.instance_id;
+        row.random_seed = whole.random_seed;
+        row.clone_ms = 1.5;
+        row.as_reserved = true;
+        row.image = NULL; /* which it says is not so */
+        assert_int_equal(catalogue_settle(herd->catalogue, &row, 1, &herd->err), 0);
+        row.phase = CATALOGUE_READY;
+        row.image = whole.image;
+        assert_int_equal(catalogue_get(herd->catalogue, row.id, &settled, &herd->err), 0);
+        check_same(&row, &settled);
+}
+
 /* A row of nothing but what must be: NULL is told from "", 0 from unset bases. */
 static void test_empty_columns(void **state)
 {
@@ -282,6 +309,7 @@ int main(void)
 {
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test_setup_teardown(test_all_columns, begin, end),
+                cmocka_unit_test_setup_teardown(test_as_reserved, begin, end),
                 cmocka_unit_test_setup_teardown(test_empty_columns, begin, end),
                 cmocka_unit_test_setup_teardown(test_intent, begin, end),
                 cmocka_unit_test_setup_teardown(test_name_taken, begin, end),
