@@ -171,7 +171,7 @@ def live_bases(fixture, label, source):
     promote = point(QEMU, "promote", "as=p", "live=true")
     common = dict(fixture=fixture, running=True, look=expect_live)
     return [
-        Scenario(name=f"{label}: promote", command=promote, prepare=ready[:1], before=ready[1:], points=16,
+        Scenario(name=f"{label}: promote", command=promote, prepare=ready[:1], before=ready[1:], points=13,
                  after=(end, delete(QEMU), remove(QEMU, "p")), makes=("p",), **common),
         Scenario(name=f"{label}: clone", command=(*QEMU, "clone_from_base", "base=p", "name=d", "identity=keep"), prepare=(*ready, promote), points=12,
                  after=((*QEMU, "delete", "name=d", "force=true"),), makes=("d",), wakes=("d",), **common),
