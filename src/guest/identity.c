@@ -91,41 +91,6 @@ static void set_random(struct steps *steps, const char *seed)
                         (void)file_put(kept[i], bytes, sizeof bytes, 0600, false);
 }
 
-/*
- * The boot id, which a guest that woke has from the one that booted: a file lies over the kernel's, as in a container. Where one lies there
- * already it is written over.
- */
-#define BOOT_ID_SHOWN "/proc/sys/kernel/random/boot_id"
-#define BOOT_ID_FILE "/run/cowherd/boot-id"
-
-static int lay_boot_id(const char *text)
-{
-        int failed = file_put_over(BOOT_ID_FILE, text, strlen(text), 0444, true);
-
-        if (failed != 0)
-                return failed;
-        (void)umount2(BOOT_ID_SHOWN, MNT_DETACH);
-        if (mount(BOOT_ID_FILE, BOOT_ID_SHOWN, NULL, MS_BIND, NULL) < 0 ||
-            mount(NULL, BOOT_ID_SHOWN, NULL, MS_BIND | MS_REMOUNT | MS_RDONLY | MS_NOSUID | MS_NODEV | MS_NOEXEC, NULL) < 0)
-                return errno;
-        return 0;
-}
-
-static int set_boot_id(void)
-{
-        owned_str char *fresh = file_text("/proc/sys/kernel/random/uuid"); /* another at each reading */
-        owned_str char *shown = file_text(BOOT_ID_SHOWN), *laid = file_text(BOOT_ID_FILE);
-
-        if (fresh == NULL || shown == NULL)
-                return ENOSYS;
-        if (laid != NULL && strcmp(laid, shown) == 0 && file_put_over(BOOT_ID_FILE, fresh, strlen(fresh), 0444, true) == 0) {
-                owned_str char *now = file_text(BOOT_ID_SHOWN);
-                if (now != NULL && strcmp(now, fresh) == 0)
-                        return 0; /* else a file of the same words was there, and lay over nothing */
-        }
-        return lay_boot_id(fresh);
-}
-
 /* ---- Names ---- */
 
 static int put_hosts(const struct steps *steps, const char *hostname)
@@ -301,9 +266,7 @@ void identity_prepare(void)
 {
         if (program.files_only)
                 return;
-        owned_str char *shown = file_text(BOOT_ID_SHOWN), *laid = file_text(BOOT_ID_FILE);
-        if (shown != NULL && (laid == NULL || strcmp(laid, shown) != 0))
-                (void)lay_boot_id(shown); /* the same that it has */
+        boot_id_prepare();
         link_prepare();
         dhcp_prepare();
 }
@@ -320,8 +283,8 @@ void identity_apply(struct port *port, unsigned channel, const struct guest_iden
                 set_random(&steps, identity->seed);
         if (identity->wall_ns != 0 && !program.files_only)
                 set_clock(&steps, identity->wall_ns);
-        if (identity->wall_ns != 0 && identity->instance_id[0] != '\0' && !program.files_only)
-                tell(&steps, "boot-id", set_boot_id(), "the boot id");
+        if (identity->instance_id[0] != '\0' && !program.files_only && (steps.over || (!done && boot_id_is_owed())))
+                tell(&steps, "boot-id", boot_id_set(), "the boot id");
         if (!done)
                 set_all_that_stays(&steps, identity);
         if ((identity->mac[0] != '\0' || identity->renew) && !program.files_only)
