@@ -72,6 +72,8 @@ int fail_while(struct cowherd_error *err, const char *format, ...)
         make_printable(text);
 
         append(text, ": ");
+        if (strncmp(err->text, text, strlen(text)) == 0)
+                return -1; /* said already, by who was called */
         append(text, err->text);
         memcpy(err->text, text, sizeof text);
         return -1;

@@ -51,8 +51,10 @@ int fill_disk(const struct call *call, const struct origin *origin, const struct
 
         if (request_flag(call->request, KEY_ADOPT))
                 return adopt_take(base, origin->path, err);
-        return disk_import(origin->fd, &origin->disk, base->place.fd, store_object_path(&base->object, path), base->place.place.lock,
-                           &shared, &progress, err);
+        if (disk_import(origin->fd, &origin->disk, base->place.fd, store_object_path(&base->object, path), base->place.place.lock, &shared,
+                        &progress, err) < 0)
+                return fail_while(err, "reading '%s'", origin->path);
+        return 0;
 }
 
 static int copy_folder(const char *from, int to, const struct file_progress *progress, struct cowherd_error *err)

@@ -59,6 +59,7 @@ static void test_context(void **state)
         (void)fail(&err, COWHERD_BUSY, "it is in use");
         (void)fail_hint(&err, "stop it first");
         assert_int_equal(fail_while(&err, "removing '%s'", "vm-1"), -1);
+        assert_int_equal(fail_while(&err, "removing '%s'", "vm-1"), -1); /* which is said once */
         assert_string_equal(err.text, "removing 'vm-1': it is in use");
         assert_string_equal(err.hint, "stop it first");
         assert_int_equal(err.code, COWHERD_BUSY);
