@@ -57,7 +57,7 @@ int ports_timeout(void); /* as runs_timeout */
 void session_take(struct port *port, const struct guest_frame *frame);
 void session_end(struct port *port);
 
-/* ---- run.c ---- */
+/* ---- run.c, run_streams.c ---- */
 
 void run_start(struct port *port, unsigned channel, struct guest_run *run); /* takes what is in it */
 void run_input(struct port *port, unsigned channel, const void *bytes, size_t length);
@@ -117,7 +117,7 @@ int file_put(const char *path, const void *bytes, size_t length, mode_t mode, bo
 int file_put_over(const char *path, const void *bytes, size_t length, mode_t mode, bool make);
 void file_remove(const char *folder, const char *pattern); /* those of a folder that match, fnmatch(3) */
 
-/* ---- identity.c, link.c, renew.c ---- */
+/* ---- identity.c (with identity.h), link.c, renew.c ---- */
 
 void identity_apply(struct port *port, unsigned channel, const struct guest_identity *identity);
 void identity_reap(void); /* a child has ended */
@@ -129,7 +129,6 @@ void identity_prepare(void);
 int link_find(const char *wanted, char *ret, size_t bytes);
 void link_prepare(void);
 int link_set_address(const char *link, const char *mac);
-int random_add(const char *hex);
 /* Has the DHCP clients of a link ask again; returns what could be told, a name, or NULL. */
 const char *dhcp_renew(const char *link);
 void dhcp_prepare(void);
