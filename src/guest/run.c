@@ -77,6 +77,7 @@ void run_reap(void)
                 if (run->supervisor == 0 || waitpid(run->supervisor, &status, WNOHANG) != run->supervisor)
                         continue;
                 run->supervisor = 0;
+                run_bound_outputs(run);
                 run->code = WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
                 finish_if_over(run);
         }

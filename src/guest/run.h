@@ -11,6 +11,7 @@ struct run {
         pid_t supervisor; /* 0: has ended */
         struct source input, output, errors, status; /* of a terminal, input is output's */
         struct str text; /* of the input, not taken yet */
+        size_t output_left, errors_left; /* of pipes: what lay in them when it ended, and was not read yet */
         bool is_terminal, input_ends, is_started, timed_out;
         struct launch_report failed;
         int code;
@@ -32,5 +33,7 @@ void run_adopt_streams(struct run *run, const int ours[3]);
 void run_close_streams(struct run *run);
 /* Reads its outputs or does not; not before it is told that it has begun. */
 void run_watch_outputs(struct run *run, bool watched);
+/* It has ended: what others write to its pipes from now on is not its own. */
+void run_bound_outputs(struct run *run);
 /* Sends what lies in its outputs; false where the port is full before all was sent. */
 bool run_send_rest(struct run *run);

@@ -21,11 +21,15 @@
 static bool read_output(struct run *run, struct source *source, enum guest_type type)
 {
         static char piece[PIECE_BYTES];
+        size_t *left = source == &run->errors ? &run->errors_left : &run->output_left;
+        bool is_bounded = run->supervisor == 0 && !run->is_terminal;
+        size_t wanted = is_bounded && *left < sizeof piece ? *left : sizeof piece;
 
         if (source->fd < 0)
                 return false;
-        ssize_t got = read(source->fd, piece, sizeof piece);
+        ssize_t got = wanted == 0 ? 0 : read(source->fd, piece, wanted);
         if (got > 0) {
+                *left -= is_bounded ? (size_t)got : 0;
                 port_say(run->port, type, run->channel, piece, (size_t)got);
                 return true;
         }
@@ -57,6 +61,20 @@ static void output_ready(struct source *source, uint32_t events)
                 (void)read_output(run, source, source == &run->errors ? GUEST_ERRORS : GUEST_OUTPUT);
         if (port_is_full(run->port))
                 run_watch_outputs(run, false);
+}
+
+static size_t bytes_in(const struct source *source)
+{
+        int count = 0;
+
+        return source->fd >= 0 && ioctl(source->fd, FIONREAD, &count) == 0 && count > 0 ? (size_t)count : 0;
+}
+
+/* A terminal needs no bound: it is taken from all others when its session's first process ends. */
+void run_bound_outputs(struct run *run)
+{
+        run->output_left = bytes_in(&run->output);
+        run->errors_left = bytes_in(&run->errors);
 }
 
 bool run_send_rest(struct run *run)

@@ -158,6 +158,44 @@ static void test_much_both_ways(void **state)
         free(input);
 }
 
+/* Were it read for as long as something comes, to a host that is slow, this command would never end: its pipe holds more than a port. */
+static void test_what_goes_on_writing_is_not_waited_for(void **state)
+{
+        static const char script[] = "python3 -c 'import fcntl; fcntl.fcntl(1, 1031, 1 << 20)'; cat /dev/zero & sleep 0.1; exit 5"; /* F_SETPIPE_SZ */
+        static const char *const words[] = {"/bin/sh", "-c", script, NULL};
+        const struct engine_command command = {.argv = words};
+        owned_string struct str request = {0}, out = {0};
+        struct guest_frame frame = {0};
+        struct cowherd_error err;
+        struct program program;
+
+        (void)state;
+        begin(&program, true);
+        assert_int_equal(guest_run_request(&command, NULL, &request, &err), 0);
+        guest_frame_add(&out, GUEST_RUN, 9, request.data, request.length);
+        assert_int_equal(guest_send(&program.guest, &out, clock_ms() + 5000, &err), 0);
+        for (size_t total = 0; frame.type != GUEST_ENDED; total += frame.length) {
+                assert_true(total < 16 << 20);
+                assert_int_equal(guest_next(&program.guest, clock_ms() + 5000, &frame, &err), 0);
+                (void)usleep(1000);
+        }
+        assert_int_equal(frame.payload[0], 5);
+        end(&program);
+}
+
+static void test_all_that_it_wrote_is_sent(void **state)
+{
+        struct program program;
+
+        (void)state;
+        begin(&program, true);
+        struct engine_output output = run(&program, "setsid sleep 1 & head -c 60000 /dev/zero; head -c 60000 /dev/zero >&2", NULL);
+        assert_int_equal(output.out_length, 60000);
+        assert_int_equal(output.errors_length, 60000);
+        engine_output_free(&output);
+        end(&program);
+}
+
 static void expect_failure(struct program *program, const struct engine_command *command, enum cowherd_code code, const char *text)
 {
         struct engine_output output = {0};
@@ -407,6 +445,8 @@ int main(void)
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test(test_commands),
                 cmocka_unit_test(test_much_both_ways),
+                cmocka_unit_test(test_what_goes_on_writing_is_not_waited_for),
+                cmocka_unit_test(test_all_that_it_wrote_is_sent),
                 cmocka_unit_test(test_what_is_not_there),
                 cmocka_unit_test(test_the_time_ends_all_that_was_started),
                 cmocka_unit_test(test_its_end_is_that_of_its_commands),
