@@ -11,6 +11,13 @@
 #include <string.h>
 #include <unistd.h>
 
+/* What lines are added to, NULL where there is nothing yet. 0, or an errno where it can't be read whole: it must not be written over. */
+static int read_old(const char *path, char **ret)
+{
+        *ret = file_text(path);
+        return *ret != NULL || !file_exists(path) ? 0 : EFBIG;
+}
+
 static int put_text(const struct steps *steps, const char *path, const char *text, mode_t mode)
 {
         return (steps->over ? file_put_over : file_put)(path, text, strlen(text), mode, false);
@@ -27,11 +34,14 @@ static int put_line(const struct steps *steps, const char *path, const char *lin
 
 static int put_hosts(const struct steps *steps, const char *hostname)
 {
-        owned_str char *text = file_text("/etc/hosts");
+        owned_str char *text = NULL;
         owned_string struct str hosts = {0};
         bool seen = false;
+        int failed = read_old("/etc/hosts", &text);
         char *rest = text, *line;
 
+        if (failed != 0)
+                return failed;
         while (rest != NULL && (line = strsep(&rest, "\n")) != NULL) {
                 if (rest == NULL && line[0] == '\0')
                         break;
@@ -100,7 +110,9 @@ static void set_host_key(struct steps *steps, const struct guest_identity *ident
 void identity_set_login(struct steps *steps, const char *login)
 {
         static const char path[] = "/root/.ssh/authorized_keys";
-        owned_str char *old = file_text(path), *copy = old == NULL ? NULL : x_strdup(old);
+        owned_str char *old = NULL;
+        int failed = read_old(path, &old);
+        owned_str char *copy = old == NULL ? NULL : x_strdup(old);
         owned_string struct str keys = {0};
         char *rest = copy, *line;
 
@@ -108,7 +120,9 @@ void identity_set_login(struct steps *steps, const char *login)
                 if (strcmp(line, login) == 0)
                         return;
         str_addf(&keys, "%s%s%s\n", old == NULL ? "" : old, old == NULL || old[0] == '\0' || str_ends(old, "\n") ? "" : "\n", login);
-        steps_tell(steps, "ssh-key", file_put(path, keys.data, keys.length, 0600, true), path);
+        if (failed == 0)
+                failed = file_put(path, keys.data, keys.length, 0600, true);
+        steps_tell(steps, "ssh-key", failed, path);
 }
 
 /* ---- All of it ---- */

@@ -321,6 +321,15 @@ static void test_an_identity(void **state)
         end(&program);
 }
 
+static size_t size_of(const struct program *program, const char *path)
+{
+        owned_str char *file = path_in(program, path);
+        struct stat found;
+
+        assert_int_equal(stat(file, &found), 0);
+        return (size_t)found.st_size;
+}
+
 static void test_folders_that_lead_out(void **state)
 {
         struct program program;
@@ -335,6 +344,32 @@ static void test_folders_that_lead_out(void **state)
         assert_non_null(strstr(personalise(&program), "/etc/hostname: No such file"));
         assert_int_equal(access(made, F_OK), -1);
         assert_int_equal(rmdir(outside), 0);
+        end(&program);
+}
+
+/* What is too long to be looked through may be written over by nobody: others' lines would be lost. */
+static void test_what_cannot_be_read_stays(void **state)
+{
+        struct program program;
+        size_t length = 300 << 10;
+        owned_str char *text = x_malloc(length + 1);
+
+        (void)state;
+        memset(text, '#', length);
+        text[length] = '\0';
+        begin(&program, true);
+        make_folder(&program, "/etc");
+        make_folder(&program, "/root");
+        make_folder(&program, "/root/.ssh");
+        write_in(&program, "/etc/hosts", text);
+        write_in(&program, "/root/.ssh/authorized_keys", text);
+        identity = (struct engine_identity){.fresh = true, .hostname = "web-1", .instance_id = "iid-1", .ssh_key = "ssh-ed25519 BBBB me"};
+        const char *pending = personalise(&program);
+        assert_non_null(strstr(pending, "/etc/hosts: File too large"));
+        assert_non_null(strstr(pending, "/root/.ssh/authorized_keys: File too large"));
+        assert_int_equal(size_of(&program, "/etc/hosts"), length);
+        assert_int_equal(size_of(&program, "/root/.ssh/authorized_keys"), length);
+        expect_in(&program, "/etc/hostname", "web-1\n");
         end(&program);
 }
 
@@ -452,6 +487,7 @@ int main(void)
                 cmocka_unit_test(test_its_end_is_that_of_its_commands),
                 cmocka_unit_test(test_an_identity),
                 cmocka_unit_test(test_folders_that_lead_out),
+                cmocka_unit_test(test_what_cannot_be_read_stays),
                 cmocka_unit_test(test_who_woke_writes_over),
                 cmocka_unit_test(test_a_temporary_one_removes_its_file),
                 cmocka_unit_test(test_nonsense_is_survived),
