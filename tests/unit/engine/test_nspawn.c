@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What needs no container: the exact command lines, the names, the users of a tree, the ends of logs. */
 #include "engine/drivers.h"
+#include "engine/nspawn/cgroup_tree.h"
 #include "engine/nspawn/nspawn.h"
 #include "engine/nspawn/user.h"
 
@@ -269,9 +270,26 @@ static void logs_are_their_last_lines(void **state)
         assert_string_equal(empty, "");
 }
 
+/* A group of v1 bears whatever name a container gives it. */
+static void only_its_own_line_tells_a_group(void **state)
+{
+        static const char text[] = "1:name=systemd:/cowherd/a/1/x0::/cowherd/b/2\n0::/cowherd/a/1/payload\n";
+
+        (void)state;
+        assert_true(cgroup_is_among(text, "cowherd/a/1"));
+        assert_true(cgroup_is_among(text, "cowherd/a/1/payload"));
+        assert_false(cgroup_is_among(text, "cowherd/a/10"));
+        assert_false(cgroup_is_among(text, "cowherd/a/1/pay"));
+        assert_false(cgroup_is_among(text, "cowherd/b/2"));
+        assert_true(cgroup_is_among("0::/cowherd/a/1\n", "cowherd/a/1"));
+        assert_false(cgroup_is_among("0::/\n", "cowherd/a/1"));
+        assert_false(cgroup_is_among("", "cowherd/a/1"));
+}
+
 int main(void)
 {
         const struct CMUnitTest tests[] = {
+                cmocka_unit_test(only_its_own_line_tells_a_group),
                 cmocka_unit_test(a_machine_that_boots),        cmocka_unit_test(a_machine_with_all_there_is),
                 cmocka_unit_test(a_tree_without_an_init),      cmocka_unit_test(an_identity_that_is_kept_is_not_said),
                 cmocka_unit_test(a_scope_of_systemd),          cmocka_unit_test(ranges_of_a_herd_do_not_overlap),
