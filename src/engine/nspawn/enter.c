@@ -303,3 +303,14 @@ int enter_kill(const struct entered *entered, struct cowherd_error *err)
 {
         return cgroup_kill(entered->cgroup, err);
 }
+
+void enter_drop(struct entered *entered)
+{
+        struct cowherd_error ignored;
+        int exit_code;
+
+        if (entered->pidfd >= 0 && enter_kill(entered, &ignored) == 0)
+                ignore_result(enter_finish(entered, &exit_code, &ignored));
+        close_at(&entered->pidfd);
+        entered->pidfd = -1;
+}
