@@ -59,11 +59,13 @@ static void put_mark(struct steps *steps, const struct guest_identity *identity)
 }
 
 static pid_t syncing;
+static bool sync_again; /* more was written since that one began */
 
 /* Nobody waits for it; but what was killed a second later must not boot as another than it was. */
 static void sync_aside(void)
 {
-        if (syncing != 0)
+        sync_again = syncing != 0;
+        if (sync_again)
                 return;
         syncing = fork();
         if (syncing == 0) {
@@ -76,8 +78,11 @@ static void sync_aside(void)
 
 void identity_reap(void)
 {
-        if (syncing > 0 && waitpid(syncing, NULL, WNOHANG) == syncing)
-                syncing = 0;
+        if (syncing <= 0 || waitpid(syncing, NULL, WNOHANG) != syncing)
+                return;
+        syncing = 0;
+        if (sync_again)
+                sync_aside();
 }
 
 void identity_prepare(void)

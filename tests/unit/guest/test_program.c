@@ -10,9 +10,16 @@
 #include "sys/clock.h"
 
 #include <errno.h>
+#include <linux/filter.h>
+#include <linux/seccomp.h>
+#include <poll.h>
 #include <signal.h>
+#include <stddef.h>
 #include <stdio.h>
+#include <sys/ioctl.h>
+#include <sys/prctl.h>
 #include <sys/socket.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 
 #define KEY "-----BEGIN OPENSSH PRIVATE KEY-----\nb3Bl\n-----END OPENSSH PRIVATE KEY-----\n"
@@ -438,6 +445,65 @@ static void test_a_temporary_one_removes_its_file(void **state)
         assert_int_equal(status, 0);
 }
 
+/* Has every syncfs(2) of ours and of those we start wait for an answer, which comes from what is returned. For good: the last test. */
+static int hold_syncs(void)
+{
+        struct sock_filter filter[] = {
+                BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
+                BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_syncfs, 0, 1),
+                BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_USER_NOTIF),
+                BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+        };
+        struct sock_fprog program = {.len = array_length(filter), .filter = filter};
+
+        assert_int_equal(prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0), 0);
+        int fd = (int)syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, SECCOMP_FILTER_FLAG_NEW_LISTENER, &program);
+        if (fd < 0)
+                print_error("system calls can't be held here, by seccomp(2): %s\n", strerror(errno));
+        assert_true(fd >= 0);
+        return fd;
+}
+
+static uint64_t expect_sync(int held)
+{
+        struct pollfd polled = {.fd = held, .events = POLLIN};
+        struct seccomp_notif asked = {0};
+
+        assert_int_equal(poll(&polled, 1, 10000), 1);
+        assert_int_equal(ioctl(held, SECCOMP_IOCTL_NOTIF_RECV, &asked), 0);
+        return asked.id;
+}
+
+static void let_sync(int held, uint64_t id)
+{
+        struct seccomp_notif_resp answer = {.id = id, .flags = SECCOMP_USER_NOTIF_FLAG_CONTINUE};
+
+        assert_int_equal(ioctl(held, SECCOMP_IOCTL_NOTIF_SEND, &answer), 0);
+}
+
+/* Nobody waits for the files of an identity to be on the disk; but those of the last get there too, however long the one before takes. */
+static void test_each_identity_is_synced(void **state)
+{
+        const struct guest_wish wish = {.woken = true};
+        struct program program;
+        struct cowherd_error err;
+        char pending[512];
+
+        (void)state;
+        int held = hold_syncs();
+        begin(&program, true);
+        make_folder(&program, "/etc");
+        identity = (struct engine_identity){.fresh = true, .hostname = "web-1", .instance_id = "iid-1"};
+        assert_int_equal(guest_personalise(&program.guest, &wish, 5000, pending, sizeof pending, &err), 0);
+        uint64_t first = expect_sync(held);
+        identity = (struct engine_identity){.fresh = true, .hostname = "web-2", .instance_id = "iid-2"};
+        assert_int_equal(guest_personalise(&program.guest, &wish, 5000, pending, sizeof pending, &err), 0);
+        let_sync(held, first);
+        let_sync(held, expect_sync(held));
+        end(&program);
+        (void)close(held);
+}
+
 /* ---- Nonsense ---- */
 
 static void test_nonsense_is_survived(void **state)
@@ -491,6 +557,7 @@ int main(void)
                 cmocka_unit_test(test_who_woke_writes_over),
                 cmocka_unit_test(test_a_temporary_one_removes_its_file),
                 cmocka_unit_test(test_nonsense_is_survived),
+                cmocka_unit_test(test_each_identity_is_synced),
         };
 
         return cmocka_run_group_tests(tests, NULL, NULL);
