@@ -2,7 +2,8 @@
 /*
  * What a command reads and writes. Its input waits here until it takes it, and the host hears how much it took (GUEST_TAKEN), so that it
  * never has more on the way than there is room for; its outputs are read as fast as the host takes them: where the port is full they are
- * not watched, and the command waits, as before any full pipe. A terminal is one descriptor for both ways, which is watched for both.
+ * not watched, and the command waits, as before any full pipe. When it ends the kernel is asked how much lies in its pipes (FIONREAD): that is
+ * sent, and what others write there later is not. A terminal is one descriptor for both ways, which is watched for both.
  */
 #include "guest/run.h"
 
