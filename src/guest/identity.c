@@ -2,7 +2,7 @@
 /*
  * A whole identity at once. Randomness comes first, as all that is made afterwards may ask for it; the link's address before the DHCP
  * client asks again; the mark last, and only where all went well, so that a second time does what is left. Each step tells by itself.
- * What is in files is identity_files.c's, what the kernel draws identity_random.c's.
+ * Files are identity_files.c's, randomness is identity_random.c's.
  */
 #include "guest/identity.h"
 
@@ -89,7 +89,7 @@ void identity_prepare(void)
 {
         if (program.files_only)
                 return;
-        identity_prepare_boot_id();
+        boot_id_prepare();
         link_prepare();
         dhcp_prepare();
 }
@@ -106,8 +106,8 @@ void identity_apply(struct port *port, unsigned channel, const struct guest_iden
                 identity_set_random(&steps, identity->seed);
         if (identity->wall_ns != 0 && !program.files_only)
                 set_clock(&steps, identity->wall_ns);
-        if (identity->wall_ns != 0 && identity->instance_id[0] != '\0' && !program.files_only)
-                steps_tell(&steps, "boot-id", identity_set_boot_id(), "the boot id");
+        if (identity->instance_id[0] != '\0' && !program.files_only && (steps.over || (!done && boot_id_is_owed())))
+                steps_tell(&steps, "boot-id", boot_id_set(), "the boot id");
         if (!done)
                 identity_set_files(&steps, identity);
         if ((identity->mac[0] != '\0' || identity->renew) && !program.files_only)

@@ -19,10 +19,6 @@ void steps_tell(struct steps *steps, const char *name, int os_errno, const char 
 
 /* The pool's, and that of the next boot; `seed` is hex. */
 void identity_set_random(struct steps *steps, const char *seed);
-/* Another boot id. 0, or an errno. */
-int identity_set_boot_id(void);
-/* Has the boot id that there is lie over the kernel's. */
-void identity_prepare_boot_id(void);
 
 /* ---- identity_files.c ---- */
 

@@ -1,11 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What the kernel draws by lot. A clone begins with the pool and the boot id of what it was made of, which its siblings have too: the pool
- * is given what no other has, and drawn from anew at once. The boot id can't be set; so a file lies over the kernel's, as in a container,
- * and where one lies there already it is written over.
+ * Randomness: a clone begins with the pool of what it was made of, as its siblings do, and the kernel draws from that until it gathers more. So
+ * the pool is given what no other has, and drawn from anew at once; and what the system keeps of it for its next boot is made anew.
  */
 #include "guest/identity.h"
-#include "guest/libc.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -16,10 +14,6 @@
 #include <unistd.h>
 
 #define BITS_PER_BYTE 8
-#define BOOT_ID_SHOWN "/proc/sys/kernel/random/boot_id"
-#define BOOT_ID_FILE "/run/cowherd/boot-id"
-
-/* ---- The pool ---- */
 
 static size_t read_hex(const char *hex, uint8_t *ret, size_t limit)
 {
@@ -60,42 +54,4 @@ void identity_set_random(struct steps *steps, const char *seed)
         for (size_t i = 0; i < array_length(kept); i++)
                 if (file_exists(kept[i]) || (i == 0 && file_exists("/var/lib/systemd")))
                         (void)file_put(kept[i], bytes, sizeof bytes, 0600, false);
-}
-
-/* ---- The boot id ---- */
-
-static int lay_boot_id(const char *text)
-{
-        int failed = file_put_over(BOOT_ID_FILE, text, strlen(text), 0444, true);
-
-        if (failed != 0)
-                return failed;
-        (void)umount2(BOOT_ID_SHOWN, MNT_DETACH);
-        if (mount(BOOT_ID_FILE, BOOT_ID_SHOWN, NULL, MS_BIND, NULL) < 0 ||
-            mount(NULL, BOOT_ID_SHOWN, NULL, MS_BIND | MS_REMOUNT | MS_RDONLY | MS_NOSUID | MS_NODEV | MS_NOEXEC, NULL) < 0)
-                return errno;
-        return 0;
-}
-
-int identity_set_boot_id(void)
-{
-        owned_str char *fresh = file_text("/proc/sys/kernel/random/uuid"); /* another at each reading */
-        owned_str char *shown = file_text(BOOT_ID_SHOWN), *laid = file_text(BOOT_ID_FILE);
-
-        if (fresh == NULL || shown == NULL)
-                return ENOSYS;
-        if (laid != NULL && strcmp(laid, shown) == 0 && file_put_over(BOOT_ID_FILE, fresh, strlen(fresh), 0444, true) == 0) {
-                owned_str char *now = file_text(BOOT_ID_SHOWN);
-                if (now != NULL && strcmp(now, fresh) == 0)
-                        return 0; /* else a file of the same words was there, and lay over nothing */
-        }
-        return lay_boot_id(fresh);
-}
-
-void identity_prepare_boot_id(void)
-{
-        owned_str char *shown = file_text(BOOT_ID_SHOWN), *laid = file_text(BOOT_ID_FILE);
-
-        if (shown != NULL && (laid == NULL || strcmp(laid, shown) != 0))
-                (void)lay_boot_id(shown); /* the same that it has */
 }

@@ -24,7 +24,7 @@ static const char help[] =
         "  --port        serves this one instead; the end of it ends the program\n"
         "  --root        where the files of an identity are (default /)\n"
         "  --files-only  changes nothing but files\n"
-        "  --temporary   removes its own file and that one's folder, and goes on\n";
+        "  --temporary   removes its own file and that one's folder, and goes on; ends where another serves the ports\n";
 
 static void take_signals(struct source *source, uint32_t events)
 {
@@ -126,6 +126,7 @@ int main(int count, char **words)
                         program.files_only = true;
                 } else if (strcmp(words[i], "--temporary") == 0) {
                         status = forget_file();
+                        program.temporary = true;
                 } else {
                         (void)dprintf(STDERR_FILENO, "%s", help);
                         return 64;

@@ -231,12 +231,22 @@ static void look_for_ports(void)
                         continue;
                 (void)snprintf(path, sizeof path, "/dev/%s", entry->d_name);
                 int fd = open(path, O_RDWR | O_NONBLOCK | O_CLOEXEC | O_NOCTTY);
+                if (fd < 0 && errno == EBUSY && program.temporary)
+                        break; /* another was brought, and came to the first of them first */
                 struct port *port = fd < 0 ? NULL : add(fd, entry->d_name);
                 if (port != NULL)
                         port->lasting = true;
         }
         if (folder != NULL)
                 (void)closedir(folder);
+}
+
+static bool is_any_open(void)
+{
+        for (size_t i = 0; i < PORTS; i++)
+                if (ports[i].source.ready != NULL && ports[i].source.fd >= 0)
+                        return true;
+        return false;
 }
 
 static void take_uevents(struct source *source, uint32_t events)
@@ -262,5 +272,6 @@ bool ports_find(void)
                 return false;
         source_watch(&uevents, EPOLLIN);
         look_for_ports();
-        return true;
+        errno = EBUSY;
+        return !program.temporary || is_any_open();
 }

@@ -15,6 +15,7 @@ struct program {
         int epoll, root;   /* the root folder, opened; files of an identity are found in it */
         bool files_only;   /* for tests: nothing but files is changed */
         bool frozen;       /* by us */
+        bool temporary;    /* it was brought: serves the ports, or ends */
         uint8_t nonce[GUEST_NONCE_BYTES]; /* in memory alone: whoever has it was not booted anew */
         sigset_t signals;  /* blocked, for children to let through */
 };
@@ -40,7 +41,10 @@ double loop_now_ms(void);
 /* ---- port.c: a way to the host, and the session on it ---- */
 
 struct port;
-/* Finds the ports of this machine, now and whenever one comes. False, having told, where the kernel can't tell of them. */
+/*
+ * Finds the ports of this machine, now and whenever one comes. False with errno where the kernel can't tell of them, and for a temporary
+ * one where another serves them.
+ */
 bool ports_find(void);
 /* Uses what was opened. Its end ends the program. */
 void port_add(int fd);
@@ -117,7 +121,7 @@ int file_put(const char *path, const void *bytes, size_t length, mode_t mode, bo
 int file_put_over(const char *path, const void *bytes, size_t length, mode_t mode, bool make);
 void file_remove(const char *folder, const char *pattern); /* those of a folder that match, fnmatch(3) */
 
-/* ---- identity.c (with identity.h), link.c, renew.c ---- */
+/* ---- identity.c (with identity.h), boot_id.c, link.c, renew.c ---- */
 
 void identity_apply(struct port *port, unsigned channel, const struct guest_identity *identity);
 void identity_reap(void); /* a child has ended */
@@ -128,6 +132,10 @@ void identity_prepare(void);
 /* Each 0, or an errno. */
 int link_find(const char *wanted, char *ret, size_t bytes);
 void link_prepare(void);
+int boot_id_set(void); /* another than is shown */
+/* Whether the last one could not be laid over the kernel's, of this boot. */
+bool boot_id_is_owed(void);
+void boot_id_prepare(void); /* the same as is shown; where it can't be laid all is as it was */
 int link_set_address(const char *link, const char *mac);
 /* Has the DHCP clients of a link ask again; returns what could be told, a name, or NULL. */
 const char *dhcp_renew(const char *link);

@@ -108,10 +108,11 @@ class Herd:
             raise Broken(f"'{' '.join(command)}' ended with {status}: {answer.get('error', answer.get('output'))}")
         return answer
 
-    def kill_at(self, number, command, wait=True):
-        """Runs a command and kills it at a system call (0: never). Its status, and the calls that it began."""
+    def kill_at(self, number, command, between=()):
+        """Runs a command and kills it at a system call (0: never). Its status, and the calls that it began: all, or those of a part."""
+        part = ["--between", *between] if between else []
         with open(self.work / "output", "w") as output:
-            status = subprocess.call([self.killer, str(self.log), str(number), *self.words(command)], stdout=output,
+            status = subprocess.call([self.killer, *part, str(self.log), str(number), *self.words(command)], stdout=output,
                                      stderr=subprocess.STDOUT, env=self.environment, stdin=subprocess.DEVNULL, timeout=10 * LIMIT_S)
         return status, self.log.read_text().splitlines()
 

@@ -2,12 +2,15 @@
 /*
  * Runs a program and kills it at the entry of one of its system calls, which is then not made.
  *
- *     kill_at LOG NUMBER PROGRAM [ARGUMENT…]
+ *     kill_at [--between FROM TO] LOG NUMBER PROGRAM [ARGUMENT…]
  *
  * Calls are counted from 1 over all threads of the program together, which strace's when= does not do; the tools that it
  * starts are neither counted nor killed, they go on as they would. NUMBER 0 kills never. LOG gets the number of each
  * call that was begun, a line each, with " creating" behind it where it opens a file that it may make or cut. The exit
  * status is the program's, or 128 + the signal that ended it.
+ *
+ * With --between, the calls before the first open of a file named FROM, and those from the next open of one named TO on, are as if they
+ * were not there: a part of a command is killed in, however many calls come before it.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -29,6 +32,8 @@ struct run {
         FILE *log;
         unsigned long begun, last;
         bool started; /* the program itself runs: what comes before is our own execve */
+        const char *from, *to; /* FROM, until it was seen; TO, likewise */
+        bool apart;            /* where it is now is not to be counted */
 };
 
 static void die(const char *what)
@@ -72,6 +77,41 @@ static bool creates(pid_t thread, const struct __ptrace_syscall_info *info)
         }
 }
 
+/* Whether a call opens a file of that name, whatever folder it is in. */
+static bool opens(pid_t thread, const struct __ptrace_syscall_info *info, const char *name)
+{
+        char path[4096];
+        size_t length = 0;
+
+        if (info->entry.nr != SYS_openat && info->entry.nr != SYS_openat2)
+                return false;
+        while (length + sizeof(long) < sizeof path) {
+                errno = 0;
+                long word = ptrace(PTRACE_PEEKDATA, thread, (void *)(info->entry.args[1] + length), NULL);
+                memcpy(path + length, &word, sizeof word);
+                if (errno != 0)
+                        return false;
+                if (memchr(&word, '\0', sizeof word) != NULL)
+                        break;
+                length += sizeof word;
+        }
+        path[sizeof path - 1] = '\0';
+        const char *slash = strrchr(path, '/');
+        return strcmp(slash == NULL ? path : slash + 1, name) == 0;
+}
+
+/* Goes on from part to part: whether this call is in the one that is counted. */
+static bool counts(struct run *run, pid_t thread, const struct __ptrace_syscall_info *info)
+{
+        const char **next = run->from != NULL ? &run->from : &run->to;
+
+        if (*next != NULL && opens(thread, info, *next)) {
+                run->apart = next == &run->to;
+                *next = NULL;
+        }
+        return !run->apart;
+}
+
 /* A stop at a system call: counts it where it begins, and kills the program where it is the one. */
 static void on_call(struct run *run, pid_t thread)
 {
@@ -79,7 +119,7 @@ static void on_call(struct run *run, pid_t thread)
 
         if (ptrace(PTRACE_GET_SYSCALL_INFO, thread, (void *)sizeof info, &info) < 0 || info.op != PTRACE_SYSCALL_INFO_ENTRY)
                 return;
-        if (!run->started)
+        if (!run->started || !counts(run, thread, &info))
                 return;
         run->begun++;
         fprintf(run->log, "%llu%s\n", (unsigned long long)info.entry.nr, creates(thread, &info) ? " creating" : "");
@@ -130,8 +170,13 @@ int main(int count, char **words)
 {
         struct run run = {0};
 
+        if (count > 4 && strcmp(words[1], "--between") == 0) {
+                run = (struct run){.from = words[2], .to = words[3], .apart = true};
+                words += 3;
+                count -= 3;
+        }
         if (count < 4) {
-                fprintf(stderr, "usage: kill_at LOG NUMBER PROGRAM [ARGUMENT...]\n");
+                fprintf(stderr, "usage: kill_at [--between FROM TO] LOG NUMBER PROGRAM [ARGUMENT...]\n");
                 return 125;
         }
         run.log = fopen(words[1], "we");

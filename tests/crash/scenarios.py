@@ -34,6 +34,7 @@ class Scenario:
     helper: bool = False     # a helper goes on when the command is done: cleanup ends it before anything is looked at
     life: object = None      # instances may run afterwards: commands done before the repetition, once all of them were stopped
     gone: bool = False       # after `after`, nothing at all may be left of the herd
+    between: tuple = ()      # it is killed only in this part: from the first open of a file of the one name to the next one of the other
     foreign: bool = False    # its disks are none of tests/lib/images.sh's small ones: what they hold is not known
 
 
@@ -170,7 +171,7 @@ def live_bases(fixture, label, source):
     promote = point(QEMU, "promote", "as=p", "live=true")
     common = dict(fixture=fixture, running=True, look=expect_live)
     return [
-        Scenario(name=f"{label}: promote", command=promote, prepare=ready[:1], before=ready[1:], points=16,
+        Scenario(name=f"{label}: promote", command=promote, prepare=ready[:1], before=ready[1:], points=13,
                  after=(end, delete(QEMU), remove(QEMU, "p")), makes=("p",), **common),
         Scenario(name=f"{label}: clone", command=(*QEMU, "clone_from_base", "base=p", "name=d", "identity=keep"), prepare=(*ready, promote), points=12,
                  after=((*QEMU, "delete", "name=d", "force=true"),), makes=("d",), wakes=("d",), **common),
@@ -179,6 +180,29 @@ def live_bases(fixture, label, source):
                  after=((*QEMU, "delete", "name=d-*", "force=true"),), **common),
         Scenario(name=f"{label}: remove_base in use", command=remove(QEMU, "p"), prepare=ready, before=(promote,), takes=("p",), again=66, points=6,
                  **common),
+    ]
+
+
+def expect_answering(fixture, items):
+    """Whoever is inside answers, whatever was being said to him."""
+    expect_live(fixture, items)
+    fixture.herd.do(*point(QEMU, "execute", "command=true"))
+
+
+def bringing(fixture, label):
+    """
+    A guest that has only the agent is given the helper, and who gives it is killed in the middle of that. Each time the guest wakes as one
+    that never had it, and a clone of what is made in the end has the helper, and nothing else of it.
+    """
+    boots = (register(QEMU, "image={f}/tiny.qcow2", "b", "memory=192M"), clone(QEMU, "x", "start=true", "wait=true"))
+    agent = point(QEMU, "promote", "as=a", "live=true", "guest=keep", name="x")
+    whole = "pidof cowherd-guest && ! ls -d /run/.cowherd-guest /dev/shm/.cowherd-guest"
+    return [
+        Scenario(fixture, f"{label}: promote that brings the helper", point(QEMU, "promote", "as=p", "live=true"), points=3,
+                 between=("cowherd-guest", "state"), running=True, foreign=True, makes=("p",), look=expect_answering,
+                 prepare=(*boots, agent, (*delete(QEMU, "x"), "force=true")), before=((*QEMU, "clone_from_base", "base=a", "name=c"),),
+                 after=((*QEMU, "clone_from_base", "base=p", "name=d"), point(QEMU, "execute", f"command={whole}", name="d"),
+                        (*delete(QEMU, "d"), "force=true"), (*delete(QEMU), "force=true"), remove(QEMU, "p"))),
     ]
 
 
@@ -281,6 +305,7 @@ SCENARIOS = [
              before=(register(QEMU, DISK), clone(QEMU), remove(QEMU))),
     *running_points("ext4", "qemu, running", QEMU, DISK),
     *live_bases("ext4", "qemu, live", DISK),
+    *bringing("ext4", "qemu, live"),
     *standing("ext4", "qemu, ready"),
     *of_store("ext4", "nspawn, overlay", NSPAWN, TREE, more=("store=overlay",)),
     *points_of_store("ext4", "nspawn, overlay", NSPAWN, TREE, more=("store=overlay",)),

@@ -171,8 +171,26 @@ read_pattern() {
         read_pattern again
         expect 0 doctor
         expect 0 delete name=of-again force=true
-        expect 0 delete name=again force=true
         expect 0 remove_base hotter
+}
+
+@test "where no boot id can be laid over the kernel's that is told, and it is laid when it can be" {
+        local shown=/proc/sys/kernel/random/boot_id
+        in_guest again "umount $shown; rm /run/cowherd/boot-id; echo 1 >/proc/sys/fs/mount-max"
+        expect 0 promote name=again as=unlaid live=true
+        answer 0 clone base=unlaid name=owes
+        is "$(field .identity_pending)" "boot-id: the boot id: No space left on device"
+        is "$(in_guest owes "hostname; cat /etc/machine-id /sys/class/net/eth0/address $shown")" \
+                "$(echo owes; "$PROGRAM" --json info owes | jq -r '.machine_id, .mac'; echo "$BOOT")"
+        expect 0 wait name=owes for=ready
+        is "$(info_of owes identity_applied)" ""
+        in_guest owes 'echo 1000 >/proc/sys/fs/mount-max'
+        expect 0 wait name=owes for=ready
+        is "$(info_of owes identity_applied)" all
+        woke owes
+        expect 0 delete name=owes force=true
+        expect 0 delete name=again force=true
+        expect 0 remove_base unlaid
         is "$(bases)" 2
 }
 

@@ -69,6 +69,8 @@ capture() {
         [ "$(value switched)" != 1 ] || sed -i "1a bases/$base/disk.qcow2" "$PLACE/clones/$n/layers"
 }
 
+BOOT_ID=/proc/sys/kernel/random/boot_id
+
 sums() {
         (cd "$PLACE/bases/2" && sha256sum disk.qcow2 ram state)
 }
@@ -166,15 +168,28 @@ process() {
 
 @test "a live clone is kept as well, and clones of that wake" {
         inside 6 'echo six >/run/six'
+        # a file of the kernel's own words lies over nothing, and no other can be laid
+        inside 6 "umount $BOOT_ID; cat $BOOT_ID >/run/cowherd/boot-id; echo 1 >/proc/sys/fs/mount-max"
         capture 6 3
         is "$(value switched)" 1
         clone 10 3 2 4 1
         engine 0 start 10 live=3
+        is "$(value applied) $(value pending)" '0 boot-id'
         is "$(inside 10 'cat /run/six /root/who; hostname')" "$(printf '%s\n' six 6 machine-10)"
         inside 10 'sha256sum /run/nonce' | cmp "$PLACE/nonce" -
         is "$(inside 6 'hostname; cat /run/six')" "$(printf '%s\n' machine-6 six)"
-        engine 0 stop 10
         sums | cmp "$PLACE/sums" -
+}
+
+@test "a boot id that could not be laid over the kernel's is owed, and laid when it can be" {
+        is "$(inside 10 "cat $BOOT_ID")" "$(inside 6 "cat $BOOT_ID")"
+        engine 0 wait 10
+        is "$(value applied)" 0
+        inside 10 'echo 1000 >/proc/sys/fs/mount-max'
+        engine 0 wait 10
+        is "$(value applied)" 1
+        [ "$(inside 10 "cat $BOOT_ID")" != "$(inside 6 "cat $BOOT_ID")" ]
+        engine 0 stop 10
 }
 
 @test "a stopped clone boots from its disk, and is still who it was" {

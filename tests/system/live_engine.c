@@ -185,6 +185,7 @@ static int do_wait(const struct engine_instance *instance)
 
         if (engine_qemu.wait(instance, ENGINE_EVENT_READY, 240000, &waited, &err) < 0)
                 return -1;
+        (void)printf("applied=%d\n", waited.identity_applied);
         tell_phases(&waited.phases);
         return 0;
 }

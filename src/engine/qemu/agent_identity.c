@@ -120,6 +120,7 @@ static const char script[] =
         "[ -z \"$woken\" ] || wake\n"
         "if [ -n \"$instance\" ] && ! has $mark \"$instance\"; then\n"
         "  if command -v cloud-init >/dev/null 2>&1; then cloud-init status --wait >/dev/null 2>&1; fi\n"
+        "  [ -n \"$woken\" ] || ! owes_boot_id || set_boot_id || pending 'boot-id'\n"
         "  [ -z \"$hostname\" ] || set_hostname\n"
         "  [ -z \"$machine\" ] || set_machine\n"
         "  [ -z \"$key\" ] || set_host_key\n"

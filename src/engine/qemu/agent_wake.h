@@ -65,9 +65,15 @@
         "  shown=/proc/sys/kernel/random/boot_id file=/run/cowherd/boot-id was= is=\n" \
         "  read -r boot </proc/sys/kernel/random/uuid && read -r was <$shown || return 1\n" \
         "  [ ! -f $file ] || [ -L $file ] || read -r is <$file\n" \
-        "  if [ \"$was\" = \"$is\" ]; then echo \"$boot\" >$file; return; fi # it lies there already\n" \
+        "  if [ \"$was\" = \"$is\" ]; then # it lies there already, or it is a file of the same words that lies over nothing\n" \
+        "    echo \"$boot\" >$file && read -r is <$shown && [ \"$is\" = \"$boot\" ] && return\n" \
+        "  fi\n" \
         "  [ -d /run/cowherd ] || mkdir /run/cowherd || return 1\n" \
         "  rm_if $file && echo \"$boot\" >$file && mount -o bind $file $shown\n" \
+        "} 2>/dev/null\n" \
+        "owes_boot_id() { # the last could not be laid over the kernel's\n" \
+        "  file=/run/cowherd/boot-id was= is=\n" \
+        "  [ -f $file ] && read -r is <$file && read -r was </proc/sys/kernel/random/boot_id && [ \"$was\" != \"$is\" ]\n" \
         "} 2>/dev/null\n" \
         "find_clients() { # who has leases, NAME:PID; not by pidof, which looks at as many files and is to be started besides\n" \
         "  for process in /proc/[0-9]*; do\n" \

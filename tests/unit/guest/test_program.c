@@ -10,6 +10,7 @@
 #include "sys/clock.h"
 
 #include <errno.h>
+#include <grp.h>
 #include <linux/filter.h>
 #include <linux/seccomp.h>
 #include <poll.h>
@@ -22,6 +23,7 @@
 #include <sys/syscall.h>
 #include <sys/wait.h>
 
+#define NOBODY 65534
 #define KEY "-----BEGIN OPENSSH PRIVATE KEY-----\nb3Bl\n-----END OPENSSH PRIVATE KEY-----\n"
 
 static struct engine_identity identity;
@@ -33,17 +35,36 @@ struct program {
         char root[64];
 };
 
-static void begin(struct program *program, bool greeted)
+static void make_root(struct program *program)
 {
+        *program = (struct program){.guest = GUEST_CLOSED, .root = "/tmp/cowherd-guest-XXXXXX"};
+        assert_non_null(mkdtemp(program->root));
+}
+
+/* Started where it may change nothing but files: no mount, no clock, no name of this machine. What is in its root is its own. */
+static void become_nobody(int file, const char *root)
+{
+        char name[] = GUEST, port[] = "--port", fd[] = "fd:9", option[] = "--root";
+        char *const words[] = {name, port, fd, option, x_strdup(root), NULL};
+
+        if (geteuid() != 0 || (setgroups(0, NULL) == 0 && setgid(NOBODY) == 0 && setuid(NOBODY) == 0))
+                (void)fexecve(file, words, environ);
+        _exit(127);
+}
+
+static void start(struct program *program, bool as_nobody, bool greeted)
+{
+        owned_fd int file = open(GUEST, O_RDONLY | O_CLOEXEC);
         struct cowherd_error err;
         int ends[2];
 
-        *program = (struct program){.guest = GUEST_CLOSED, .root = "/tmp/cowherd-guest-XXXXXX"};
-        assert_non_null(mkdtemp(program->root));
+        assert_true(file >= 0);
         assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends), 0);
         program->pid = fork();
         if (program->pid == 0) {
                 (void)dup2(ends[1], 9);
+                if (as_nobody)
+                        become_nobody(file, program->root);
                 (void)execl(GUEST, GUEST, "--port", "fd:9", "--root", program->root, "--files-only", (char *)NULL);
                 _exit(127);
         }
@@ -55,6 +76,12 @@ static void begin(struct program *program, bool greeted)
         }
         assert_int_equal(guest_greet(&instance, ends[0], &program->guest, &err), 0);
         assert_int_equal(guest_welcome(&program->guest, clock_ms() + 20000, &err), 0);
+}
+
+static void begin(struct program *program, bool greeted)
+{
+        make_root(program);
+        start(program, false, greeted);
 }
 
 /* It ends with its port, and well. */
@@ -445,6 +472,143 @@ static void test_a_temporary_one_removes_its_file(void **state)
         assert_int_equal(status, 0);
 }
 
+/* A machine that has no ports, or whose ports another serves: what a promote that was killed had started. */
+static void test_a_temporary_one_that_has_nothing_to_serve_ends(void **state)
+{
+        char folder[] = "/tmp/cowherd-guest-brought-XXXXXX", said[256] = "";
+
+        (void)state;
+        assert_non_null(mkdtemp(folder));
+        owned_str char *command = x_asprintf("cp %s %s/cowherd-guest && { timeout 5 %s/cowherd-guest --temporary 2>&1; echo $?; }", GUEST, folder, folder);
+        FILE *stream = popen(command, "re");
+        assert_non_null(stream);
+        said[fread(said, 1, sizeof said - 1, stream)] = '\0';
+        (void)pclose(stream);
+        assert_string_equal(said, "cowherd-guest: cannot listen for ports 'org.cowherd.guest.': Device or resource busy\n71\n");
+        assert_int_equal(access(folder, F_OK), -1);
+}
+
+/* ---- What a woken one can't do ---- */
+
+#define SHOWN "/proc/sys/kernel/random/boot_id"
+#define LAID "/run/cowherd/boot-id"
+#define UNLAID "boot-id: the boot id: Operation not permitted; "
+#define UNSET "clock: the clock: Operation not permitted; "
+
+/* A root with a kernel's files in it, whose boot id is "old"; what should be laid over it is laid over this machine's, which nobody may. */
+static void begin_woken(struct program *program)
+{
+        make_root(program);
+        owned_str char *folders = x_asprintf("mkdir -p %s/proc/sys/kernel/random %s/run/cowherd %s/etc", program->root, program->root, program->root);
+        owned_str char *given = x_asprintf("chown -R %d:%d %s", NOBODY, NOBODY, program->root);
+        assert_int_equal(system(folders), 0);
+        write_in(program, SHOWN, "old\n");
+        write_in(program, "/proc/sys/kernel/random/uuid", "fresh\n");
+        write_in(program, LAID, "");
+        if (geteuid() == 0)
+                assert_int_equal(system(given), 0);
+        start(program, true, true);
+}
+
+/* What went wrong, "STEP: WHY; " of each. */
+static char *give(struct program *program, const struct guest_identity *wanted)
+{
+        owned_string struct str request = {0}, told = {0};
+        struct cowherd_error err;
+        struct guest_frame frame;
+
+        guest_identity_put(&request, wanted);
+        assert_int_equal(guest_ask(&program->guest, GUEST_IDENTITY, &request, GUEST_STEPS, 20000, &frame, &err), 0);
+        struct guest_reader reader = {.at = frame.payload, .left = frame.length};
+        while (reader.left > 0 && !reader.bad) {
+                owned_str char *name = guest_get_text(&reader, 4096), *problem = guest_get_text(&reader, 4096);
+                if (problem[0] != '\0')
+                        str_addf(&told, "%s: %s; ", name, problem);
+        }
+        assert_false(reader.bad);
+        return x_strdup(str_text(&told));
+}
+
+static void expect_given(struct program *program, const struct guest_identity *wanted, const char *problems)
+{
+        owned_str char *told = give(program, wanted);
+
+        assert_string_equal(told, problems);
+}
+
+static bool is_in(const struct program *program, const char *path)
+{
+        owned_str char *file = path_in(program, path);
+
+        return access(file, F_OK) == 0;
+}
+
+/* As a mount would: what is shown is what is in the file. */
+static void lay(const struct program *program)
+{
+        owned_str char *shown = path_in(program, SHOWN);
+
+        assert_int_equal(unlink(shown), 0);
+        assert_int_equal(symlink(LAID, shown), 0);
+}
+
+/* All else is its own; the rest is told, now and as often as somebody asks, and it is not marked as done until it is. */
+static void test_a_boot_id_that_can_not_be_laid(void **state)
+{
+        struct guest_identity wanted = {.machine_id = (char[]){"0123456789abcdef0123456789abcdef"}, .instance_id = (char[]){"iid-1"},
+                                        .wall_ns = clock_wall_ms() * 1000000, .sync = true};
+        struct program program;
+
+        (void)state;
+        begin_woken(&program);
+        expect_given(&program, &wanted, UNSET UNLAID);
+        expect_in(&program, "/etc/machine-id", "0123456789abcdef0123456789abcdef\n");
+        expect_in(&program, SHOWN, "old\n");
+        assert_false(is_in(&program, "/var/lib/cowherd/instance-id"));
+        wanted.wall_ns = 0; /* who waits until it is ready */
+        expect_given(&program, &wanted, UNLAID);
+        assert_false(is_in(&program, "/var/lib/cowherd/instance-id"));
+        lay(&program);
+        expect_given(&program, &wanted, "");
+        expect_in(&program, "/var/lib/cowherd/instance-id", "iid-1\n");
+        expect_in(&program, LAID, "fresh\n");
+        end(&program);
+}
+
+/* Who is to be copied gets a file of what it has: where that can't be laid, who wakes must not find it and take it for laid. */
+static void test_what_could_not_be_prepared_leaves_nothing(void **state)
+{
+        struct program program;
+        struct cowherd_error err;
+
+        (void)state;
+        begin_woken(&program);
+        assert_int_equal(guest_prepare(&program.guest, &err), 0);
+        expect_in(&program, LAID, "");
+        owned_str char *laid = path_in(&program, LAID);
+        assert_int_equal(unlink(laid), 0);
+        assert_int_equal(guest_prepare(&program.guest, &err), 0);
+        assert_false(is_in(&program, LAID));
+        end(&program);
+}
+
+static void test_a_boot_id_is_believed_when_it_is_shown(void **state)
+{
+        const struct guest_identity wanted = {.instance_id = (char[]){"iid-1"}, .wall_ns = clock_wall_ms() * 1000000, .sync = true};
+        struct program program;
+
+        (void)state;
+        begin_woken(&program);
+        write_in(&program, LAID, "old\n"); /* the same words, over nothing */
+        expect_given(&program, &wanted, UNSET UNLAID);
+        expect_in(&program, SHOWN, "old\n");
+        lay(&program);
+        write_in(&program, "/proc/sys/kernel/random/uuid", "another\n");
+        expect_given(&program, &wanted, UNSET);
+        expect_in(&program, LAID, "another\n");
+        end(&program);
+}
+
 /* Has every syncfs(2) of ours and of those we start wait for an answer, which comes from what is returned. For good: the last test. */
 static int hold_syncs(void)
 {
@@ -556,6 +720,10 @@ int main(void)
                 cmocka_unit_test(test_what_cannot_be_read_stays),
                 cmocka_unit_test(test_who_woke_writes_over),
                 cmocka_unit_test(test_a_temporary_one_removes_its_file),
+                cmocka_unit_test(test_a_temporary_one_that_has_nothing_to_serve_ends),
+                cmocka_unit_test(test_a_boot_id_that_can_not_be_laid),
+                cmocka_unit_test(test_what_could_not_be_prepared_leaves_nothing),
+                cmocka_unit_test(test_a_boot_id_is_believed_when_it_is_shown),
                 cmocka_unit_test(test_nonsense_is_survived),
                 cmocka_unit_test(test_each_identity_is_synced),
         };
