@@ -61,7 +61,7 @@ int ports_timeout(void); /* as runs_timeout */
 void session_take(struct port *port, const struct guest_frame *frame);
 void session_end(struct port *port);
 
-/* ---- run.c ---- */
+/* ---- run.c, run_streams.c ---- */
 
 void run_start(struct port *port, unsigned channel, struct guest_run *run); /* takes what is in it */
 void run_input(struct port *port, unsigned channel, const void *bytes, size_t length);
@@ -121,7 +121,7 @@ int file_put(const char *path, const void *bytes, size_t length, mode_t mode, bo
 int file_put_over(const char *path, const void *bytes, size_t length, mode_t mode, bool make);
 void file_remove(const char *folder, const char *pattern); /* those of a folder that match, fnmatch(3) */
 
-/* ---- identity.c, boot_id.c, link.c, renew.c ---- */
+/* ---- identity.c (with identity.h), boot_id.c, link.c, renew.c ---- */
 
 void identity_apply(struct port *port, unsigned channel, const struct guest_identity *identity);
 void identity_reap(void); /* a child has ended */
@@ -137,7 +137,6 @@ int boot_id_set(void); /* another than is shown */
 bool boot_id_is_owed(void);
 void boot_id_prepare(void); /* the same as is shown; where it can't be laid all is as it was */
 int link_set_address(const char *link, const char *mac);
-int random_add(const char *hex);
 /* Has the DHCP clients of a link ask again; returns what could be told, a name, or NULL. */
 const char *dhcp_renew(const char *link);
 void dhcp_prepare(void);

@@ -30,8 +30,9 @@ struct attaching {
 
 static void attaching_free(struct attaching *a)
 {
-        int *all[] = {&a->entered.pidfd, &a->ended, &a->timer, &a->guest[0], &a->guest[1], &a->guest[2]};
+        int *all[] = {&a->ended, &a->timer, &a->guest[0], &a->guest[1], &a->guest[2]};
 
+        enter_drop(&a->entered);
         for (size_t i = 0; i < array_length(all); i++)
                 close_at(all[i]);
         close_at(&a->relay.to.fd);

@@ -28,6 +28,7 @@
 #define DEPTH_MAX 64 /* of groups in a container: its own init makes four or five */
 #define PROCESSES_BYTES (4u << 20)
 #define PROCESS_STAT_BYTES 4096u
+#define MEMBERSHIPS_BYTES 65536u
 #define STAT_FLAGS 9u    /* field numbers of proc(5) */
 #define STAT_PENDING 31u
 #define PROCESS_EXITING 0x4ul /* PF_EXITING of the kernel's sched.h */
@@ -250,16 +251,24 @@ bool cgroup_is_ending(const char *path)
         return !cgroup_find_process(path, is_alive, NULL);
 }
 
+bool cgroup_is_among(const char *memberships, const char *path)
+{
+        size_t length = strlen(path);
+
+        for (const char *line = memberships; line != NULL; line = strchr(line, '\n')) {
+                line += line[0] == '\n';
+                if (str_starts(line, "0::/"))
+                        return strncmp(line + 4, path, length) == 0 && strchr("/\n", line[4 + length]) != NULL;
+        }
+        return false;
+}
+
 bool cgroup_has(const char *path, pid_t pid)
 {
-        char name[32], line[CGROUP_PATH_BYTES + 8];
+        char name[32];
         owned_str char *text = NULL;
         struct cowherd_error ignored;
 
         (void)snprintf(name, sizeof name, "/proc/%d/cgroup", pid);
-        int length = snprintf(line, sizeof line, "0::/%s", path);
-        if (length < 0 || (size_t)length >= sizeof line || file_read(AT_FDCWD, name, 65536, &text, NULL, &ignored) < 0)
-                return false;
-        const char *found = strstr(text, "0::/");
-        return found != NULL && strncmp(found, line, (size_t)length) == 0 && strchr("/\n", found[length]) != NULL;
+        return file_read(AT_FDCWD, name, MEMBERSHIPS_BYTES, &text, NULL, &ignored) == 0 && cgroup_is_among(text, path);
 }

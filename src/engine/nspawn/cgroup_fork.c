@@ -21,7 +21,7 @@ pid_t cgroup_fork(const struct cgroup_entry *entry, bool *ret_inside)
         pid_t pid = *ret_inside ? (pid_t)syscall(SYS_clone3, &args, sizeof args) : -1;
         if (pid >= 0)
                 return pid;
-        *ret_inside = false; /* a kernel or a seccomp filter that knows no such call */
+        *ret_inside = false; /* a kernel or a seccomp filter that knows no such call; where more is wrong, cgroup_enter tells */
         return fork();
 }
 

@@ -167,10 +167,10 @@ void cgroup_entry_close(struct cgroup_entry *entry)
         entry->unified = 0;
 }
 
-/* Has children born in the unified group, where there is one and it can be entered. */
+/* Has children born in the unified group, whose file was opened as the first. */
 static void open_unified(const struct cgroup_roots *roots, const char *path, struct cgroup_entry *entry)
 {
-        int fd = roots->has_unified ? cgroup_open_file(roots->paths[0], path, "", O_PATH | O_DIRECTORY) : -1;
+        int fd = cgroup_open_file(roots->paths[0], path, "", O_PATH | O_DIRECTORY);
 
         entry->unified = fd < 0 ? 0 : fd;
 }
@@ -188,6 +188,8 @@ static int open_entry(const struct cgroup_roots *roots, size_t first, const char
                         fd = cgroup_open_file(roots->paths[i], path, file, O_WRONLY);
                 if (fd >= 0) {
                         entry->fds[entry->count++] = fd;
+                        if (roots->controllers[i][0] == '\0')
+                                open_unified(roots, path, entry);
                 } else if (errno != ENOENT && errno != EROFS) {
                         (void)fail_errno(err, "cannot open the control group '%s'", path);
                         cgroup_entry_close(entry);
@@ -218,10 +220,7 @@ int cgroup_make(const char *path, const struct cgroup_limits *wanted, struct cgr
         if (write_limits(&roots, path, limits, err) < 0)
                 return -1;
         *ret = (struct cgroup_entry){0};
-        if (open_entry(&roots, 0, path, ".", ret, err) < 0)
-                return -1;
-        open_unified(&roots, path, ret);
-        return 0;
+        return open_entry(&roots, 0, path, ".", ret, err);
 }
 
 int cgroup_make_below(const char *path, const char *below, const char *name, struct cgroup_entry *ret,
@@ -238,11 +237,18 @@ int cgroup_make_below(const char *path, const char *below, const char *name, str
         if (mkdir(folder, 0755) < 0)
                 return fail_errno(err, "cannot make the control group '%s'", folder);
         int fd = cgroup_open_file(roots.paths[0], group, "cgroup.procs", O_WRONLY);
-        if (fd < 0)
-                return fail_errno(err, "cannot open the control group '%s'", folder);
+        if (fd < 0) {
+                (void)fail_errno(err, "cannot open the control group '%s'", folder);
+                (void)rmdir(folder);
+                return -1;
+        }
         ret->fds[ret->count++] = fd;
         open_unified(&roots, group, ret);
-        return open_entry(&roots, 1, path, below, ret, err);
+        if (open_entry(&roots, 1, path, below, ret, err) < 0) {
+                (void)rmdir(folder);
+                return -1;
+        }
+        return 0;
 }
 
 void cgroup_remove_one(const char *path)

@@ -20,6 +20,8 @@ const char *cgroup_unified_root(void);
 
 /* ROOT/GROUP/FILE, opened; -1 and errno. */
 int cgroup_open_file(const char *root, const char *path, const char *file, int flags);
+/* Whether a /proc/PID/cgroup tells of a unified group, or of one below. Groups of v1 stand there too, and are named by whom they belong to. */
+bool cgroup_is_among(const char *memberships, const char *path);
 /* 0, or -1 and errno. */
 int cgroup_write(const char *root, const char *path, const char *file, const char *text);
 /* Reads at most bytes - 1, NUL added; false where it can't be read. */

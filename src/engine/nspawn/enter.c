@@ -12,6 +12,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <sched.h>
+#include <signal.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/pidfd.h>
@@ -228,6 +229,12 @@ static void close_end(int pipe[2], int end)
         pipe[end] = -1;
 }
 
+static void await(pid_t pid)
+{
+        while (waitpid(pid, NULL, 0) < 0 && errno == EINTR)
+                continue;
+}
+
 /* Forks the first process, learns of the second, and whether it became the command. */
 static int go(struct preparing *p, const struct engine_instance *instance, struct entered *entered,
               struct cowherd_error *err)
@@ -243,19 +250,21 @@ static int go(struct preparing *p, const struct engine_instance *instance, struc
         close_end(p->way.pid, 1);
         close_end(p->way.error, 1);
         bool born = read_whole(p->way.pid[0], &entered->pid, sizeof entered->pid);
-        while (waitpid(first, NULL, 0) < 0 && errno == EINTR)
-                continue;
+        await(first);
         bool failed = read_whole(p->way.error[0], &failure, sizeof failure);
-        if (born && failed) {
-                while (waitpid(entered->pid, NULL, 0) < 0 && errno == EINTR)
-                        continue;
-        }
+        if (born && failed)
+                await(entered->pid);
         if (failed)
                 return fail_way(p, instance, failure, err);
         if (!born)
                 return fail(err, COWHERD_BUSY, "container '%s' ended meanwhile", instance->name);
         entered->pidfd = pidfd_open(entered->pid, 0); /* our own child, not waited for: it is still it */
-        return entered->pidfd < 0 ? fail_errno(err, "cannot watch a command") : 0;
+        if (entered->pidfd >= 0)
+                return 0;
+        (void)fail_errno(err, "cannot watch a command");
+        (void)kill(entered->pid, SIGKILL);
+        await(entered->pid);
+        return -1;
 }
 
 int enter_start(const struct enter *enter, struct entered *ret, struct cowherd_error *err)
@@ -293,4 +302,15 @@ int enter_finish(struct entered *entered, int *ret_exit_code, struct cowherd_err
 int enter_kill(const struct entered *entered, struct cowherd_error *err)
 {
         return cgroup_kill(entered->cgroup, err);
+}
+
+void enter_drop(struct entered *entered)
+{
+        struct cowherd_error ignored;
+        int exit_code;
+
+        if (entered->pidfd >= 0 && enter_kill(entered, &ignored) == 0)
+                ignore_result(enter_finish(entered, &exit_code, &ignored));
+        close_at(&entered->pidfd);
+        entered->pidfd = -1;
 }

@@ -29,6 +29,9 @@ int enter_finish(struct entered *entered, int *ret_exit_code, struct cowherd_err
 /* Kills it with all that it has started inside. */
 int enter_kill(const struct entered *entered, struct cowherd_error *err) must_check;
 
+/* Of one that nobody waits for any more, because something failed: ends it. Nothing where it has not begun, or was finished. */
+void enter_drop(struct entered *entered);
+
 /* A new terminal of the container's own devpts, for that user: our end and the command's. Both the caller's. */
 int enter_terminal(const struct engine_instance *instance, const char *user, int *ret_master, int *ret_slave,
                    struct cowherd_error *err) must_check;

@@ -32,7 +32,7 @@ static void executing_free(struct executing *e)
         close_at(&e->input);
         close_at(&e->output);
         close_at(&e->errors);
-        close_at(&e->entered.pidfd);
+        enter_drop(&e->entered);
         str_free(&e->out);
         str_free(&e->error_text);
 }

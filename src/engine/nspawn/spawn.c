@@ -57,11 +57,11 @@ void spawn_reset_signals(void)
         (void)sigprocmask(SIG_SETMASK, &none, NULL);
 }
 
-static _Noreturn void give_up(const struct pipes *pipes)
+static _Noreturn void give_up(int to)
 {
         int os_errno = errno;
 
-        (void)!write(pipes->error[1], &os_errno, sizeof os_errno);
+        (void)!write(to, &os_errno, sizeof os_errno);
         _exit(127);
 }
 
@@ -71,20 +71,22 @@ static _Noreturn void become(const struct spawn *spawn, const struct pipes *pipe
         char go;
 
         (void)close(pipes->go[1]);
+        (void)close(pipes->pid[1]); /* or we would wait for each other where the one between us is killed */
         if (read(pipes->go[0], &go, 1) != 1)
                 _exit(127); /* whoever started it is gone */
         if (cgroup_enter(spawn->entry, inside) < 0)
-                give_up(pipes);
+                give_up(pipes->error[1]);
+        /* Its own number may be one of those that the program gets. */
         int nothing = open("/dev/null", O_RDONLY | O_CLOEXEC), status = fcntl(pipes->error[1], F_DUPFD_CLOEXEC, 10);
         if (nothing < 0 || status < 0 || dup2(nothing, 0) < 0 || dup2(spawn->output, 1) < 0 ||
             dup2(spawn->errors, 2) < 0)
-                give_up(pipes);
+                give_up(status < 0 ? pipes->error[1] : status);
         (void)close_range(SPAWN_KEPT, ~0u, CLOSE_RANGE_CLOEXEC);
         if (spawn->kept > 0 && (spawn->kept == SPAWN_KEPT ? fcntl(SPAWN_KEPT, F_SETFD, 0) : dup2(spawn->kept, SPAWN_KEPT)) < 0)
-                give_up(pipes);
+                give_up(status);
         spawn_reset_signals();
         (void)execve(spawn->argv[0], spawn->argv, spawn->environment);
-        give_up(pipes);
+        give_up(status);
 }
 
 /* Reads what is there to the last byte; false at the end of the pipe. */
@@ -98,24 +100,32 @@ static bool read_whole(int fd, void *buffer, size_t bytes)
         return got == (ssize_t)bytes;
 }
 
-static int begin(struct pipes *pipes, pid_t *ret_pid, int *ret_pidfd, struct cowherd_error *err)
+/* Reads why it could not begin, where it could not: -1 then. */
+static int read_error(struct pipes *pipes, struct cowherd_error *err)
 {
         int os_errno = 0;
+
+        (void)close(pipes->error[1]);
+        pipes->error[1] = -1;
+        if (!read_whole(pipes->error[0], &os_errno, sizeof os_errno))
+                return 0;
+        errno = os_errno;
+        return fail_errno(err, "cannot begin it");
+}
+
+static int begin(struct pipes *pipes, pid_t *ret_pid, int *ret_pidfd, struct cowherd_error *err)
+{
         pid_t pid;
 
         if (!read_whole(pipes->pid[0], &pid, sizeof pid))
-                return fail(err, COWHERD_SYSTEM, "cannot start a process");
+                return read_error(pipes, err) < 0 ? -1 : fail(err, COWHERD_SYSTEM, "cannot start a process");
         owned_fd int pidfd = pidfd_open(pid, 0); /* it waits for its byte, so the number is its own */
         if (pidfd < 0)
                 return fail_errno(err, "cannot watch a process");
         if (write(pipes->go[1], "", 1) != 1)
                 return fail_errno(err, "cannot let a process begin");
-        (void)close(pipes->error[1]);
-        pipes->error[1] = -1;
-        if (read_whole(pipes->error[0], &os_errno, sizeof os_errno)) {
-                errno = os_errno;
-                return fail_errno(err, "cannot begin it");
-        }
+        if (read_error(pipes, err) < 0)
+                return -1;
         *ret_pid = pid;
         *ret_pidfd = take_fd(pidfd);
         return 0;
@@ -131,12 +141,14 @@ int spawn_detached(const struct spawn *spawn, pid_t *ret_pid, int *ret_pidfd, st
         if (between == 0) {
                 (void)setsid();
                 if (spawn->pids_of > 0 && setns(spawn->pids_of, CLONE_NEWPID) < 0)
-                        give_up(&pipes);
+                        give_up(pipes.error[1]);
                 bool inside;
                 pid_t pid = cgroup_fork(spawn->entry, &inside);
                 if (pid == 0)
                         become(spawn, &pipes, inside);
-                _exit(pid < 0 || write(pipes.pid[1], &pid, sizeof pid) != (ssize_t)sizeof pid);
+                if (pid < 0)
+                        give_up(pipes.error[1]);
+                _exit(write(pipes.pid[1], &pid, sizeof pid) != (ssize_t)sizeof pid);
         }
         if (between < 0) {
                 (void)fail_errno(err, "cannot fork");

@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What needs no container: the exact command lines, the names, the users of a tree, the ends of logs. */
 #include "engine/drivers.h"
+#include "engine/nspawn/cgroup_tree.h"
 #include "engine/nspawn/nspawn.h"
+#include "engine/nspawn/spawn.h"
 #include "engine/nspawn/user.h"
 
 #include "../image/scratch.h"
@@ -269,9 +271,44 @@ static void logs_are_their_last_lines(void **state)
         assert_string_equal(empty, "");
 }
 
+/* A group of v1 bears whatever name a container gives it. */
+static void only_its_own_line_tells_a_group(void **state)
+{
+        static const char text[] = "1:name=systemd:/cowherd/a/1/x0::/cowherd/b/2\n0::/cowherd/a/1/payload\n";
+
+        (void)state;
+        assert_true(cgroup_is_among(text, "cowherd/a/1"));
+        assert_true(cgroup_is_among(text, "cowherd/a/1/payload"));
+        assert_false(cgroup_is_among(text, "cowherd/a/10"));
+        assert_false(cgroup_is_among(text, "cowherd/a/1/pay"));
+        assert_false(cgroup_is_among(text, "cowherd/b/2"));
+        assert_true(cgroup_is_among("0::/cowherd/a/1\n", "cowherd/a/1"));
+        assert_false(cgroup_is_among("0::/\n", "cowherd/a/1"));
+        assert_false(cgroup_is_among("", "cowherd/a/1"));
+}
+
+static void a_start_that_fails_tells_why(void **state)
+{
+        char *const nowhere[] = {(char *)(uintptr_t)"/nowhere", NULL}, *const none[] = {NULL};
+        const struct cgroup_entry entry = {0};
+        struct spawn spawn = {.argv = nowhere, .environment = none, .output = 1, .errors = 2, .entry = &entry};
+        struct cowherd_error err;
+        int pidfd;
+        pid_t pid;
+
+        (void)state;
+        assert_int_equal(spawn_detached(&spawn, &pid, &pidfd, &err), -1);
+        assert_non_null(strstr(err.text, "starting '/nowhere': cannot begin it: No such file"));
+        spawn.pids_of = open("/dev/null", O_RDONLY | O_CLOEXEC); /* no process */
+        assert_int_equal(spawn_detached(&spawn, &pid, &pidfd, &err), -1);
+        assert_non_null(strstr(err.text, "cannot begin it: Invalid argument"));
+        (void)close(spawn.pids_of);
+}
+
 int main(void)
 {
         const struct CMUnitTest tests[] = {
+                cmocka_unit_test(only_its_own_line_tells_a_group), cmocka_unit_test(a_start_that_fails_tells_why),
                 cmocka_unit_test(a_machine_that_boots),        cmocka_unit_test(a_machine_with_all_there_is),
                 cmocka_unit_test(a_tree_without_an_init),      cmocka_unit_test(an_identity_that_is_kept_is_not_said),
                 cmocka_unit_test(a_scope_of_systemd),          cmocka_unit_test(ranges_of_a_herd_do_not_overlap),

@@ -11,9 +11,16 @@
 
 #include <errno.h>
 #include <grp.h>
+#include <linux/filter.h>
+#include <linux/seccomp.h>
+#include <poll.h>
 #include <signal.h>
+#include <stddef.h>
 #include <stdio.h>
+#include <sys/ioctl.h>
+#include <sys/prctl.h>
 #include <sys/socket.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 
 #define NOBODY 65534
@@ -185,6 +192,44 @@ static void test_much_both_ways(void **state)
         free(input);
 }
 
+/* Were it read for as long as something comes, to a host that is slow, this command would never end: its pipe holds more than a port. */
+static void test_what_goes_on_writing_is_not_waited_for(void **state)
+{
+        static const char script[] = "python3 -c 'import fcntl; fcntl.fcntl(1, 1031, 1 << 20)'; cat /dev/zero & sleep 0.1; exit 5"; /* F_SETPIPE_SZ */
+        static const char *const words[] = {"/bin/sh", "-c", script, NULL};
+        const struct engine_command command = {.argv = words};
+        owned_string struct str request = {0}, out = {0};
+        struct guest_frame frame = {0};
+        struct cowherd_error err;
+        struct program program;
+
+        (void)state;
+        begin(&program, true);
+        assert_int_equal(guest_run_request(&command, NULL, &request, &err), 0);
+        guest_frame_add(&out, GUEST_RUN, 9, request.data, request.length);
+        assert_int_equal(guest_send(&program.guest, &out, clock_ms() + 5000, &err), 0);
+        for (size_t total = 0; frame.type != GUEST_ENDED; total += frame.length) {
+                assert_true(total < 16 << 20);
+                assert_int_equal(guest_next(&program.guest, clock_ms() + 5000, &frame, &err), 0);
+                (void)usleep(1000);
+        }
+        assert_int_equal(frame.payload[0], 5);
+        end(&program);
+}
+
+static void test_all_that_it_wrote_is_sent(void **state)
+{
+        struct program program;
+
+        (void)state;
+        begin(&program, true);
+        struct engine_output output = run(&program, "setsid sleep 1 & head -c 60000 /dev/zero; head -c 60000 /dev/zero >&2", NULL);
+        assert_int_equal(output.out_length, 60000);
+        assert_int_equal(output.errors_length, 60000);
+        engine_output_free(&output);
+        end(&program);
+}
+
 static void expect_failure(struct program *program, const struct engine_command *command, enum cowherd_code code, const char *text)
 {
         struct engine_output output = {0};
@@ -310,6 +355,15 @@ static void test_an_identity(void **state)
         end(&program);
 }
 
+static size_t size_of(const struct program *program, const char *path)
+{
+        owned_str char *file = path_in(program, path);
+        struct stat found;
+
+        assert_int_equal(stat(file, &found), 0);
+        return (size_t)found.st_size;
+}
+
 static void test_folders_that_lead_out(void **state)
 {
         struct program program;
@@ -324,6 +378,32 @@ static void test_folders_that_lead_out(void **state)
         assert_non_null(strstr(personalise(&program), "/etc/hostname: No such file"));
         assert_int_equal(access(made, F_OK), -1);
         assert_int_equal(rmdir(outside), 0);
+        end(&program);
+}
+
+/* What is too long to be looked through may be written over by nobody: others' lines would be lost. */
+static void test_what_cannot_be_read_stays(void **state)
+{
+        struct program program;
+        size_t length = 300 << 10;
+        owned_str char *text = x_malloc(length + 1);
+
+        (void)state;
+        memset(text, '#', length);
+        text[length] = '\0';
+        begin(&program, true);
+        make_folder(&program, "/etc");
+        make_folder(&program, "/root");
+        make_folder(&program, "/root/.ssh");
+        write_in(&program, "/etc/hosts", text);
+        write_in(&program, "/root/.ssh/authorized_keys", text);
+        identity = (struct engine_identity){.fresh = true, .hostname = "web-1", .instance_id = "iid-1", .ssh_key = "ssh-ed25519 BBBB me"};
+        const char *pending = personalise(&program);
+        assert_non_null(strstr(pending, "/etc/hosts: File too large"));
+        assert_non_null(strstr(pending, "/root/.ssh/authorized_keys: File too large"));
+        assert_int_equal(size_of(&program, "/etc/hosts"), length);
+        assert_int_equal(size_of(&program, "/root/.ssh/authorized_keys"), length);
+        expect_in(&program, "/etc/hostname", "web-1\n");
         end(&program);
 }
 
@@ -529,6 +609,65 @@ static void test_a_boot_id_is_believed_when_it_is_shown(void **state)
         end(&program);
 }
 
+/* Has every syncfs(2) of ours and of those we start wait for an answer, which comes from what is returned. For good: the last test. */
+static int hold_syncs(void)
+{
+        struct sock_filter filter[] = {
+                BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
+                BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_syncfs, 0, 1),
+                BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_USER_NOTIF),
+                BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+        };
+        struct sock_fprog program = {.len = array_length(filter), .filter = filter};
+
+        assert_int_equal(prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0), 0);
+        int fd = (int)syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, SECCOMP_FILTER_FLAG_NEW_LISTENER, &program);
+        if (fd < 0)
+                print_error("system calls can't be held here, by seccomp(2): %s\n", strerror(errno));
+        assert_true(fd >= 0);
+        return fd;
+}
+
+static uint64_t expect_sync(int held)
+{
+        struct pollfd polled = {.fd = held, .events = POLLIN};
+        struct seccomp_notif asked = {0};
+
+        assert_int_equal(poll(&polled, 1, 10000), 1);
+        assert_int_equal(ioctl(held, SECCOMP_IOCTL_NOTIF_RECV, &asked), 0);
+        return asked.id;
+}
+
+static void let_sync(int held, uint64_t id)
+{
+        struct seccomp_notif_resp answer = {.id = id, .flags = SECCOMP_USER_NOTIF_FLAG_CONTINUE};
+
+        assert_int_equal(ioctl(held, SECCOMP_IOCTL_NOTIF_SEND, &answer), 0);
+}
+
+/* Nobody waits for the files of an identity to be on the disk; but those of the last get there too, however long the one before takes. */
+static void test_each_identity_is_synced(void **state)
+{
+        const struct guest_wish wish = {.woken = true};
+        struct program program;
+        struct cowherd_error err;
+        char pending[512];
+
+        (void)state;
+        int held = hold_syncs();
+        begin(&program, true);
+        make_folder(&program, "/etc");
+        identity = (struct engine_identity){.fresh = true, .hostname = "web-1", .instance_id = "iid-1"};
+        assert_int_equal(guest_personalise(&program.guest, &wish, 5000, pending, sizeof pending, &err), 0);
+        uint64_t first = expect_sync(held);
+        identity = (struct engine_identity){.fresh = true, .hostname = "web-2", .instance_id = "iid-2"};
+        assert_int_equal(guest_personalise(&program.guest, &wish, 5000, pending, sizeof pending, &err), 0);
+        let_sync(held, first);
+        let_sync(held, expect_sync(held));
+        end(&program);
+        (void)close(held);
+}
+
 /* ---- Nonsense ---- */
 
 static void test_nonsense_is_survived(void **state)
@@ -571,11 +710,14 @@ int main(void)
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test(test_commands),
                 cmocka_unit_test(test_much_both_ways),
+                cmocka_unit_test(test_what_goes_on_writing_is_not_waited_for),
+                cmocka_unit_test(test_all_that_it_wrote_is_sent),
                 cmocka_unit_test(test_what_is_not_there),
                 cmocka_unit_test(test_the_time_ends_all_that_was_started),
                 cmocka_unit_test(test_its_end_is_that_of_its_commands),
                 cmocka_unit_test(test_an_identity),
                 cmocka_unit_test(test_folders_that_lead_out),
+                cmocka_unit_test(test_what_cannot_be_read_stays),
                 cmocka_unit_test(test_who_woke_writes_over),
                 cmocka_unit_test(test_a_temporary_one_removes_its_file),
                 cmocka_unit_test(test_a_temporary_one_that_has_nothing_to_serve_ends),
@@ -583,6 +725,7 @@ int main(void)
                 cmocka_unit_test(test_what_could_not_be_prepared_leaves_nothing),
                 cmocka_unit_test(test_a_boot_id_is_believed_when_it_is_shown),
                 cmocka_unit_test(test_nonsense_is_survived),
+                cmocka_unit_test(test_each_identity_is_synced),
         };
 
         return cmocka_run_group_tests(tests, NULL, NULL);
