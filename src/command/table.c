@@ -20,6 +20,7 @@
          .help = "How the shell prints it; plain has no heading and is cut nowhere, for awk and read."},               \
                 {.key = KEY_COLUMNS}
 #define AS_REQUIRED {.key = KEY_AS, .required = true}
+#define SAID_TO_SETUP "Taken, so that what was said to setup can be said again; it makes no difference."
 #define POWER_USES                                                                                                     \
         USES(PATTERN_REQUIRED, {.key = KEY_WAIT}, {.key = KEY_TIMEOUT}, {.key = KEY_FORCE}, {.key = KEY_ATOMIC})
 #define CLONE_KEYS                                                                                                     \
@@ -73,7 +74,8 @@ static const struct verb_row rows[VERB_COUNT] = {
                         .example_engine = "nspawn",
                         .available = true,
                 },
-                .uses = USES({.key = KEY_STORE, .help = "Only the pool of this store; without it whatever setup made for the engine."}),
+                .uses = USES({.key = KEY_STORE, .help = "Only the pool of this store; without it whatever setup made for the engine."},
+                             {.key = KEY_SIZE, .help = SAID_TO_SETUP}, {.key = KEY_POOL, .help = SAID_TO_SETUP}, {.key = KEY_WARM, .help = SAID_TO_SETUP}),
         },
         [VERB_REGISTER_BASE] = {
                 .public = {
