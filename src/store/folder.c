@@ -82,15 +82,24 @@ bool folder_exists(const struct store_place *place, const struct store_object *o
         return faccessat(place->fd, store_object_folder(object, path), F_OK, AT_SYMLINK_NOFOLLOW) == 0;
 }
 
-bool folder_is_mounted(const struct store_place *place, const struct store_object *object)
+int folder_find_mount(const struct store_place *place, const struct store_object *object, struct cowherd_error *err)
 {
         char path[STORE_PATH_BYTES];
         struct statx found;
 
+        if (statx(place->fd, store_object_path(object, path), AT_SYMLINK_NOFOLLOW | AT_NO_AUTOMOUNT, STATX_TYPE, &found) == 0)
+                return (found.stx_attributes & STATX_ATTR_MOUNT_ROOT) != 0;
+        if (errno == ENOENT || errno == ENOTDIR)
+                return 0;
+        return fail_errno(err, "cannot look at '%s/%s'", place->folder, path);
+}
+
+bool folder_is_mounted(const struct store_place *place, const struct store_object *object)
+{
+        struct cowherd_error ignored;
+
         /* What can't be looked at (a FUSE mount whose daemon is dead) may be one: to unmount what is none does nothing. */
-        if (statx(place->fd, store_object_path(object, path), AT_SYMLINK_NOFOLLOW | AT_NO_AUTOMOUNT, STATX_TYPE, &found) < 0)
-                return errno != ENOENT && errno != ENOTDIR;
-        return (found.stx_attributes & STATX_ATTR_MOUNT_ROOT) != 0;
+        return folder_find_mount(place, object, &ignored) != 0;
 }
 
 int folder_undo(const struct store_place *place, const struct store_object *object, const struct cowherd_error *err)

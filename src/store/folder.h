@@ -35,7 +35,12 @@ char *folder_absolute(const struct store_place *place, const struct store_object
 bool folder_exists(const struct store_place *place, const struct store_object *object);
 /* Whether a name is an id, written as the number is: "07" is nobody's. */
 bool folder_is_id(const char *name);
-/* Whether something is mounted on the object's tree: one statx(2), a microsecond however many mounts there are. */
+/*
+ * Whether something is mounted on the object's tree: one statx(2), a microsecond however many mounts there are. 1 or 0; -1 where it
+ * can't be looked at. Who would use what is mounted has to know: the folder beneath is empty.
+ */
+int folder_find_mount(const struct store_place *place, const struct store_object *object, struct cowherd_error *err) must_check;
+/* Whether something may be: for who would unmount it. */
 bool folder_is_mounted(const struct store_place *place, const struct store_object *object);
 
 /* Gives the folder `to` the owner, mode, extended attributes and times of `from`: a tree's root is part of the tree. */

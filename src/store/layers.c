@@ -83,15 +83,17 @@ int layers_mount(const struct store_place *place, const struct store_object *obj
 {
         owned_str char *tree = folder_absolute(place, object, "tree");
         owned_str char *upper = short_path(place, object, "upper"), *work = short_path(place, object, "work");
-        bool mounted = folder_is_mounted(place, object);
+        int mounted = folder_find_mount(place, object, err);
 
-        if (mounted && !is_shifted_right(place, object, tree)) {
+        if (mounted < 0)
+                return -1;
+        if (mounted > 0 && !is_shifted_right(place, object, tree)) {
                 if (mount_unmount(tree, err) < 0)
                         return -1;
-                mounted = false;
+                mounted = 0;
         }
-        int plain = mounted ? 0 : 1;
-        if (!mounted && writable && object->id_shift != 0)
+        int plain = mounted > 0 ? 0 : 1;
+        if (plain > 0 && writable && object->id_shift != 0)
                 plain = mount_with_shift(place, object, lowers, tree, err);
         if (plain < 0 ||
             (plain > 0 && mount_overlay(lowers, writable ? upper : NULL, writable ? work : NULL, tree, err) < 0))

@@ -107,8 +107,9 @@ int zfs_mount(const struct store_place *place, const struct store_object *object
         owned_str char *dataset = zfs_dataset(place, object), *tree = folder_absolute(place, object, "tree");
         char folder[STORE_PATH_BYTES];
 
-        if (folder_is_mounted(place, object))
-                return 0;
+        int mounted = folder_find_mount(place, object, err);
+        if (mounted != 0)
+                return mounted > 0 ? 0 : -1;
         if (file_make_folders(place->fd, store_object_folder(object, folder), 0700, err) < 0)
                 return -1;
         return zfs_mount_at(place, dataset, tree, err);

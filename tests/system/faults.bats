@@ -256,6 +256,19 @@ fill() {
         is "$(ls "$COWHERD_ROOT/bases")" 1
 }
 
+@test "a tree that can't be looked at is not taken for mounted: what would be read is the empty folder beneath" {
+        expect 0 nspawn register_base b "rootfs=$MADE/tree" store=overlay
+        local number wanted
+        wanted=$(ls "$MADE/tree")
+        for number in 1 2 3 4; do
+                expect 0 nspawn clone b c
+                strace -qq -o /dev/null -e trace=statx -e inject="statx:error=EIO:when=$number" "$PROGRAM" nspawn flatten c >/dev/null 2>said || grep -q 'cannot look at' said
+                expect 0 nspawn flatten c
+                is "$(ls "$COWHERD_ROOT"/clones/*/tree)" "$wanted"
+                expect 0 nspawn delete c
+        done
+}
+
 # faults WORD…: system calls that fail, one at a time, under the scenarios of tests/crash with these words.
 faults() {
         run --separate-stderr "$BATS_TEST_DIRNAME/../crash/faults.py" ${COWHERD_TEST_LONG:+--all} "$@"
