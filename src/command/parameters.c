@@ -165,7 +165,7 @@ static const struct cowherd_parameter parameters[KEY_COUNT] = {
         [KEY_QUICK] = {.name = "quick",
                        .type = "boolean",
                        .fallback = "false",
-                       .help = "In about a minute: the figures that say most, on the stores that are taken by themselves."},
+                       .help = "In less than a minute: the figures that say most, on the stores that are taken by themselves."},
         [KEY_JSON] = {.name = "json", .type = "path", .help = "A file to write everything that was measured to."},
         [KEY_HTML] = {.name = "html", .type = "path", .help = "A file to write the report to, one page by itself."},
         [KEY_AGAINST] = {.name = "against", .type = "path", .help = "What an earlier run wrote, to be told what has changed since."},
