@@ -200,7 +200,7 @@ int verb_teardown(struct call *call, struct cowherd_error *err)
                             store ? store : "");
                 return 0;
         }
-        if (end_warm(herd, target, err) < 0 || remove_places(herd, target, only, err) < 0)
+        if ((only == NULL && end_warm(herd, target, err) < 0) || remove_places(herd, target, only, err) < 0)
                 return -1;
         if (((only == NULL || str_equal_case(only, store)) && catalogue_set_setting(herd->catalogue, key, NULL, err) < 0) || herd_remove_empty(herd, err) < 0)
                 return -1;

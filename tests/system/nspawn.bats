@@ -241,6 +241,13 @@ loops_are_gone() {
         is "$(field '[.items[].state] | unique | join(" ")')" stopped
         expect 0 nspawn delete 'name=*'
         refuses 75 "in use" nspawn teardown
+        # With store= the rest of what setup was told stays, without it goes.
+        local warm="SELECT value FROM setting WHERE key = 'qemu.warm'"
+        expect 0 qemu setup warm=2
+        expect 0 qemu teardown store=qcow2
+        is "$(sqlite3 "$COWHERD_ROOT/catalogue.db" "$warm")" 2
+        expect 0 qemu teardown
+        is "$(sqlite3 "$COWHERD_ROOT/catalogue.db" "$warm")" ""
         expect 0 nspawn remove_base b
         expect 0 nspawn teardown store=zfs
         [ -e "$COWHERD_ROOT/pools/btrfs.img" ]

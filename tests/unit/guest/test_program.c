@@ -192,22 +192,30 @@ static void test_much_both_ways(void **state)
         free(input);
 }
 
+/* Has it begin a command on channel 9, whose frames the test takes itself. */
+static void begin_command(struct program *program, const char *const *words)
+{
+        const struct engine_command command = {.argv = words};
+        owned_string struct str request = {0}, out = {0};
+        struct cowherd_error err;
+
+        assert_int_equal(guest_run_request(&command, NULL, &request, &err), 0);
+        guest_frame_add(&out, GUEST_RUN, 9, request.data, request.length);
+        assert_int_equal(guest_send(&program->guest, &out, clock_ms() + 5000, &err), 0);
+}
+
 /* Were it read for as long as something comes, to a host that is slow, this command would never end: its pipe holds more than a port. */
 static void test_what_goes_on_writing_is_not_waited_for(void **state)
 {
         static const char script[] = "python3 -c 'import fcntl; fcntl.fcntl(1, 1031, 1 << 20)'; cat /dev/zero & sleep 0.1; exit 5"; /* F_SETPIPE_SZ */
         static const char *const words[] = {"/bin/sh", "-c", script, NULL};
-        const struct engine_command command = {.argv = words};
-        owned_string struct str request = {0}, out = {0};
         struct guest_frame frame = {0};
         struct cowherd_error err;
         struct program program;
 
         (void)state;
         begin(&program, true);
-        assert_int_equal(guest_run_request(&command, NULL, &request, &err), 0);
-        guest_frame_add(&out, GUEST_RUN, 9, request.data, request.length);
-        assert_int_equal(guest_send(&program.guest, &out, clock_ms() + 5000, &err), 0);
+        begin_command(&program, words);
         for (size_t total = 0; frame.type != GUEST_ENDED; total += frame.length) {
                 assert_true(total < 16 << 20);
                 assert_int_equal(guest_next(&program.guest, clock_ms() + 5000, &frame, &err), 0);
@@ -272,17 +280,13 @@ static void test_the_time_ends_all_that_was_started(void **state)
 static void test_its_end_is_that_of_its_commands(void **state)
 {
         struct program program;
-        owned_string struct str request = {0}, out = {0};
         static const char *const words[] = {"/bin/sh", "-c", "sleep 7532 & sleep 7532", NULL};
-        const struct engine_command command = {.argv = words};
         struct cowherd_error err;
         struct guest_frame frame;
 
         (void)state;
         begin(&program, true);
-        assert_int_equal(guest_run_request(&command, NULL, &request, &err), 0);
-        guest_frame_add(&out, GUEST_RUN, 9, request.data, request.length);
-        assert_int_equal(guest_send(&program.guest, &out, clock_ms() + 5000, &err), 0);
+        begin_command(&program, words);
         assert_int_equal(guest_next(&program.guest, clock_ms() + 5000, &frame, &err), 0);
         assert_int_equal(frame.type, GUEST_STARTED);
         assert_int_equal(guest_ask(&program.guest, GUEST_PING, NULL, GUEST_DONE, 5000, &frame, &err), 0);
