@@ -284,6 +284,21 @@ now_ms() {
         unmake 10 web-1
 }
 
+@test "a full disk: it stops, its start says why, a larger one starts" {
+        DISK_SIZE=314572800 make 10 web-1
+        expect 0 start 10 web-1
+        expect 1 execute 10 web-1 dd if=/dev/zero of=/root/big bs=1M count=400
+        expect 0 stop 10 web-1 0 1
+        is "$(lxc list web-1 -c s -f csv)" STOPPED
+        APPLIED=1 expect 74 start 10 web-1
+        says 'disk quota exceeded'
+        says "hint: its disk is full: 'lxc config device set web-1 root size=SIZE' gives it a larger one"
+        lxc config device set web-1 root size=400MiB
+        APPLIED=1 expect 0 start 10 web-1
+        expect 0 execute 10 web-1 rm /root/big
+        unmake 10 web-1
+}
+
 @test "wait: for what is, what comes, and what does not come" {
         make 10 web-1
         expect 75 wait 10 web-1 running 0

@@ -160,12 +160,21 @@ static bool mounts_shift(const struct lxd_target *target)
         return first == NULL || str_equal(lxd_text(first, "shift"), "true");
 }
 
+/* LXD keeps a file of its own on the instance's disk, and writes it at each start and change: a full one does neither. */
+static int hint_full(const struct lxd_target *target, struct cowherd_error *err)
+{
+        if (strstr(err->text, "disk quota exceeded") == NULL)
+                return -1;
+        return fail_hint(err, "its disk is full: 'lxc config device set %s root size=SIZE' gives it a larger one", target->name);
+}
+
 static int explain(const struct lxd_target *target, struct cowherd_error *err)
 {
         owned_str char *complaint = lxd_instance_complaint(target->client, target->name);
 
         if (strstr(err->text, "address already in use") != NULL)
                 err->code = COWHERD_BUSY;
+        (void)hint_full(target, err);
         if (complaint != NULL && err->hint[0] == '\0')
                 (void)fail_hint(err, "the container's log ends: %s", complaint);
         return -1;
@@ -211,8 +220,10 @@ int lxd_start(const struct engine_instance *instance, struct engine_started *ret
         if (wrote)
                 engine_phase(&started.phases, "identity", clock_ms() - began);
         double configuring = clock_ms();
-        if (apply(instance, &target, mounts_shift(&target), err) < 0)
+        if (apply(instance, &target, mounts_shift(&target), err) < 0) {
+                (void)hint_full(&target, err);
                 return fail_while(err, "configuring '%s'", instance->name);
+        }
         engine_phase(&started.phases, "configure", clock_ms() - configuring);
         double starting = clock_ms();
         if (start_machine(instance, &target, &started, err) < 0)
