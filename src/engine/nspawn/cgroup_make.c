@@ -78,16 +78,21 @@ static bool has_word(const char *list, const char *word)
         return false;
 }
 
-/* A cpuset of v1 is empty until it is filled in, and takes no process before. */
-static void fill_cpuset(const char *root, const char *above, const char *path)
+/* A cpuset of v1 is empty until it is filled in, and takes no process before. That a file is not there is for who enters to find. */
+static int fill_cpuset(const char *root, const char *above, const char *path, struct cowherd_error *err)
 {
         static const char *const files[] = {"cpuset.cpus", "cpuset.mems"};
         char own[LIST_BYTES], theirs[LIST_BYTES];
 
-        for (size_t i = 0; i < array_length(files); i++)
-                if (cgroup_read(root, path, files[i], own, sizeof own) && own[0] == '\n' &&
-                    cgroup_read(root, above, files[i], theirs, sizeof theirs))
-                        (void)cgroup_write(root, path, files[i], theirs);
+        for (size_t i = 0; i < array_length(files); i++) {
+                bool known = cgroup_read(root, path, files[i], own, sizeof own);
+                if (known && own[0] != '\n')
+                        continue;
+                if ((!known || !cgroup_read(root, above, files[i], theirs, sizeof theirs) || cgroup_write(root, path, files[i], theirs) < 0) &&
+                    errno != ENOENT)
+                        return fail_errno(err, "cannot fill in '%s/%s/%s'", root, path, files[i]);
+        }
+        return 0;
 }
 
 /* Has a unified group's controllers work below it, as far as they are wanted there. What fails shows in the limit's
@@ -121,8 +126,8 @@ static int make_folders(const struct cgroup_roots *roots, size_t index, const ch
                         hand_down(root, above, limits);
                 if (mkdir(folder, 0755) < 0 && errno != EEXIST)
                         return errno == ENOENT ? 1 : fail_errno(err, "cannot make the control group '%s'", folder);
-                if (cpuset)
-                        fill_cpuset(root, above, part);
+                if (cpuset && fill_cpuset(root, above, part, err) < 0)
+                        return -1;
                 if (*end == '\0')
                         return 0;
                 memcpy(above, part, sizeof above);

@@ -117,8 +117,11 @@ static int begin(struct pipes *pipes, pid_t *ret_pid, int *ret_pidfd, struct cow
 {
         pid_t pid;
 
-        if (!read_whole(pipes->pid[0], &pid, sizeof pid))
+        if (!read_whole(pipes->pid[0], &pid, sizeof pid)) {
+                (void)close(pipes->go[1]); /* should there be one after all, it ends */
+                pipes->go[1] = -1;
                 return read_error(pipes, err) < 0 ? -1 : fail(err, COWHERD_SYSTEM, "cannot start a process");
+        }
         owned_fd int pidfd = pidfd_open(pid, 0); /* it waits for its byte, so the number is its own */
         if (pidfd < 0)
                 return fail_errno(err, "cannot watch a process");
