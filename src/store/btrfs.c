@@ -15,6 +15,8 @@
 #include "store/drivers.h"
 #include "sys/module.h"
 
+#include <assert.h>
+#include <endian.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
@@ -124,15 +126,14 @@ static int btrfs_prepare_base(const struct store_place *place, const struct stor
 static int read_fingerprint(int tree, char **ret_text, struct cowherd_error *err)
 {
         struct btrfs_ioctl_get_subvol_info_args info = {0};
-        char hex[2 * BTRFS_UUID_SIZE + 1];
-        uint64_t flags = 0;
+        uint64_t flags = 0, uuid[2];
 
         if (ioctl(tree, BTRFS_IOC_GET_SUBVOL_INFO, &info) < 0 || ioctl(tree, BTRFS_IOC_SUBVOL_GETFLAGS, &flags) < 0)
                 return fail_errno(err, "cannot look at the subvolume of the base");
-        for (size_t i = 0; i < BTRFS_UUID_SIZE; i++)
-                (void)snprintf(hex + 2 * i, 3, "%02x", info.uuid[i]);
-        *ret_text = x_asprintf("btrfs:%s:%" PRIu64 "%s", hex, (uint64_t)info.ctransid,
-                               (flags & BTRFS_SUBVOL_RDONLY) != 0 ? "" : ":rw");
+        static_assert(sizeof uuid == sizeof info.uuid, "a UUID has 16 bytes");
+        memcpy(uuid, info.uuid, sizeof uuid);
+        *ret_text = x_asprintf("btrfs:%016" PRIx64 "%016" PRIx64 ":%" PRIu64 "%s", be64toh(uuid[0]), be64toh(uuid[1]),
+                               (uint64_t)info.ctransid, (flags & BTRFS_SUBVOL_RDONLY) != 0 ? "" : ":rw");
         return 0;
 }
 
@@ -184,7 +185,9 @@ static int btrfs_seal_base(const struct store_place *place, const struct store_o
         return read_fingerprint(tree, ret_fingerprint, err);
 }
 
-static int btrfs_check_base(const struct store_place *place, const struct store_object *base, struct cowherd_error *err)
+/* Opens a base's tree, or a snapshot's, which has to be what it was when it was sealed. */
+static int open_unchanged(const struct store_place *place, const struct store_object *base, int *ret_tree,
+                          struct cowherd_error *err)
 {
         owned_fd int tree = -1;
         owned_str char *now = NULL;
@@ -196,9 +199,17 @@ static int btrfs_check_base(const struct store_place *place, const struct store_
                 return folder_base_is_gone(base, err);
         if (read_fingerprint(tree, &now, err) < 0)
                 return -1;
-        if (str_equal(now, base->fingerprint))
-                return 0;
-        return folder_fail_changed(base, str_ends(now, ":rw") ? ": it can be written" : "", true, err);
+        if (!str_equal(now, base->fingerprint))
+                return folder_fail_changed(base, str_ends(now, ":rw") ? ": it can be written" : "", true, err);
+        *ret_tree = take_fd(tree);
+        return 0;
+}
+
+static int btrfs_check_base(const struct store_place *place, const struct store_object *base, struct cowherd_error *err)
+{
+        owned_fd int tree = -1;
+
+        return open_unchanged(place, base, &tree, err);
 }
 
 static int btrfs_prepare_clone(const struct store_place *place, const struct store_object *clone,
@@ -207,12 +218,10 @@ static int btrfs_prepare_clone(const struct store_place *place, const struct sto
         return folder_make(place, clone, NULL, err);
 }
 
-static int btrfs_clone(const struct store_place *place, const struct store_object *clone, struct cowherd_error *err)
+static int clone_from(int from, const struct store_place *place, const struct store_object *clone, struct cowherd_error *err)
 {
-        owned_fd int from = -1, folder = -1;
+        owned_fd int folder = -1;
 
-        if (folder_open_leaf(place, clone->base, "tree", &from, err) < 0)
-                return -1;
         if ((clone->prepared ? folder_open(place, clone, &folder, err) : folder_make(place, clone, &folder, err)) < 0)
                 return -1;
         if (btrfs_make_snapshot(from, folder, "tree", false) < 0) {
@@ -220,6 +229,21 @@ static int btrfs_clone(const struct store_place *place, const struct store_objec
                 return folder_undo(place, clone, err);
         }
         return 0; /* on the disk, durable or not: the snapshot waited for its transaction */
+}
+
+static int btrfs_clone(const struct store_place *place, const struct store_object *clone, struct cowherd_error *err)
+{
+        owned_fd int from = -1;
+
+        return folder_open_leaf(place, clone->base, "tree", &from, err) < 0 ? -1 : clone_from(from, place, clone, err);
+}
+
+/* The same descriptor is looked at and cloned: nobody can put another tree in between. */
+static int btrfs_clone_checked(const struct store_place *place, const struct store_object *clone, struct cowherd_error *err)
+{
+        owned_fd int from = -1;
+
+        return open_unchanged(place, clone->base, &from, err) < 0 ? -1 : clone_from(from, place, clone, err);
 }
 
 bool btrfs_is_subvolume(int folder, const char *name)
@@ -285,6 +309,7 @@ const struct store_driver store_btrfs = {
         .check_base = btrfs_check_base,
         .prepare_clone = btrfs_prepare_clone,
         .clone = btrfs_clone,
+        .clone_checked = btrfs_clone_checked,
         .destroy = btrfs_destroy,
         .snapshot_stacks = folder_stacks_never,
         .snapshot = btrfs_snapshot,

@@ -163,8 +163,9 @@ struct store_driver {
         /* Makes clones/ID from clone->base, a sealed base or snapshot. Whole or not at all. */
         int (*clone)(const struct store_place *place, const struct store_object *clone, struct cowherd_error *err) must_check;
         /*
-         * NULL, or clone and check_base in one, where the check takes long enough to be worth doing while the clone is made. A
-         * clone of a base that was changed may be there after that failure, as after any: destroy takes it away.
+         * NULL, or clone and check_base in one, where that saves something: the check takes long enough to be worth doing while
+         * the clone is made, or the base is opened once for both. A clone of a base that was changed may be there after that
+         * failure, as after any: destroy takes it away.
          */
         int (*clone_checked)(const struct store_place *place, const struct store_object *clone, struct cowherd_error *err) must_check;
         /*
