@@ -44,7 +44,6 @@ static int expire(struct cowherd_herd *herd, const struct catalogue_row *expired
                         recovery->first = err;
                 return 0;
         }
-        ownership_remove(&owned);
         expiry->deleted++;
         expiry->ended += state == ENGINE_RUNNING || state == ENGINE_PAUSED;
         return 0;

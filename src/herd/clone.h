@@ -35,7 +35,7 @@ void cloning_make_plan(struct cloning *cloning);
 /* Does it. Where they are to get ready and may stay if they don't, that is waited for once the rows are settled. */
 int cloning_apply(struct cloning *cloning, struct cowherd_error *err) must_check;
 /* The place, with the lock of the clone in hand for the tools that make it. Locks are in the order of the rows. */
-struct store_place cloning_place(const struct cloning *cloning, size_t item);
+struct store_place cloning_place(const struct cloning *cloning);
 
 /* ---- clone_start.c ---- */
 

@@ -17,7 +17,7 @@ static int open_lives(void *operation, size_t item, struct cowherd_error *err)
                 struct cowherd_error own;
                 group->lives[i].thing.place.fd = -1;
                 bool made = false;
-                if (!cloning->outcomes[i].failed && (live_open_new(cloning->call->herd, &cloning->rows[i], cloning->owned.fds[i], &group->lives[i], &own) < 0 ||
+                if (!cloning->outcomes[i].failed && (live_open_new(cloning->call->herd, &cloning->rows[i], cloning->owned.lock, &group->lives[i], &own) < 0 ||
                                                      live_make_host_key(&group->lives[i], &made, &own) < 0))
                         group_fail_item(group, i, &own);
                 if (cloning->wakes)
@@ -33,7 +33,7 @@ static int start(void *operation, size_t item, struct cowherd_error *err)
 
         int started = live_start(live, err);
         if (started > 0) { /* it was to stand ready, and does not */
-                const struct store_place place = cloning_place(cloning, item);
+                const struct store_place place = cloning_place(cloning);
                 cloning->rows[item].was_warm = false;
                 live->machine.machine.live = &cloning->memory.live;
                 if (cloning->driver->destroy(&place, &cloning->objects[item], err) < 0 || cloning->driver->clone(&place, &cloning->objects[item], err) < 0)

@@ -130,22 +130,22 @@ static void unreserve(void *operation, size_t item)
                 return; /* nothing was reserved */
         if (forget_failed(cloning, true, &ignored) < 0)
                 return; /* the rows stay CREATING, unlocked by our end: the next command settles them */
-        ownership_remove(&cloning->owned);
+        ownership_free(&cloning->owned);
 }
 
-struct store_place cloning_place(const struct cloning *cloning, size_t item)
+struct store_place cloning_place(const struct cloning *cloning)
 {
         struct store_place place = cloning->base.place.place;
 
-        if (item < cloning->owned.count)
-                place.lock = cloning->owned.fds[item];
+        if (cloning->owned.count > 0)
+                place.lock = cloning->owned.lock;
         return place;
 }
 
 static int prepare_clone(void *operation, size_t item, struct cowherd_error *err)
 {
         struct cloning *cloning = operation;
-        const struct store_place place = cloning_place(cloning, item);
+        const struct store_place place = cloning_place(cloning);
 
         if (cloning->driver->prepare_clone(&place, &cloning->objects[item], err) < 0)
                 return fail_while(err, "cloning '%s'", cloning->rows[item].name);
@@ -158,7 +158,7 @@ static int make_clone(void *operation, size_t item, struct cowherd_error *err)
         struct cloning *cloning = operation;
         double began = clock_ms();
 
-        const struct store_place place = cloning_place(cloning, item);
+        const struct store_place place = cloning_place(cloning);
         bool checked = checks_while_cloning(cloning);
         int made = cloning_take_warm(cloning, item, &place, checked, err);
         if (made > 0)
@@ -176,7 +176,7 @@ static void unmake_clone(void *operation, size_t item)
 
         if (cloning->stuck[item])
                 return; /* it still runs */
-        const struct store_place place = cloning_place(cloning, item);
+        const struct store_place place = cloning_place(cloning);
         cloning->stuck[item] = cloning->driver->destroy(&place, &cloning->objects[item], &ignored) < 0;
 }
 

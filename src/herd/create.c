@@ -80,7 +80,7 @@ static int remove_base(struct ownership *owned, struct cowherd_error *err)
         struct catalogue_row row owned_by(catalogue_row_free) = {0};
         bool waits = false;
 
-        if (catalogue_get(owned->herd->catalogue, owned->ids[0], &row, err) != 0)
+        if (catalogue_get(owned->herd->catalogue, owned->first, &row, err) != 0)
                 return -1;
         return herd_remove_base(owned, &row, &waits, err);
 }

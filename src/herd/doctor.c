@@ -81,8 +81,6 @@ static bool is_left_over(struct cowherd_herd *herd, uint64_t id)
         if (got != 0)
                 return got < 0;
         got = catalogue_get(herd->catalogue, id, &now, &ignored);
-        if (got > 0)
-                ownership_remove(&owned);
         return got < 0 || (got == 0 && now.phase != CATALOGUE_READY);
 }
 

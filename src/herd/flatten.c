@@ -67,7 +67,7 @@ static int own(void *operation, size_t item, struct cowherd_error *err)
         flattening->clone.row = row;
         if (got < 0 || look(flattening, err) < 0)
                 return -1;
-        flattening->clone.place.place.lock = flattening->owned.fds[0];
+        flattening->clone.place.place.lock = flattening->owned.lock;
         return 0;
 }
 

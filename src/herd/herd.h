@@ -100,17 +100,15 @@ int expect_role(const struct catalogue_row *row, enum catalogue_role role, struc
 /* Locks of a group of objects, taken as their rows are reserved. */
 struct ownership {
         struct cowherd_herd *herd;
-        uint64_t *ids;
-        int *fds;
+        uint64_t first; /* the id of the first that was taken */
         size_t count;
+        int lock; /* what holds them all, for tools to inherit; 0 where count is */
 };
-void ownership_free(struct ownership *owned); /* gives the locks back; the files of what is READY stay */
+void ownership_free(struct ownership *owned); /* gives the locks back */
 define_owned(struct ownership, ownership_free)
 #define owned_ownership owned_by(ownership_free)
 /* Takes one object's lock; without `wait`, 1 where another has it. */
 int ownership_take(struct ownership *owned, uint64_t id, bool wait, struct cowherd_error *err) must_check;
-/* Gives all locks back and removes their files: the objects are gone. */
-void ownership_remove(struct ownership *owned);
 /* Reserves rows with their locks; who finds a name in the making waits for its maker, then 73. */
 int herd_reserve(struct ownership *owned, struct catalogue_row *rows, size_t count, const char *operation,
                  catalogue_reserved_fn *also, void *context, struct cowherd_error *err) must_check;
@@ -171,6 +169,8 @@ define_owned(struct places_lock, places_unlock)
 int places_lock(struct places_lock *lock, bool wait, struct cowherd_error *err) must_check;
 /* Whether a place is being made or taken away, or was when its command was killed: it is none that can be used. */
 bool place_is_unfinished(const struct catalogue_place *place);
+/* Whether what was written of a place is there and can be read; its folder is mounted for that where it is not. */
+bool place_is_whole(struct cowherd_herd *herd, const struct catalogue_place *made);
 /* Writes a place down as unfinished; its source is what is known of where it will be, or is. */
 int place_write_unfinished(struct cowherd_herd *herd, const struct catalogue_place *place, struct cowherd_error *err) must_check;
 /* Takes a place away, whole or unfinished, with the choices of engines for its store, and its row. */

@@ -24,7 +24,7 @@ int live_open(struct cowherd_herd *herd, bool durable, struct live *live, struct
         if (thing_open(herd, durable, &live->thing, err) < 0 || machine_open(herd, &live->thing, &live->machine, err) < 0)
                 return -1;
         if (live->owned.count > 0)
-                live->thing.place.place.lock = live->owned.fds[0];
+                live->thing.place.place.lock = live->owned.lock;
         if (live->thing.row.kind == STORE_TREE) {
                 live->root = thing_path(&live->thing.place, &live->thing.row);
                 live->machine.instance.root = live->root;
@@ -215,10 +215,8 @@ int live_note_identity(struct cowherd_herd *herd, uint64_t id, struct cowherd_er
         int got = catalogue_get(herd->catalogue, id, &row, err);
         if (got < 0)
                 return -1;
-        if (got > 0) {
-                ownership_remove(&owned);
+        if (got > 0)
                 return 0;
-        }
         if (row.phase != CATALOGUE_READY || row.identity_applied)
                 return 0;
         live_identity_is_inside(&row);

@@ -1,60 +1,43 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Who owns an object: the holder of its lock file, locks/ID. A lock is taken inside the transaction that reserves the
- * row, so nobody ever sees a row in the making whose lock is free while its maker lives. The descriptor is inherited by
- * the tools that a command starts: if cowherd is killed while mmdebstrap still writes, the object stays owned until
- * mmdebstrap ends, and only then is it taken away.
+ * Who owns an object: the holder of byte ID of the table locks/objects. A lock is taken inside the transaction that
+ * reserves the row, so nobody ever sees a row in the making whose lock is free while its maker lives. The descriptor is
+ * inherited by the tools that a command starts: if cowherd is killed while mmdebstrap still writes, the object stays owned
+ * until mmdebstrap ends, and only then is it taken away. A file for each object was a new inode for each clone, the
+ * dearest part of making one on ext4 (0.05 to 0.28 ms), and a descriptor for each in a command about thousands.
  */
 #include "herd/herd.h"
 
 #include "sys/lock.h"
 
 #include <fcntl.h>
-#include <stdio.h>
 
-#define LOCK_NAME_BYTES 32
-
-static const char *lock_name(uint64_t id, char *buffer)
-{
-        (void)snprintf(buffer, LOCK_NAME_BYTES, "%llu", (unsigned long long)id);
-        return buffer;
-}
-
-static void release(struct ownership *owned)
-{
-        free(owned->ids);
-        free(owned->fds);
-        *owned = (struct ownership){.herd = owned->herd};
-}
+#define OBJECT_LOCKS "objects"
 
 void ownership_free(struct ownership *owned)
 {
-        for (size_t i = 0; i < owned->count; i++)
-                close_at(&owned->fds[i]);
-        release(owned);
-}
-
-void ownership_remove(struct ownership *owned)
-{
-        char name[LOCK_NAME_BYTES];
-
-        for (size_t i = 0; i < owned->count; i++)
-                lock_remove(owned->herd->locks, lock_name(owned->ids[i], name), &owned->fds[i]);
-        release(owned);
+        if (owned->lock > 0)
+                close_at(&owned->lock);
+        *owned = (struct ownership){.herd = owned->herd};
 }
 
 int ownership_take(struct ownership *owned, uint64_t id, bool wait, struct cowherd_error *err)
 {
-        char name[LOCK_NAME_BYTES];
-        int fd = -1, got = lock_take(owned->herd->locks, lock_name(id, name), wait, &fd, err);
+        bool is_first = owned->count == 0;
 
-        if (got != 0)
+        if (is_first && lock_open_table(owned->herd->locks, OBJECT_LOCKS, &owned->lock, err) < 0)
+                return -1;
+        int got = lock_take_number(owned->lock, id, wait, err);
+        if (got != 0) {
+                if (is_first)
+                        ownership_free(owned);
                 return got;
-        (void)fcntl(fd, F_SETFD, 0); /* inherited on purpose: see above */
-        owned->ids = x_reallocarray(owned->ids, owned->count + 1, sizeof *owned->ids);
-        owned->fds = x_reallocarray(owned->fds, owned->count + 1, sizeof *owned->fds);
-        owned->ids[owned->count] = id;
-        owned->fds[owned->count++] = fd;
+        }
+        if (is_first) {
+                owned->first = id;
+                (void)fcntl(owned->lock, F_SETFD, 0); /* inherited on purpose: see above */
+        }
+        owned->count++;
         return 0;
 }
 
@@ -110,7 +93,7 @@ static int wait_for_owner(struct cowherd_herd *herd, const struct catalogue_row 
                 return 0;
         if (got == 0 && herd_settle_unfinished(herd, &now, err) < 0)
                 return fail_while(err, "settling what an interrupted command left of '%s'", taken->name);
-        ownership_remove(&theirs);
+        ownership_free(&theirs);
         return 0;
 }
 
@@ -124,7 +107,7 @@ int herd_reserve(struct ownership *owned, struct catalogue_row *rows, size_t cou
                 int got = catalogue_reserve(owned->herd->catalogue, rows, count, operation, lock_reserved, &reserving, &taken, err);
                 if (got == 0)
                         return 0;
-                ownership_remove(owned); /* of rows that were rolled back */
+                ownership_free(owned); /* of rows that were rolled back */
                 if (got < 0 || wait_for_owner(owned->herd, &taken, err) < 0)
                         return -1;
         }
@@ -141,8 +124,6 @@ int herd_own(struct ownership *owned, struct catalogue_row *row, struct cowherd_
                 return -1;
         if (got > 0 || now.phase != CATALOGUE_READY) {
                 catalogue_row_free(&now);
-                if (got > 0)
-                        ownership_remove(owned);
                 return fail(err, COWHERD_NOT_FOUND, "'%s' not found: another command has just removed it", row->name);
         }
         catalogue_row_free(row);
@@ -150,6 +131,6 @@ int herd_own(struct ownership *owned, struct catalogue_row *row, struct cowherd_
         got = herd_settle_ready(owned->herd, row, err);
         if (got <= 0)
                 return got;
-        ownership_remove(owned);
+        ownership_free(owned);
         return fail(err, COWHERD_NOT_FOUND, "'%s' not found: it was left by an interrupted command", row->name);
 }

@@ -151,7 +151,7 @@ int point_own(struct point *point, struct cowherd_error *err)
         point->clone.row = row;
         if (got < 0 || point_look(point, role, err) < 0)
                 return -1;
-        point->clone.place.place.lock = point->owned.fds[0];
+        point->clone.place.place.lock = point->owned.lock;
         point->made.row.base_id = point->clone.row.base_id;
         point->made.row.identity_applied = point->clone.row.identity_applied;
         point->made.row.virtual_bytes = point->clone.row.virtual_bytes;
@@ -187,7 +187,7 @@ static int open_made(struct point *point, struct cowherd_error *err)
         if (thing_open(point->herd, point->durable, &point->made, err) < 0)
                 return -1;
         point->made.place.place.durable = point->clone.place.place.durable;
-        point->made.place.place.lock = point->making.fds[0];
+        point->made.place.place.lock = point->making.lock;
         return 0;
 }
 

@@ -53,7 +53,7 @@ static int take_back(struct point *point, struct cowherd_error *err)
         if (catalogue_forget(point->herd->catalogue, &made->row.id, 1, NULL, err) < 0 ||
             catalogue_end(point->herd->catalogue, clone->row.id, err) < 0)
                 return -1;
-        ownership_remove(&point->making);
+        ownership_free(&point->making);
         return 0;
 }
 
@@ -125,8 +125,8 @@ static int settle_point(struct point *point, const struct intent *intent, struct
         const struct store_driver *driver = point->clone.driver;
         if (driver->snapshot == NULL)
                 return fail(err, COWHERD_UNAVAILABLE, "store '%s' can't finish a snapshot that was begun", driver->name);
-        point->clone.place.place.lock = point->owned.count > 0 ? point->owned.fds[0] : 0;
-        point->made.place.place.lock = point->making.fds[0];
+        point->clone.place.place.lock = point->owned.lock;
+        point->made.place.place.lock = point->making.lock;
         point->live = str_equal(intent->operation, OPERATION_PROMOTE_LIVE);
         point->stacks = driver->snapshot_stacks != NULL && driver->snapshot_stacks(point->made.object.role);
         if (intent->state != NULL && machine_open(point->herd, &point->clone, &point->machine, err) < 0)
@@ -151,8 +151,6 @@ static int recover_point(struct cowherd_herd *herd, const struct catalogue_row *
         int got = catalogue_get(herd->catalogue, intent->id, &point.made.row, err);
         if (got < 0 || catalogue_get(herd->catalogue, clone->id, &point.clone.row, err) != 0)
                 return -1;
-        if (got > 0)
-                ownership_remove(&point.making);
         if (got > 0 || point.made.row.phase != CATALOGUE_CREATING)
                 return catalogue_end(herd->catalogue, clone->id, err);
         if (settle_point(&point, intent, err) < 0)
@@ -195,7 +193,6 @@ static int sweep_nameless(struct cowherd_herd *herd, uint64_t id, struct recover
                 return got < 0 ? -1 : 0;
         if (herd_settle_unfinished(herd, &row, err) < 0)
                 return -1;
-        ownership_remove(&owned);
         recovery->undone++;
         return 0;
 }

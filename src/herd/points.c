@@ -120,8 +120,8 @@ void point_drop_nameless(struct point *point)
         struct cowherd_error ignored;
 
         if (point->making.count > 0 && id != 0 && catalogue_free_nameless(catalogue, id, &ignored) == 0 &&
-            catalogue_get(catalogue, id, &row, &ignored) == 0 && herd_settle_unfinished(point->herd, &row, &ignored) == 0)
-                ownership_remove(&point->making);
+            catalogue_get(catalogue, id, &row, &ignored) == 0)
+                ignore_result(herd_settle_unfinished(point->herd, &row, &ignored));
         ownership_free(&point->making);
         ownership_free(&point->owned);
 }
@@ -273,7 +273,6 @@ static int delete_owned(struct cowherd_herd *herd, const struct catalogue_row *r
                 return got;
         if (catalogue_get(herd->catalogue, row->id, &now, err) != 0 || herd_settle_unfinished(herd, &now, err) < 0)
                 return fail_while(err, "deleting snapshot '%s'", row->label);
-        ownership_remove(&owned);
         return 0;
 }
 

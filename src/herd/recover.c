@@ -30,7 +30,6 @@ int herd_destroy_freed(struct cowherd_herd *herd, const struct strv *ids, struct
                 int got = catalogue_get(herd->catalogue, id, &row, err);
                 if (got < 0 || (got == 0 && herd_settle_unfinished(herd, &row, err) < 0))
                         return fail_while(err, "taking away a removed base");
-                ownership_remove(&owned);
         }
         return 0;
 }
@@ -203,17 +202,13 @@ static int recover_row(struct cowherd_herd *herd, const struct catalogue_row *ro
         got = catalogue_get(herd->catalogue, row->id, &now, err);
         if (got < 0)
                 return -1;
-        if (got > 0) {
-                ownership_remove(&owned);
+        if (got > 0)
                 return 0;
-        }
         if (now.phase == CATALOGUE_READY) {
                 got = herd_settle_ready(herd, &now, err);
                 if (got < 0)
                         recovery_count_failure(recovery, err);
                 recovery->finished += got >= 0;
-                if (got > 0)
-                        ownership_remove(&owned);
                 return 0;
         }
         if (herd_settle_unfinished(herd, &now, err) < 0) {
@@ -222,7 +217,6 @@ static int recover_row(struct cowherd_herd *herd, const struct catalogue_row *ro
         }
         recovery->undone += now.phase == CATALOGUE_CREATING;
         recovery->finished += now.phase == CATALOGUE_DELETING;
-        ownership_remove(&owned);
         return 0;
 }
 

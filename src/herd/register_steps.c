@@ -20,7 +20,7 @@ static int reserve(void *operation, size_t item, struct cowherd_error *err)
         if (herd_reserve(&registering->owned, &registering->base.row, 1, "register_base", NULL, NULL, err) < 0)
                 return -1;
         registering->base.object = object_of(&registering->base.row, NULL);
-        registering->base.place.place.lock = registering->owned.fds[0];
+        registering->base.place.place.lock = registering->owned.lock;
         return 0;
 }
 
@@ -33,7 +33,7 @@ static void unreserve(void *operation, size_t item)
         if (registering->owned.count == 0 || registering->stuck ||
             catalogue_forget(registering->call->herd->catalogue, &registering->base.row.id, 1, NULL, &ignored) < 0)
                 return;
-        ownership_remove(&registering->owned);
+        ownership_free(&registering->owned);
 }
 
 static int prepare(void *operation, size_t item, struct cowherd_error *err)

@@ -80,7 +80,7 @@ static int forget(void *operation, size_t item, struct cowherd_error *err)
                 return -1;
         for (size_t i = 0; i < group->count; i++)
                 if (!group->outcomes[i].failed)
-                        ownership_remove(&group->lives[i].owned);
+                        ownership_free(&group->lives[i].owned);
         return herd_destroy_freed(herd, &freed, err);
 }
 
@@ -169,7 +169,7 @@ int herd_remove_base(struct ownership *owned, const struct catalogue_row *row, b
                 return got;
         if (herd_settle_unfinished(herd, &now, err) < 0)
                 return fail_while(err, "removing base '%s'", row->name);
-        ownership_remove(owned);
+        ownership_free(owned);
         return 0;
 }
 

@@ -88,7 +88,7 @@ static int own(void *operation, size_t item, struct cowherd_error *err)
         restoring->clone = (struct live){.thing.place.fd = -1, .thing.row = row};
         if (got < 0 || look(restoring, err) < 0)
                 return -1;
-        restoring->clone.thing.place.place.lock = restoring->owned.fds[0];
+        restoring->clone.thing.place.place.lock = restoring->owned.lock;
         const struct thing *snapshot = &restoring->snapshot;
         return snapshot->driver->check_base(&snapshot->place.place, &snapshot->object, err);
 }
@@ -173,7 +173,7 @@ static int start_again(void *operation, size_t item, struct cowherd_error *err)
         (void)item;
         if (catalogue_get(catalogue, restoring->clone.thing.row.id, row, err) != 0 || live_open(restoring->call->herd, false, again, err) < 0)
                 return -1;
-        again->thing.place.place.lock = restoring->owned.fds[0];
+        again->thing.place.place.lock = restoring->owned.lock;
         bool made = false; /* the snapshot may be older than its first start */
         if (live_make_host_key(again, &made, err) < 0 ||
             (made ? catalogue_settle_and_begin(catalogue, row, 1, "start", err) : catalogue_begin(catalogue, row->id, "start", err)) < 0)

@@ -57,7 +57,6 @@ static int sweep_one(struct cowherd_herd *herd, uint64_t id, bool *ret_left, str
 static int sweep_owned(struct cowherd_herd *herd, uint64_t id, struct recovery *recovery, struct cowherd_error *err)
 {
         struct ownership owned owned_by(ownership_free) = {.herd = herd};
-        struct catalogue_row row owned_by(catalogue_row_free) = {0};
         bool left = false;
         int got = ownership_take(&owned, id, false, err);
 
@@ -71,8 +70,6 @@ static int sweep_owned(struct cowherd_herd *herd, uint64_t id, struct recovery *
                 return 0;
         }
         recovery->orphans += left;
-        if (catalogue_get(herd->catalogue, id, &row, err) > 0)
-                ownership_remove(&owned);
         return 0;
 }
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * What no row knows, taken away by `cleanup`: bytes in a place (a power cut may lose a row, never the other way round; so what lies
- * there is listed, by each store and by LXD), what was made to try a place out, staging folders, lock files of nobody. Ids are never used
+ * there is listed, by each store and by LXD), what was made to try a place out, staging folders of nobody. Ids are never used
  * again, so a number without a row that nobody holds the lock of belongs to no one, now or later.
  */
 #include "herd/point.h"
@@ -69,7 +69,6 @@ static int sweep_object(const struct sweeping *it, uint64_t id, const char *id_t
                 return 0;
         }
         it->recovery->orphans += there;
-        ownership_remove(&owned);
         return 0;
 }
 
@@ -121,50 +120,8 @@ static int sweep_place(struct cowherd_herd *herd, const char *name, const char *
         return sweep_role(herd, driver, &place, STORE_BASE, recovery, err);
 }
 
-/* Calls `each` with the numeric names in a folder of the root; a folder that isn't there has none. */
-static int for_each_id(struct cowherd_herd *herd, const char *folder, int (*each)(struct cowherd_herd *, uint64_t, struct cowherd_error *),
-                       struct cowherd_error *err)
-{
-        int fd = openat(herd->fd, folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-        int result = 0;
-
-        if (fd < 0)
-                return errno == ENOENT ? 0 : fail_errno(err, "cannot open folder '%s/%s'", herd->root, folder);
-        DIR *listing = fdopendir(fd);
-        if (listing == NULL) {
-                (void)fail_errno(err, "cannot read folder '%s/%s'", herd->root, folder);
-                close_at(&fd);
-                return -1;
-        }
-        for (const struct dirent *entry = readdir(listing); entry != NULL && result == 0; entry = readdir(listing)) {
-                uint64_t id = 0;
-                if (number_parse(entry->d_name, &id))
-                        result = each(herd, id, err);
-        }
-        (void)closedir(listing);
-        return result;
-}
-
-static int sweep_lock(struct cowherd_herd *herd, uint64_t id, struct cowherd_error *err)
-{
-        struct ownership owned owned_by(ownership_free) = {.herd = herd};
-        bool known = false;
-
-        if (has_row(herd, id, &known, err) < 0)
-                return -1;
-        if (known)
-                return 0;
-        int got = ownership_take(&owned, id, false, err);
-        if (got != 0)
-                return got < 0 ? -1 : 0;
-        if (has_row(herd, id, &known, err) < 0)
-                return -1;
-        if (!known)
-                ownership_remove(&owned);
-        return 0;
-}
-
-static int sweep_staging(struct cowherd_herd *herd, uint64_t id, struct cowherd_error *err)
+/* The staging folder of an object that nobody works on. */
+static int sweep_staged(struct cowherd_herd *herd, uint64_t id, struct cowherd_error *err)
 {
         struct ownership owned owned_by(ownership_free) = {.herd = herd};
         int got = ownership_take(&owned, id, false, err);
@@ -172,6 +129,29 @@ static int sweep_staging(struct cowherd_herd *herd, uint64_t id, struct cowherd_
         if (got != 0)
                 return got < 0 ? -1 : 0;
         return herd_remove_staging(herd, id, err);
+}
+
+/* Those of them that bear a number, if there is a folder for them at all. */
+static int sweep_staging(struct cowherd_herd *herd, struct cowherd_error *err)
+{
+        int fd = openat(herd->fd, "tmp", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+        int result = 0;
+
+        if (fd < 0)
+                return errno == ENOENT ? 0 : fail_errno(err, "cannot open folder '%s/tmp'", herd->root);
+        DIR *listing = fdopendir(fd);
+        if (listing == NULL) {
+                (void)fail_errno(err, "cannot read folder '%s/tmp'", herd->root);
+                close_at(&fd);
+                return -1;
+        }
+        for (const struct dirent *entry = readdir(listing); entry != NULL && result == 0; entry = readdir(listing)) {
+                uint64_t id = 0;
+                if (number_parse(entry->d_name, &id))
+                        result = sweep_staged(herd, id, err);
+        }
+        (void)closedir(listing);
+        return result;
 }
 
 /* LXD is asked where it answers; that it doesn't is no failure of a sweep. */
@@ -207,7 +187,5 @@ int herd_sweep(struct cowherd_herd *herd, struct recovery *recovery, struct cowh
         sweep_lxd(herd, recovery);
         if (recovery->only_look)
                 return 0;
-        if (for_each_id(herd, "tmp", sweep_staging, err) < 0)
-                return -1;
-        return for_each_id(herd, "locks", sweep_lock, err);
+        return sweep_staging(herd, err);
 }

@@ -174,7 +174,6 @@ static int bury(struct cowherd_herd *herd, uint64_t id, struct cowherd_error *er
                 return 0; /* it was taken meanwhile, or stays */
         if (got == 0 && herd_settle_unfinished(herd, &now, err) < 0)
                 return fail_while(err, "taking away what is kept warm");
-        ownership_remove(&owned);
         return 0;
 }
 

@@ -79,10 +79,9 @@ int warm_make(struct cowherd_herd *herd, uint64_t base_id, struct cowherd_error 
         struct catalogue_row *row = &making.row;
         if (herd_reserve(&owned, row, 1, "keep_warm", choose_identity, &making, err) < 0)
                 return -1;
-        if (make_bytes(herd, &base, row, owned.fds[0], err) == 0 && catalogue_settle(herd->catalogue, row, 1, err) == 0)
+        if (make_bytes(herd, &base, row, owned.lock, err) == 0 && catalogue_settle(herd->catalogue, row, 1, err) == 0)
                 return 0;
         /* Where that fails too its row stays CREATING: recovery. */
-        if (herd_settle_unfinished(herd, row, &ignored) == 0)
-                ownership_remove(&owned);
+        ignore_result(herd_settle_unfinished(herd, row, &ignored));
         return -1;
 }

@@ -127,8 +127,6 @@ static int tell_name(struct cowherd_herd *herd, uint64_t id, struct cowherd_erro
         int got = catalogue_get(herd->catalogue, id, &now, err);
         if (got < 0)
                 return -1;
-        if (got > 0)
-                ownership_remove(&owned);
         return got > 0 || now.phase != CATALOGUE_READY ? 0 : herd_settle_ready(herd, &now, err) < 0 ? -1 : 0;
 }
 

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Ownership by flock(2). Whoever holds an object's lock file owns the object; a tool that is to keep working after us
- * is handed the descriptor. A lock file may be removed by its holder, so taking one means: open, lock, and see that it
- * is still the file of that name.
+ * Locks that belong to an open file: a tool which inherits the descriptor goes on holding them, and they vanish with the
+ * last descriptor, however it is lost. Two kinds. A file of its own (flock) for what is one of a kind; it may be removed by
+ * its holder, so taking one means: open, lock, and see that it is still the file of that name. A byte of a table (fcntl's
+ * locks of an open file description) for what there are thousands of: no file is made, and many take one descriptor.
  */
 #pragma once
 
@@ -24,3 +25,11 @@ int lock_take(int at, const char *name, bool wait, int *ret_fd, struct cowherd_e
 int lock_is_held(int at, const char *name, bool *ret, struct cowherd_error *err) must_check;
 /* Removes the lock file while it is held, then gives it back and sets *fd to -1. */
 void lock_remove(int at, const char *name, int *fd);
+
+/* Opens the table `name`, made if absent, holding nothing yet. *ret_fd is the caller's: closing it gives back all that it holds. */
+int lock_open_table(int at, const char *name, int *ret_fd, struct cowherd_error *err) must_check;
+/*
+ * Takes lock `number` of a table for whoever has this descriptor; what it holds already it is given again. With `wait` it
+ * blocks until it is free; without, one held by another is 1 and nothing is taken.
+ */
+int lock_take_number(int table, uint64_t number, bool wait, struct cowherd_error *err) must_check;

@@ -204,7 +204,7 @@ class Herd:
         if self.query("SELECT * FROM intent"):
             raise Broken(f"intents after cleanup: {self.query('SELECT * FROM intent')}")
         self.check_counts(rows)
-        self.check_root({str(row["id"]) for row in rows})
+        self.check_root()
         for name, folder in self.places().items():
             for role, below in FOLDERS.items():
                 wanted = {str(row["id"]) for row in rows
@@ -230,14 +230,14 @@ class Herd:
             if waits and standing == 0:
                 raise Broken(f"object {row['id']} has no name, and nothing stands on it")
 
-    def check_root(self, ids):
+    def check_root(self):
         if not self.root.exists():
             return
         usual = {"catalogue.db", "catalogue.db-wal", "catalogue.db-shm", "bases", "clones", "snapshots", "locks", "tmp", "pools"}
         strange = set(os.listdir(self.root)) - usual
         for folder in self.places().values():
             strange |= {name for name in os.listdir(folder) if name.startswith(".probe")}
-        for folder, allowed in (("locks", ids), ("tmp", set())):
+        for folder, allowed in (("locks", {"objects"}), ("tmp", set())):
             if (self.root / folder).is_dir():
                 strange |= {f"{folder}/{name}" for name in os.listdir(self.root / folder) if name not in allowed}
         if strange:

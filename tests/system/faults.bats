@@ -47,7 +47,7 @@ nothing_is_left() {
         is "$(field .failed)" 0 || return 1
         answer 0 cleanup || return 1
         is "$(field '.removed + .busy')" 0 || return 1
-        is "$(find "$COWHERD_ROOT/bases" "$COWHERD_ROOT/clones" "$COWHERD_ROOT/tmp" "$COWHERD_ROOT/locks" -mindepth 1 -maxdepth 1 2>/dev/null)" "" || return 1
+        is "$(find "$COWHERD_ROOT/bases" "$COWHERD_ROOT/clones" "$COWHERD_ROOT/tmp" "$COWHERD_ROOT/locks" -mindepth 1 -maxdepth 1 ! -path "$COWHERD_ROOT/locks/objects" 2>/dev/null)" "" || return 1
         is "$(find "$COWHERD_ROOT" -maxdepth 1 -name '.probe*')" ""
 }
 

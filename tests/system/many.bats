@@ -211,7 +211,7 @@ SH
         refuses 73 "already exists" qemu clone base=b name=n count=1000
         answer 0 qemu delete 'name=*'
         is "$(field '"\(.matched) \(.failed)"')" "1000 0"
-        is "$(find "$COWHERD_ROOT/clones" "$COWHERD_ROOT/locks" -mindepth 1 | wc -l)" 1 # the base's lock
+        is "$(find "$COWHERD_ROOT/clones" "$COWHERD_ROOT/locks" -mindepth 1)" "$COWHERD_ROOT/locks/objects"
         expect 0 qemu remove_base b
         herd_is_empty
 }

@@ -54,6 +54,32 @@ static void test_looked_at(void **state)
         assert_failed(lock_is_held(scratch->fd, "seen.lock/x", &is_held, &err), &err, COWHERD_SYSTEM, "seen.lock/x");
 }
 
+/* A table: each number has one holder; who holds it is the open file, in whatever process it is open. */
+static void test_numbers(void **state)
+{
+        const struct scratch *scratch = *state;
+        owned_fd int ours = -1, theirs = -1;
+        struct cowherd_error err;
+
+        assert_done(lock_open_table(scratch->fd, "table", &ours, &err), &err);
+        assert_done(lock_open_table(scratch->fd, "table", &theirs, &err), &err);
+        assert_true((fcntl(ours, F_GETFD) & FD_CLOEXEC) != 0);
+        for (uint64_t number = 1; number <= 3; number++)
+                assert_done(lock_take_number(ours, number, false, &err), &err);
+        assert_done(lock_take_number(ours, 2, true, &err), &err); /* again */
+        assert_int_equal(lock_take_number(theirs, 2, false, &err), 1);
+        assert_done(lock_take_number(theirs, 4, false, &err), &err);
+        assert_done(lock_take_number(theirs, INT64_MAX, false, &err), &err);
+        int inherited = dup(ours); /* as a tool has it */
+        close_at(&ours);
+        ours = -1;
+        assert_int_equal(lock_take_number(theirs, 3, false, &err), 1);
+        close_at(&inherited);
+        assert_done(lock_take_number(theirs, 3, false, &err), &err);
+        assert_failed(lock_take_number(theirs, UINT64_MAX, false, &err), &err, COWHERD_SYSTEM, "18446744073709551615");
+        assert_failed(lock_open_table(scratch->fd, "no/table", &ours, &err), &err, COWHERD_NOT_FOUND, "no/table");
+}
+
 struct waiter {
         int folder, fd, result;
         pthread_t thread;
@@ -65,6 +91,14 @@ static void *wait_for_lock(void *context)
         struct waiter *waiter = context;
 
         waiter->result = lock_take(waiter->folder, "a.lock", true, &waiter->fd, &waiter->err);
+        return NULL;
+}
+
+static void *wait_for_number(void *context)
+{
+        struct waiter *waiter = context;
+
+        waiter->result = lock_take_number(waiter->fd, 5, true, &waiter->err);
         return NULL;
 }
 
@@ -113,11 +147,42 @@ static void test_interrupted(void **state)
         assert_int_equal(sigaction(SIGUSR1, &before, NULL), 0);
 }
 
+/* A number is waited for, until its holder is gone or somebody presses Ctrl-C. */
+static void test_number_waited_for(void **state)
+{
+        const struct scratch *scratch = *state;
+        struct sigaction action = {.sa_handler = note_signal}, before;
+        struct waiter waiter = {.fd = -1};
+        int held = -1;
+        struct cowherd_error err;
+
+        assert_int_equal(sigaction(SIGUSR1, &action, &before), 0);
+        assert_done(lock_open_table(scratch->fd, "table", &held, &err), &err);
+        assert_done(lock_open_table(scratch->fd, "table", &waiter.fd, &err), &err);
+        assert_done(lock_take_number(held, 5, false, &err), &err);
+        for (unsigned round = 0; round < 2; round++) {
+                waiter.result = 7;
+                assert_int_equal(pthread_create(&waiter.thread, NULL, wait_for_number, &waiter), 0);
+                (void)usleep(50000);
+                assert_int_equal(waiter.result, 7);
+                if (round == 0)
+                        assert_int_equal(pthread_kill(waiter.thread, SIGUSR1), 0);
+                else
+                        close_at(&held);
+                assert_int_equal(pthread_join(waiter.thread, NULL), 0);
+                if (round == 0)
+                        assert_failed(waiter.result, &waiter.err, COWHERD_BUSY, "interrupted");
+        }
+        assert_done(waiter.result, &waiter.err);
+        close_at(&waiter.fd);
+        assert_int_equal(sigaction(SIGUSR1, &before, NULL), 0);
+}
+
 int main(void)
 {
         const struct CMUnitTest tests[] = {
                 scratch_test(test_take),        scratch_test(test_fails), scratch_test(test_removed_under_waiter),
-                scratch_test(test_interrupted), scratch_test(test_looked_at),
+                scratch_test(test_interrupted), scratch_test(test_looked_at), scratch_test(test_numbers),             scratch_test(test_number_waited_for),
         };
 
         return cmocka_run_group_tests(tests, NULL, NULL);
