@@ -32,10 +32,25 @@ static bool has_folder(const struct store_driver *driver)
 }
 
 /* Fills in folder and source of a place that setup made, attached. */
+static int attach_made(struct cowherd_herd *herd, const struct catalogue_place *made, struct place *place, struct cowherd_error *err)
+{
+        const struct store_driver *driver = NULL;
+
+        if (store_find(made->store, &driver, err) < 0)
+                return -1;
+        const struct store_setup setup = {.root = herd->root, .herd_uuid = catalogue_uuid(herd->catalogue), .size_bytes = made->size_bytes};
+        const struct store_made where = {.folder = made->folder, .source = made->source, .ours = made->ours, .size_bytes = made->size_bytes};
+        if (driver->attach != NULL && driver->attach(&setup, &where, err) < 0)
+                return fail_while(err, "attaching place '%s'", place->name);
+        place->source = x_strdup(made->source);
+        if (has_folder(driver) && made->folder != NULL)
+                place->folder = made->folder[0] == '/' ? x_strdup(made->folder) : x_asprintf("%s/%s", herd->root, made->folder);
+        return 0;
+}
+
 static int attach_place(struct cowherd_herd *herd, struct place *place, struct cowherd_error *err)
 {
         struct catalogue_place made owned_by(catalogue_place_free) = {0};
-        const struct store_driver *driver = NULL;
         int got = catalogue_get_place(herd->catalogue, place->name, &made, err);
 
         if (got < 0)
@@ -46,17 +61,7 @@ static int attach_place(struct cowherd_herd *herd, struct place *place, struct c
                 (void)fail(err, COWHERD_BUSY, "the pool of store '%s' is half made or half removed", made.store);
                 return fail_hint(err, "a setup or teardown is under way; if it was interrupted, run cleanup");
         }
-        if (store_find(made.store, &driver, err) < 0)
-                return -1;
-        const struct store_setup setup = {.root = herd->root, .herd_uuid = catalogue_uuid(herd->catalogue), .size_bytes = made.size_bytes};
-        const struct store_made where = {.folder = made.folder, .source = made.source, .ours = made.ours, .size_bytes = made.size_bytes};
-        if (driver->attach != NULL && driver->attach(&setup, &where, err) < 0)
-                return fail_while(err, "attaching place '%s'", place->name);
-        place->source = x_strdup(made.source);
-        if (!has_folder(driver) || made.folder == NULL)
-                return 0;
-        place->folder = made.folder[0] == '/' ? x_strdup(made.folder) : x_asprintf("%s/%s", herd->root, made.folder);
-        return 0;
+        return attach_made(herd, &made, place, err);
 }
 
 /* The root, or before there is one the nearest folder above it: where a store is asked what it could do. */
@@ -71,6 +76,21 @@ static char *root_or_above(const struct cowherd_herd *herd)
         return take(folder);
 }
 
+/* Opens the folder of what was attached, for the stores. */
+static int open_attached(const struct cowherd_herd *herd, struct place *place, bool durable, struct cowherd_error *err)
+{
+        if (place->folder != NULL && file_open_folder(AT_FDCWD, place->folder, &place->fd, err) < 0)
+                return -1;
+        place->place = (struct store_place){
+                .folder = place->folder,
+                .fd = place->fd,
+                .source = place->source,
+                .herd_uuid = herd->catalogue == NULL ? "" : catalogue_uuid(herd->catalogue),
+                .durable = durable,
+        };
+        return 0;
+}
+
 int place_open(struct cowherd_herd *herd, const char *name, bool durable, struct place *ret, struct cowherd_error *err)
 {
         struct place place owned_by(place_close) = {.fd = -1, .name = x_strdup(name == NULL ? "" : name)};
@@ -79,18 +99,23 @@ int place_open(struct cowherd_herd *herd, const char *name, bool durable, struct
                 place.folder = root_or_above(herd);
         else if (attach_place(herd, &place, err) < 0)
                 return -1;
-        if (place.folder != NULL && file_open_folder(AT_FDCWD, place.folder, &place.fd, err) < 0)
+        if (open_attached(herd, &place, durable, err) < 0)
                 return -1;
-        place.place = (struct store_place){
-                .folder = place.folder,
-                .fd = place.fd,
-                .source = place.source,
-                .herd_uuid = herd->catalogue == NULL ? "" : catalogue_uuid(herd->catalogue),
-                .durable = durable,
-        };
         *ret = place;
         place = (struct place){.fd = -1};
         return 0;
+}
+
+bool place_is_whole(struct cowherd_herd *herd, const struct catalogue_place *made)
+{
+        struct place place owned_by(place_close) = {.fd = -1, .name = x_strdup(made->name)};
+        const struct store_driver *driver = NULL;
+        struct strv ids owned_by(strv_free) = {0};
+        struct cowherd_error ignored;
+
+        return store_find(made->store, &driver, &ignored) == 0 && attach_made(herd, made, &place, &ignored) == 0 &&
+               open_attached(herd, &place, false, &ignored) == 0 && driver->list_ids(&place.place, STORE_BASE, &ids, &ignored) == 0 &&
+               driver->list_ids(&place.place, STORE_CLONE, &ids, &ignored) == 0;
 }
 
 struct store_object object_of(const struct catalogue_row *row, const struct store_object *base)

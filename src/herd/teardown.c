@@ -34,7 +34,9 @@ static int remove_place(const struct places_lock *lock, const struct catalogue_p
                 return -1;
         if (place_undo(lock, place, err) == 0)
                 return 0;
-        ignore_result(catalogue_put_place(herd->catalogue, place, &ignored)); /* it is what it was */
+        /* It is what it was, or stays unfinished: then setup, teardown and cleanup go on with it. */
+        if (place->ours && place_is_whole(herd, place))
+                ignore_result(catalogue_put_place(herd->catalogue, place, &ignored));
         return -1;
 }
 
@@ -135,7 +137,8 @@ int herd_remove_empty(struct cowherd_herd *herd, struct cowherd_error *err)
         close_at(&herd->locks);
         herd->locks = -1;
         for (size_t i = 0; i < array_length(folders); i++)
-                (void)unlinkat(herd->fd, folders[i], AT_REMOVEDIR); /* not empty: not ours to empty */
+                if (unlinkat(herd->fd, folders[i], AT_REMOVEDIR) < 0 && errno != ENOENT && errno != ENOTEMPTY && errno != EEXIST && errno != ENOTDIR)
+                        return fail_errno(err, "cannot remove folder '%s/%s'", herd->root, folders[i]);
         if (remove_tmp(herd, err) < 0)
                 return -1;
         for (size_t i = 0; i < array_length(ours); i++)

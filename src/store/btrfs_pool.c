@@ -246,7 +246,8 @@ int btrfs_pool_teardown(const struct store_setup *setup, const struct store_made
                 return -1;
         if (unlinkat(root, POOL_FOLDER, AT_REMOVEDIR) < 0 && errno != ENOENT)
                 return fail_errno(err, "cannot remove '%s/%s'", setup->root, POOL_FOLDER);
-        lock_remove(pools, POOL_LOCK, &lock);
+        if (unlinkat(pools, POOL_LOCK, 0) < 0 && errno != ENOENT)
+                return fail_errno(err, "cannot remove '%s/pools/%s'", setup->root, POOL_LOCK);
         (void)unlinkat(root, "pools", AT_REMOVEDIR); /* if no other pool is in it */
         return 0;
 }

@@ -269,6 +269,18 @@ fill() {
         done
 }
 
+@test "a teardown that fails when the pool is gone already is finished by cleanup" {
+        local number
+        for number in 1 2 3 4; do
+                expect 0 nspawn setup store=btrfs size=256M
+                strace -qq -o /dev/null -e trace=unlinkat -e inject="unlinkat:error=EIO:when=$number" "$PROGRAM" nspawn teardown >/dev/null 2>said || grep -q 'cannot remove' said
+                answer 0 cleanup
+                is "$(field .failed)" 0
+                [ "$number" -eq 1 ] || [ ! -e "$COWHERD_ROOT/pools" ]
+                expect 0 nspawn teardown
+        done
+}
+
 # faults WORD…: system calls that fail, one at a time, under the scenarios of tests/crash with these words.
 faults() {
         run --separate-stderr "$BATS_TEST_DIRNAME/../crash/faults.py" ${COWHERD_TEST_LONG:+--all} "$@"
