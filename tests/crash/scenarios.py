@@ -312,7 +312,7 @@ SCENARIOS = [
     Scenario("ext4", "nspawn: register_base of a tarball", register(NSPAWN, "tarball={f}/tree.tar"), after=(remove(NSPAWN),), makes=("b",)),
     *life_of("ext4", "qemu", QEMU, DISK),
     Scenario("ext4", "qemu: create", (*QEMU, "create", DISK, "name=c"), after=(delete(QEMU),), makes=("c",), look=expect_no_base),
-    Scenario("ext4", "qemu: extend", (*QEMU, "extend", "name=c", "ttl=1h"), prepare=(register(QEMU, DISK), clone(QEMU)), points=4),
+    Scenario("ext4", "qemu: extend", (*QEMU, "extend", "name=c", "ttl=1h"), prepare=(register(QEMU, DISK), clone(QEMU))),
     *life_of("ext4", "nspawn, overlay", NSPAWN, TREE, more=("store=overlay",), inside=True),
     *of_store("ext4", "nspawn, copy", NSPAWN, TREE, more=("store=copy",))[1:3],
     *of_store("ext4", "nspawn, hardlink", NSPAWN, TREE, more=("store=hardlink",))[1:3],
