@@ -175,8 +175,11 @@ bool place_is_whole(struct cowherd_herd *herd, const struct catalogue_place *mad
 int place_write_unfinished(struct cowherd_herd *herd, const struct catalogue_place *place, struct cowherd_error *err) must_check;
 /* Takes a place away, whole or unfinished, with the choices of engines for its store, and its row. */
 int place_undo(const struct places_lock *lock, const struct catalogue_place *place, struct cowherd_error *err) must_check;
-/* Undoes all unfinished places; *ret_count: how many. */
-int places_settle(const struct places_lock *lock, size_t *ret_count, struct cowherd_error *err) must_check;
+/*
+ * Undoes all unfinished places; *ret_count: how many, on failure too. One that can't be undone stays as it is, and fails the call
+ * unless only those of `store` matter (NULL: all do).
+ */
+int places_settle(const struct places_lock *lock, const char *store, size_t *ret_count, struct cowherd_error *err) must_check;
 /* The same, for a sweep: where a setup is under way, that is counted as busy. */
 int places_sweep(struct cowherd_herd *herd, struct recovery *recovery, struct cowherd_error *err) must_check;
 

@@ -74,11 +74,13 @@ int place_undo(const struct places_lock *lock, const struct catalogue_place *pla
         return catalogue_drop_place(herd->catalogue, place->name, err);
 }
 
-int places_settle(const struct places_lock *lock, size_t *ret_count, struct cowherd_error *err)
+int places_settle(const struct places_lock *lock, const char *store, size_t *ret_count, struct cowherd_error *err)
 {
         struct catalogue *catalogue = lock->herd->catalogue;
         struct strv names owned_by(strv_free) = {0};
+        struct cowherd_error why;
         size_t count = 0;
+        int done = 0;
 
         if (catalogue_list_places(catalogue, &names, err) < 0)
                 return -1;
@@ -89,12 +91,15 @@ int places_settle(const struct places_lock *lock, size_t *ret_count, struct cowh
                         return -1;
                 if (got > 0 || !place_is_unfinished(&place))
                         continue;
-                if (place_undo(lock, &place, err) < 0)
-                        return fail_while(err, "undoing a setup of store '%s' that was interrupted", place.store);
-                count++;
+                if (place_undo(lock, &place, &why) == 0) {
+                        count++;
+                } else if (done == 0 && (store == NULL || str_equal(store, place.store))) {
+                        *err = why;
+                        done = fail_while(err, "undoing a setup or teardown of store '%s' that was interrupted", place.store);
+                }
         }
         *ret_count = count;
-        return 0;
+        return done;
 }
 
 /* Whether there is anything to settle: an unfinished place, or the lock file of a killed setup. */
@@ -129,8 +134,7 @@ int places_sweep(struct cowherd_herd *herd, struct recovery *recovery, struct co
                 recovery->busy += got > 0;
                 return got < 0 ? -1 : 0;
         }
-        if (places_settle(&lock, &count, err) < 0)
-                return -1;
+        int settled = places_settle(&lock, NULL, &count, err);
         recovery->undone += count;
-        return 0;
+        return settled;
 }

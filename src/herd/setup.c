@@ -221,7 +221,7 @@ static int answer_warm(struct setting_up *setting, struct cowherd_error *err)
         return 0;
 }
 
-/* One setup at a time; what an interrupted one left is out of the way before this one begins. */
+/* One setup at a time; what an interrupted one left of this store is out of the way before this one begins, and of others if it can be. */
 static int begin(struct setting_up *setting, struct cowherd_error *err)
 {
         size_t settled = 0;
@@ -229,7 +229,7 @@ static int begin(struct setting_up *setting, struct cowherd_error *err)
         if (places_lock(&setting->lock, true, err) < 0)
                 return -1;
         setting->setup.lock = setting->lock.fd;
-        return places_settle(&setting->lock, &settled, err);
+        return places_settle(&setting->lock, setting->driver->name, &settled, err);
 }
 
 static int check_words(const struct request *request, struct cowherd_error *err)
@@ -257,7 +257,7 @@ static int set_up(struct call *call, struct cowherd_error *err)
                                              .herd_uuid = call->herd->catalogue == NULL ? "" : catalogue_uuid(call->herd->catalogue),
                                              .pool = request_text(request, KEY_POOL),
                                              .size_bytes = request_number(request, KEY_SIZE)};
-        if (find_base(&setting, err) < 0 || (!dry && begin(&setting, err) < 0) || find_driver(&setting, err) < 0 ||
+        if (find_base(&setting, err) < 0 || find_driver(&setting, err) < 0 || (!dry && begin(&setting, err) < 0) ||
             needs_place(&setting, &setting.makes_place, err) < 0)
                 return -1;
         make_plan(&setting);

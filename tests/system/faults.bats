@@ -92,6 +92,22 @@ strike() {
         nothing_is_left
 }
 
+@test "an interrupted setup that can't be undone keeps only its own store from being set up" {
+        expect 0 qemu setup
+        sqlite3 "$COWHERD_ROOT/catalogue.db" "INSERT INTO place (name, store, folder, source, size_bytes, ours) VALUES ('zfs', 'zfs', '', 'tank', 0, 1)"
+        stand_in zfs <<<$'#!/bin/sh\necho "cannot open /dev/zfs" >&2; exit 1'
+        run --separate-stderr with_stand_ins "$PROGRAM" nspawn setup store=overlay
+        is "$status" 0
+        run --separate-stderr with_stand_ins "$PROGRAM" nspawn setup store=zfs pool=tank
+        is "$status" 71
+        complains "undoing a setup or teardown of store 'zfs' that was interrupted"
+        complains "cannot open /dev/zfs"
+        run --separate-stderr with_stand_ins "$PROGRAM" --json cleanup
+        is "$(field .failed)" 1
+        sqlite3 "$COWHERD_ROOT/catalogue.db" 'DELETE FROM place'
+        nothing_is_left
+}
+
 # outlives TOOL COMMAND…: cowherd is killed while its tool waits. It owns the object until it ends.
 outlives() {
         local tool=$1
