@@ -11,11 +11,10 @@ static int open_lives(void *operation, size_t item, struct cowherd_error *err)
         struct group *group = &cloning->group;
 
         (void)item;
-        group->lives = x_calloc(cloning->count, sizeof *group->lives);
+        group_make_lives(group, cloning->count);
         for (group->count = 0; group->count < cloning->count; group->count++) {
                 size_t i = group->count;
                 struct cowherd_error own;
-                group->lives[i].thing.place.fd = -1;
                 bool made = false;
                 if (!cloning->outcomes[i].failed && (live_open_new(cloning->call->herd, &cloning->rows[i], cloning->owned.lock, &group->lives[i], &own) < 0 ||
                                                      live_make_host_key(&group->lives[i], &made, &own) < 0))

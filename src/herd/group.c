@@ -6,8 +6,11 @@
 #include "herd/group.h"
 
 #include "sys/clock.h"
+#include "sys/process.h"
 
 #include <unistd.h>
+
+#define FILES_EACH 8 /* a place each, more for a chain over several, and what is opened while it is worked on */
 
 void group_free(struct group *group)
 {
@@ -15,7 +18,16 @@ void group_free(struct group *group)
                 live_free(&group->lives[i]);
         free(group->lives);
         free(group->outcomes);
+        ownership_free(&group->owned);
         *group = (struct group){0};
+}
+
+void group_make_lives(struct group *group, size_t count)
+{
+        process_allow_files(count * FILES_EACH);
+        group->lives = x_calloc(count, sizeof *group->lives);
+        for (size_t i = 0; i < count; i++)
+                group->lives[i].thing.place.fd = -1;
 }
 
 int herd_select(struct call *call, struct catalogue_rows *ret, struct cowherd_error *err)
@@ -58,11 +70,11 @@ int group_select(struct group *group, struct cowherd_error *err)
                 return -1;
         group->several = str_is_pattern(name);
         group->count = rows.count;
-        group->lives = x_calloc(rows.count, sizeof *group->lives);
+        group->owned.herd = call->herd;
+        group_make_lives(group, rows.count);
         group->outcomes = x_calloc(rows.count, sizeof *group->outcomes);
         for (size_t i = 0; i < rows.count; i++) {
-                group->lives[i].thing = (struct thing){.place.fd = -1, .row = rows.items[i]};
-                group->lives[i].owned.herd = call->herd;
+                group->lives[i].thing.row = rows.items[i];
                 rows.items[i] = (struct catalogue_row){0};
         }
         return 0;
@@ -77,7 +89,7 @@ void group_own(struct group *group)
 {
         for (size_t i = 0; i < group->count; i++) {
                 struct cowherd_error err;
-                if (herd_own(&group->lives[i].owned, &group->lives[i].thing.row, &err) < 0)
+                if (herd_own(&group->owned, &group->lives[i].thing.row, &err) < 0)
                         group_fail_item(group, i, &err);
         }
 }
@@ -126,6 +138,7 @@ void group_open(struct group *group)
                 struct cowherd_error err;
                 if (!group->outcomes[i].failed && live_open(group->call->herd, false, &group->lives[i], &err) < 0)
                         group_fail_item(group, i, &err);
+                group->lives[i].thing.place.place.lock = group->owned.lock;
         }
 }
 

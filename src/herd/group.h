@@ -14,6 +14,7 @@ struct group {
         struct live *lives;
         struct outcome *outcomes;
         size_t count;
+        struct ownership owned; /* of them all */
         bool several; /* a pattern was said */
         bool state_is_gone; /* afterwards there is no state to be told */
         struct plan plan;
@@ -24,6 +25,8 @@ void group_free(struct group *group);
 define_owned(struct group, group_free)
 #define owned_group owned_by(group_free)
 
+/* Makes room for `count` lives, all of them empty, and for the files that they will have open. */
+void group_make_lives(struct group *group, size_t count);
 /* The clones that a request's name= means: one by name, or all of a pattern, appended to *ret; none is 66 either way. */
 int herd_select(struct call *call, struct catalogue_rows *ret, struct cowherd_error *err) must_check;
 /* Fills in the lives' rows; nothing is opened yet. Settles what killed commands left, but for a dry run. */

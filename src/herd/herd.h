@@ -56,6 +56,7 @@ struct place {
         char *folder;
         char *source;
         int fd;
+        bool is_borrowed; /* all of it is another's: of the thing that stands on it, or of the choice */
 };
 void place_close(struct place *place);
 define_owned(struct place, place_close)

@@ -14,7 +14,6 @@ void live_free(struct live *live)
 {
         machine_free(&live->machine);
         thing_free(&live->thing);
-        ownership_free(&live->owned);
         free(live->root);
         live->root = NULL;
 }
@@ -23,8 +22,6 @@ int live_open(struct cowherd_herd *herd, bool durable, struct live *live, struct
 {
         if (thing_open(herd, durable, &live->thing, err) < 0 || machine_open(herd, &live->thing, &live->machine, err) < 0)
                 return -1;
-        if (live->owned.count > 0)
-                live->thing.place.place.lock = live->owned.lock;
         if (live->thing.row.kind == STORE_TREE) {
                 live->root = thing_path(&live->thing.place, &live->thing.row);
                 live->machine.instance.root = live->root;

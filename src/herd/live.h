@@ -12,7 +12,6 @@ struct live {
         struct thing thing;      /* its row is filled in by the caller */
         struct machine machine;
         char *root;              /* of a tree: where it is, or where it was activated */
-        struct ownership owned;
         enum engine_state state; /* what the engine said */
         bool intended;           /* an intent of ours stands in the catalogue */
         bool skipped;            /* nothing is to be done with it */

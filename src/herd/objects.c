@@ -18,10 +18,12 @@ _Static_assert(CATALOGUE_BASE == (int)STORE_BASE && CATALOGUE_CLONE == (int)STOR
 
 void place_close(struct place *place)
 {
-        close_at(&place->fd);
-        free(place->name);
-        free(place->folder);
-        free(place->source);
+        if (!place->is_borrowed) {
+                close_at(&place->fd);
+                free(place->name);
+                free(place->folder);
+                free(place->source);
+        }
         *place = (struct place){.fd = -1};
 }
 
@@ -142,14 +144,18 @@ void thing_free(struct thing *thing)
         *thing = (struct thing){.place.fd = -1};
 }
 
-/* Opens one thing, without what it stands on. */
-static int open_one(struct cowherd_herd *herd, bool durable, struct thing *thing, struct cowherd_error *err)
+/* Opens one thing, without what it stands on. Where it lies in the same place as what stands on it, it has that one's. */
+static int open_one(struct cowherd_herd *herd, bool durable, struct thing *thing, const struct thing *above, struct cowherd_error *err)
 {
         thing->place.fd = -1;
         if (store_find(thing->row.store, &thing->driver, err) < 0)
                 return -1;
-        if (place_open(herd, thing->row.place, durable, &thing->place, err) < 0)
+        if (above != NULL && str_equal(above->place.name, thing->row.place == NULL ? "" : thing->row.place)) {
+                thing->place = above->place;
+                thing->place.is_borrowed = true;
+        } else if (place_open(herd, thing->row.place, durable, &thing->place, err) < 0) {
                 return -1;
+        }
         thing->object = object_of(&thing->row, NULL);
         if (thing->row.of_id == 0 || thing->row.role == CATALOGUE_CLONE ||
             (thing->row.role == CATALOGUE_BASE && thing->row.phase != CATALOGUE_CREATING))
@@ -168,7 +174,7 @@ int thing_open(struct cowherd_herd *herd, bool durable, struct thing *thing, str
 {
         struct thing *at = thing;
 
-        if (open_one(herd, durable, at, err) < 0)
+        if (open_one(herd, durable, at, NULL, err) < 0)
                 return -1;
         for (unsigned depth = 0; at->row.base_id != 0; depth++) {
                 if (depth == CHAIN_MAX)
@@ -181,7 +187,7 @@ int thing_open(struct cowherd_herd *herd, bool durable, struct thing *thing, str
                 if (got > 0)
                         return fail(err, COWHERD_INTERNAL, "base %llu of '%s' is not in the catalogue", (unsigned long long)at->row.base_id,
                                     at->row.name == NULL ? "?" : at->row.name);
-                if (open_one(herd, durable, at->base, err) < 0)
+                if (open_one(herd, durable, at->base, at, err) < 0)
                         return -1;
                 at->object.base = &at->base->object;
                 at = at->base;

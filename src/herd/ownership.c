@@ -131,6 +131,5 @@ int herd_own(struct ownership *owned, struct catalogue_row *row, struct cowherd_
         got = herd_settle_ready(owned->herd, row, err);
         if (got <= 0)
                 return got;
-        ownership_free(owned);
         return fail(err, COWHERD_NOT_FOUND, "'%s' not found: it was left by an interrupted command", row->name);
 }

@@ -190,8 +190,7 @@ static int settle(void *operation, size_t item, struct cowherd_error *err)
                 }
                 live->intended = false;
         }
-        for (size_t i = 0; i < group->count; i++)
-                ownership_free(&group->lives[i].owned);
+        ownership_free(&group->owned);
         return 0;
 }
 

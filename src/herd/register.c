@@ -14,7 +14,6 @@
 
 static void registering_free(struct registering *registering)
 {
-        registering->base.place = (struct place){.fd = -1}; /* borrowed from the choice */
         thing_free(&registering->base);
         choice_free(&registering->choice);
         origin_free(&registering->origin);
@@ -147,6 +146,7 @@ static int find_out(struct registering *registering, struct cowherd_error *err)
                 return -1;
         registering->base.driver = registering->choice.driver;
         registering->base.place = registering->choice.place;
+        registering->base.place.is_borrowed = true;
         return check_adopt(registering, err);
 }
 

@@ -78,9 +78,7 @@ static int forget(void *operation, size_t item, struct cowherd_error *err)
         (void)item;
         if (catalogue_forget(herd->catalogue, ids, count, &freed, err) < 0)
                 return -1;
-        for (size_t i = 0; i < group->count; i++)
-                if (!group->outcomes[i].failed)
-                        ownership_free(&group->lives[i].owned);
+        ownership_free(&group->owned); /* a base's lock is taken while no clone's is held */
         return herd_destroy_freed(herd, &freed, err);
 }
 

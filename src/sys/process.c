@@ -8,6 +8,9 @@
 
 #include <stdarg.h>
 #include <string.h>
+#include <sys/resource.h>
+
+#define USUAL_FILES 256
 
 static _Thread_local struct process_runner replacement;
 
@@ -38,6 +41,20 @@ void process_add(struct process *process, const char *first, ...)
 void process_set_runner(const struct process_runner *runner)
 {
         replacement = runner == NULL ? (struct process_runner){0} : *runner;
+}
+
+void process_allow_files(size_t count)
+{
+        struct rlimit limit;
+        rlim_t wanted = USUAL_FILES + (rlim_t)count;
+
+        if (getrlimit(RLIMIT_NOFILE, &limit) < 0 || limit.rlim_cur >= wanted)
+                return;
+        const struct rlimit beyond = {.rlim_cur = wanted, .rlim_max = wanted};
+        if (wanted > limit.rlim_max && setrlimit(RLIMIT_NOFILE, &beyond) == 0)
+                return; /* as root may */
+        limit.rlim_cur = wanted < limit.rlim_max ? wanted : limit.rlim_max;
+        (void)setrlimit(RLIMIT_NOFILE, &limit); /* what then does not fit is told where it is opened */
 }
 
 bool process_exists(const char *program)

@@ -52,6 +52,9 @@ bool process_exists(const char *program);
 /* The file that a program's name stands for in the fixed PATH, to be freed, or NULL. */
 char *process_find(const char *program);
 
+/* Has this process open `count` files beside its usual few, as far as the limits on it allow; what it may is never lowered. */
+void process_allow_files(size_t count);
+
 /* A runner that replaces the real one for this thread: for golden tests. NULL is the real one again. */
 struct process_runner {
         int (*run)(void *context, const struct process *process, struct process_result *ret, struct cowherd_error *err);

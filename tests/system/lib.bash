@@ -69,17 +69,17 @@ refuses() {
         [ -z "$text" ] || [[ $(field '.error + " / " + (.hint // "")') == *"$text"* ]] || show "cowherd --json $*: the error is without: $text"
 }
 
-# Everything that a herd has, on disk (bytes apart) and in its catalogue (what was refused is written down there too). One
-# without a catalogue and one whose catalogue is empty are the same.
+# Everything that a herd has, on disk (bytes and the empty table of its locks apart) and in its catalogue (what was refused is
+# written down there too). One without a catalogue and one whose catalogue is empty are the same.
 herd_state() {
-        find "$COWHERD_ROOT" -mindepth 2 ! -type d -printf '%P %y %s %m %i %l\n' 2>/dev/null | sort
+        find "$COWHERD_ROOT" -mindepth 2 ! -type d ! -path "$COWHERD_ROOT/locks/objects" -printf '%P %y %s %m %i %l\n' 2>/dev/null | sort
         [ ! -e "$COWHERD_ROOT/catalogue.db" ] || sqlite3 "$COWHERD_ROOT/catalogue.db" 'SELECT * FROM object; SELECT * FROM intent; SELECT * FROM place;' \
                 "SELECT * FROM setting WHERE key <> 'herd.uuid';"
 }
 
-# Nothing is left of what was refused: no file, no lock …
+# Nothing is left of what was refused: no file …
 herd_has_no_files() {
-        is "$(find "$COWHERD_ROOT" -mindepth 2 2>/dev/null)" ""
+        is "$(find "$COWHERD_ROOT" -mindepth 2 ! -path "$COWHERD_ROOT/locks/objects" 2>/dev/null)" ""
 }
 
 # … and no row either.

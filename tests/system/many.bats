@@ -199,6 +199,7 @@ SH
 }
 
 @test "a thousand clones, listed and gone" {
+        ulimit -Sn 256 # a login's is 1024: who asks for many needs more, and takes it
         expect 0 qemu register_base b "$MADE/disk.qcow2"
         answer 0 qemu clone base=b name=n count=1000
         is "$(field '"\(.count) \(.failed) \([.items[].path] | unique | length)"')" "1000 0 1000"
