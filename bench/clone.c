@@ -308,25 +308,45 @@ static double lxc_start(const char *name)
         return ms;
 }
 
-static double lxd_first_start(unsigned run)
+static double first_start_of_clone(const char *base, unsigned run)
 {
         const char *name = numbered("s-", run);
 
-        (void)say(COWHERD_LXD, "clone_from_base base=ct name=%s", name);
+        (void)say(COWHERD_LXD, "clone_from_base base=%s name=%s", base, name);
         double ms = lxc_start(name);
         (void)say(COWHERD_LXD, "delete name=%s", name);
         return ms;
 }
 
-static double lxc_first_start(unsigned run)
+static double first_start_of_copy(const char *from, unsigned run)
 {
         const char *name = numbered("raws-", run);
-        const char *copy[] = {"lxc", "copy", "raw/base", name, NULL};
+        const char *copy[] = {"lxc", "copy", from, name, NULL};
 
         (void)measure_program(copy);
         double ms = lxc_start(name);
         lxd_delete(name);
         return ms;
+}
+
+static double lxd_first_start(unsigned run)
+{
+        return first_start_of_clone("ct", run);
+}
+
+static double lxc_first_start(unsigned run)
+{
+        return first_start_of_copy("raw/base", run);
+}
+
+static double lxd_first_start_large(unsigned run)
+{
+        return first_start_of_clone("large", run);
+}
+
+static double lxc_first_start_large(unsigned run)
+{
+        return first_start_of_copy("large", run);
 }
 
 /* By then LXD has given its files the owners that it wants: what is left is a start and nothing else. */
@@ -448,6 +468,11 @@ static void set_up_lxd(void)
         (void)say(COWHERD_LXD, "register_base name=ct rootfs=%s/debian", bench_folder);
 }
 
+static void set_up_lxd_large(void)
+{
+        (void)say(COWHERD_LXD, "register_base name=large tarball=%s/large.tar", bench_folder);
+}
+
 static void set_up_warm(void)
 {
         (void)say(COWHERD_LXD, "setup base=ct warm=" WARM);
@@ -473,9 +498,10 @@ static const struct group groups[] = {
         {set_up_zfs, {{"nspawn clone on zfs", "in-process with catalogue : a bare zfs clone", "ms", 20, zfs_in_process, zfs_raw}}},
         {set_up_lxd,
          {{"LXD clone on btrfs", "cowherd, a process : lxc copy, a process", "ms", 15, lxd_whole, lxc_copy},
-          {"LXD clone, first start", "lxc start of our clone : of a raw copy", "ms", 15, lxd_first_start, lxc_first_start},
+          {"LXD clone, first start", "lxc start of our clone : of a raw copy, of 7,000 files each", "ms", 15, lxd_first_start, lxc_first_start},
           {"LXD clone, first and a second start", "lxc start of our clone, its first : of a raw copy, its second", "ms", 15, lxd_first_start,
            lxc_second_start}}},
+        {set_up_lxd_large, {{"LXD clone, first start, more files", "lxc start of our clone : of a raw copy, of 17,000 files each", "ms", 15, lxd_first_start_large, lxc_first_start_large}}},
         {set_up_warm, {{"LXD clone kept warm", "cowherd, a process, taking one that is ready : lxc copy, a process", "ms", 15, lxd_warm, lxc_copy_beside}}},
         {set_up_large,
          {{"QEMU clone among 10,000", "in-process, 10,000 clones : 10 clones", "ms", 60, clone_in_large, clone_in_small},

@@ -48,4 +48,11 @@ lxd_start "$FIXTURE_DIR/x"
 lxc image import "$IMAGES/metadata.tar" "$IMAGES/rootfs.tar" --alias raw >/dev/null
 lxc init raw raw >/dev/null 2>&1
 lxc snapshot raw base
+# The same with as many files as an image has that people work in: compilers, git and Python make it 17,000.
+mkdir -p "$FIXTURE_DIR/more/usr/share/more"
+(cd "$FIXTURE_DIR/more/usr/share/more" && for file in $(seq 9500); do echo "$file" >"$file"; done)
+cp "$IMAGES/rootfs.tar" "$FIXTURE_DIR/large.tar"
+tar -C "$FIXTURE_DIR/more" --owner=0 --group=0 -rf "$FIXTURE_DIR/large.tar" ./usr/share/more
+lxc image import "$IMAGES/metadata.tar" "$FIXTURE_DIR/large.tar" --alias large >/dev/null
+lxc init large large >/dev/null 2>&1
 COWHERD_BENCH_DIR=$FIXTURE_DIR "$@"
