@@ -191,6 +191,16 @@ static void add_item(struct group *group, size_t item, void (*fields)(struct gro
                 answer_text(answer, "hint", outcome->err.hint);
 }
 
+/* How many did not end when they were asked to; where that was not asked, nobody is surprised. */
+static size_t count_forced(const struct group *group)
+{
+        size_t count = 0;
+
+        for (size_t i = 0; i < group->count; i++)
+                count += !group->outcomes[i].failed && group->lives[i].forced;
+        return request_flag(group->call->request, KEY_FORCE) ? 0 : count;
+}
+
 static int answer_one(struct group *group, void (*fields)(struct group *, const struct live *), struct cowherd_error *err)
 {
         struct cowherd_answer *answer = group->call->answer;
@@ -206,7 +216,7 @@ static int answer_one(struct group *group, void (*fields)(struct group *, const 
         else if (group->lives[0].skipped)
                 answer_done(answer, "clone '%s' is %s: nothing to do", name, engine_state_name(group->lives[0].state));
         else
-                answer_done(answer, "clone '%s' %s", name, group->done);
+                answer_done(answer, "clone '%s' %s%s", name, group->done, count_forced(group) > 0 ? ", by force: it did not end when asked" : "");
         return 0;
 }
 
@@ -237,10 +247,9 @@ int group_answer(struct group *group, void (*fields)(struct group *, const struc
                 *err = first->err;
                 return failed == 1 && group->count == 1 ? -1 : fail_while(err, "%zu of %zu clones failed, the first", failed, group->count);
         }
-        size_t done = group->count - skipped;
-        if (skipped == 0)
-                answer_done(answer, "%zu clone%s %s", done, done == 1 ? "" : "s", group->done);
-        else
-                answer_done(answer, "%zu clone%s %s, %zu skipped", done, done == 1 ? "" : "s", group->done, skipped);
+        size_t done = group->count - skipped, forced = count_forced(group);
+        owned_str char *by_force = forced == 0 ? x_strdup("") : x_asprintf(", %zu by force", forced);
+        owned_str char *left_out = skipped == 0 ? x_strdup("") : x_asprintf(", %zu skipped", skipped);
+        answer_done(answer, "%zu clone%s %s%s%s", done, done == 1 ? "" : "s", group->done, by_force, left_out);
         return 0;
 }

@@ -182,7 +182,7 @@ answers_at() {
         answer 75 wait strange timeout=500ms
         is "$(field .state)" running
         answer 0 stop strange timeout=500ms
-        is "$(field .forced)" 1
+        is "$(field '"\(.forced) \(.output)"')" "1 clone 'strange' stopped, by force: it did not end when asked"
         expect 0 delete strange
         expect 0 qemu remove_base other
 }
