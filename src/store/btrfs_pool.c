@@ -41,11 +41,11 @@
 #define POOL_NODE_BYTES "8192"
 
 /* statx(2) tells it without a look at the mount table. */
-static bool is_attached(int root)
+static bool is_attached(int at, const char *folder)
 {
         struct statx found;
 
-        if (statx(root, POOL_FOLDER, AT_SYMLINK_NOFOLLOW | AT_NO_AUTOMOUNT, STATX_TYPE, &found) < 0)
+        if (statx(at, folder, AT_SYMLINK_NOFOLLOW | AT_NO_AUTOMOUNT, STATX_TYPE, &found) < 0)
                 return false;
         return (found.stx_attributes & STATX_ATTR_MOUNT_ROOT) != 0;
 }
@@ -119,7 +119,7 @@ static int mount_pool(int root, const struct store_setup *setup, struct cowherd_
         owned_str char *file = x_asprintf("%s/%s", setup->root, POOL_FILE);
         owned_str char *folder = x_asprintf("%s/%s", setup->root, POOL_FOLDER);
 
-        if (is_attached(root))
+        if (is_attached(root, POOL_FOLDER))
                 return 0;
         if (faccessat(root, POOL_FILE, F_OK, AT_SYMLINK_NOFOLLOW) < 0)
                 return fail_errno(err, "the pool's file '%s' is not there", file);
@@ -184,18 +184,15 @@ int btrfs_pool_setup(const struct store_setup *setup, struct store_made *ret, st
 
 int btrfs_pool_attach(const struct store_setup *setup, const struct store_made *made, struct cowherd_error *err)
 {
+        owned_str char *folder = x_asprintf("%s/%s", setup->root, POOL_FOLDER);
         owned_fd int root = -1, pools = -1, lock = -1;
 
-        if (!made->ours)
-                return 0;
-        if (file_open_folder(AT_FDCWD, setup->root, &root, err) < 0)
-                return -1;
-        if (is_attached(root))
+        if (!made->ours || is_attached(AT_FDCWD, folder))
                 return 0;
         if (geteuid() != 0)
                 return fail(err, COWHERD_DENIED, "the btrfs pool of '%s' is not mounted, and mounting it needs root",
                             setup->root);
-        if (take_lock(root, &pools, &lock, err) < 0)
+        if (file_open_folder(AT_FDCWD, setup->root, &root, err) < 0 || take_lock(root, &pools, &lock, err) < 0)
                 return -1;
         return mount_pool(root, setup, err);
 }
