@@ -238,9 +238,10 @@ int say_register(struct cowherd_error *err)
         return -1;
 }
 
-/* The place of a name in a small list, opened when first met. NULL where it can't be opened: its rows are then unknown. */
+/* The place of a name in a small list, opened when first met. NULL where it can't be: all of its rows are unknown then. */
 struct opened_places {
         struct place items[8];
+        bool failed[8];
         size_t count;
 };
 
@@ -250,11 +251,15 @@ static const struct place *place_for(struct cowherd_herd *herd, struct opened_pl
 
         for (size_t i = 0; i < places->count; i++)
                 if (str_equal(places->items[i].name, name == NULL ? "" : name))
-                        return &places->items[i];
-        if (places->count == array_length(places->items) ||
-            place_open(herd, name, false, &places->items[places->count], &ignored) < 0)
+                        return places->failed[i] ? NULL : &places->items[i];
+        if (places->count == array_length(places->items))
                 return NULL;
-        return &places->items[places->count++];
+        size_t at = places->count++;
+        places->failed[at] = place_open(herd, name, false, &places->items[at], &ignored) < 0;
+        if (!places->failed[at])
+                return &places->items[at];
+        places->items[at] = (struct place){.fd = -1, .name = x_strdup(name == NULL ? "" : name)};
+        return NULL;
 }
 
 /* Asks one engine about its rows. */

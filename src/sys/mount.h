@@ -16,8 +16,8 @@ int mount_find_under(const char *folder, char **ret_target, struct cowherd_error
 
 /*
  * Mounts the filesystem inside a file at a folder through a loop device that frees itself with the mount. The caller
- * holds the lock of that file: a second loop device on one file mounts "successfully" and destroys it, so this fails
- * with 75 where any loop device is backed by that inode already.
+ * holds the lock of that file: a second loop device on one file mounts "successfully" and destroys it, so one that has all
+ * of it already is mounted again, and this fails with 75 where one has it otherwise: a part of it, or read-only.
  */
 int mount_loop(const char *file, const char *target, const char *type, const char *options,
                struct cowherd_error *err) must_check;

@@ -24,7 +24,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#define FIND_PAUSE_MAX_MS 128 /* a quarter of a second in all */
+#define FIND_PAUSE_MAX_MS 512 /* a second in all */
 
 static void close_folder(DIR **folder)
 {
@@ -81,23 +81,38 @@ int mount_find_loop(const char *file, char **ret_device, struct cowherd_error *e
         return find_loop(&found, ret_device, err);
 }
 
+/* Whether an open loop device shows all of this file, to be written or not as it is wanted. */
+static bool suits(int loop, const struct stat *file, bool read_only)
+{
+        struct loop_info64 info;
+
+        return ioctl(loop, LOOP_GET_STATUS64, &info) == 0 && info.lo_device == file->st_dev && info.lo_inode == file->st_ino &&
+               info.lo_offset == 0 && info.lo_sizelimit == 0 && ((info.lo_flags & LO_FLAGS_READ_ONLY) != 0) == read_only;
+}
+
 /*
- * As find_loop, and patient: a device that was unmounted goes with its last user, and whoever looks for a device has each of them open for
- * a moment. There is no event for its end, so it is looked for again, more and more seldom.
+ * The loop device that has the file already: a copy of the mount in another namespace keeps it when ours is gone, and two on one file
+ * would destroy it. So that one is mounted, and stays as long as it is open. One that is about to go can't be opened, and there is no
+ * event for its end: it is looked for again, more and more seldom. 1 where there is none.
  */
-static int find_lasting_loop(const struct stat *file, char **ret_device, struct cowherd_error *err)
+static int take_bound_loop(const char *path, const struct stat *file, bool read_only, int *ret_fd, char **ret_device,
+                           struct cowherd_error *err)
 {
         for (long pause_ms = 1;; pause_ms *= 2) {
                 const struct timespec pause = {.tv_nsec = pause_ms * 1000000};
                 owned_str char *device = NULL;
                 int found = find_loop(file, &device, err);
-                if (found == 0 && pause_ms <= FIND_PAUSE_MAX_MS) {
-                        (void)nanosleep(&pause, NULL);
-                        continue;
-                }
-                if (found == 0)
+                if (found != 0)
+                        return found;
+                owned_fd int fd = open(device, (read_only ? O_RDONLY : O_RDWR) | O_CLOEXEC);
+                if (fd >= 0 && suits(fd, file, read_only)) {
+                        *ret_fd = take_fd(fd);
                         *ret_device = take(device);
-                return found;
+                        return 0;
+                }
+                if (pause_ms > FIND_PAUSE_MAX_MS)
+                        return fail(err, COWHERD_BUSY, "cannot mount '%s': the loop device '%s' uses it already", path, device);
+                (void)nanosleep(&pause, NULL);
         }
 }
 
@@ -161,7 +176,7 @@ static int fail_mount(const char *file, const char *target, const char *type, st
 
 int mount_loop(const char *file, const char *target, const char *type, const char *options, struct cowherd_error *err)
 {
-        owned_str char *device = NULL, *data = NULL, *other = NULL;
+        owned_str char *device = NULL, *data = NULL;
         owned_fd int backing = -1, loop = -1;
         unsigned long flags = 0;
         struct stat found;
@@ -171,12 +186,9 @@ int mount_loop(const char *file, const char *target, const char *type, const cha
         backing = open(file, ((flags & MS_RDONLY) != 0 ? O_RDONLY : O_RDWR) | O_CLOEXEC);
         if (backing < 0 || fstat(backing, &found) < 0)
                 return fail_errno(err, "cannot open '%s'", file);
-        int bound = find_lasting_loop(&found, &other, err);
-        if (bound < 0)
-                return -1;
-        if (bound == 0)
-                return fail(err, COWHERD_BUSY, "cannot mount '%s': the loop device '%s' uses it already", file, other);
-        if (bind_loop(backing, file, (flags & MS_RDONLY) != 0, &loop, &device, err) < 0)
+        bool read_only = (flags & MS_RDONLY) != 0;
+        int bound = take_bound_loop(file, &found, read_only, &loop, &device, err);
+        if (bound < 0 || (bound > 0 && bind_loop(backing, file, read_only, &loop, &device, err) < 0))
                 return -1;
         if (mount(device, target, type, flags, data) < 0)
                 return fail_mount(file, target, type, err);

@@ -235,6 +235,23 @@ loops_are_gone() {
         loops_are_gone
         answer 0 nspawn clone b later
         is "$(loops_of)" 1
+        # A copy of the mount in another namespace keeps the loop device: that one is mounted again, not a second one.
+        unshare --mount --propagation private sleep 60 3>&- &
+        local holder=$!
+        until [ "$(readlink "/proc/$holder/ns/mnt")" != "$(readlink /proc/self/ns/mnt)" ]; do :; done
+        umount "$COWHERD_ROOT/pools/btrfs"
+        is "$(loops_of)" 1
+        answer 0 nspawn clone b beside
+        is "$(loops_of)" 1
+        kill "$holder"
+        # One that shows a part of it is somebody else's doing.
+        umount "$COWHERD_ROOT/pools/btrfs"
+        loops_are_gone
+        local part
+        part=$(losetup --find --show --offset 1048576 "$COWHERD_ROOT/pools/btrfs.img")
+        refuses 75 "the loop device '$part' uses it already" nspawn clone b apart
+        losetup --detach "$part"
+        loops_are_gone
         is "$(cat "$(path_of c-1)/root/written")" one
         umount "$COWHERD_ROOT/pools/btrfs"
         answer 0 nspawn list
