@@ -6,7 +6,10 @@
 #
 #     disk.qcow2   a 20 GiB disk with 256 MiB written      tree/    a small tree, for figures in microseconds
 #     debian/      a Debian tree with systemd              tiny.qcow2   a disk that boots in seconds, with a guest agent
-#     x/lxd/       an LXD daemon with a btrfs pool, and in it "raw", an instance never started, with snapshot "base"
+#
+# all of it on an ext4 of its own, for where thousands of files were deleted in the last minutes ext4 makes new ones slowly; and
+#
+#     ../x/lxd/    an LXD daemon with a btrfs pool, and in it "raw", an instance never started, with snapshot "base"
 #     $FIXTURE_POOL  a ZFS pool, in it raw@base
 set -eu
 COWHERD_TOP=$(cd "$(dirname "$0")/.." && pwd)
@@ -19,9 +22,9 @@ cd "$COWHERD_TOP"
 clean_up() {
         local status=$? engine
         # A bench that was killed has left machines running, which would be measured by the next one.
-        "$cowherd" --root "$FIXTURE_DIR/herd" cleanup >/dev/null 2>&1 || true # what it was making
+        "$cowherd" --root "$here/herd" cleanup >/dev/null 2>&1 || true # what it was making
         for engine in qemu nspawn; do
-                "$cowherd" --root "$FIXTURE_DIR/herd" "$engine" delete 'name=*' force=true >/dev/null 2>&1 || true
+                "$cowherd" --root "$here/herd" "$engine" delete 'name=*' force=true >/dev/null 2>&1 || true
         done
         lxd_stop "$FIXTURE_DIR/x" || true
         fixture_cleanup || true
@@ -33,13 +36,15 @@ images_prepare
 images_prepare tiny tinyguest
 fixture_begin
 trap clean_up EXIT
-chmod 711 "$FIXTURE_DIR" # a container is another user to the host: it must get through to its own root
-qemu-img create -q -f qcow2 "$FIXTURE_DIR/disk.qcow2" 20G
-qemu-io -f qcow2 -c 'write -P 7 0 256M' "$FIXTURE_DIR/disk.qcow2" >/dev/null
-image_tree "$FIXTURE_DIR/tree"
-ln -s "$IMAGES/tree" "$FIXTURE_DIR/debian"
-ln -s "$IMAGES/tiny.qcow2" "$FIXTURE_DIR/tiny.qcow2"
-ln -s "$IMAGES/tiny-guest.qcow2" "$FIXTURE_DIR/tiny-guest.qcow2"
+here=$FIXTURE_DIR/here
+fixture_loop here 16G ext4 mkfs.ext4 -q -m 0 -F -E lazy_itable_init=0,lazy_journal_init=0
+chmod 711 "$FIXTURE_DIR" "$here" # a container is another user to the host: it must get through to its own root
+qemu-img create -q -f qcow2 "$here/disk.qcow2" 20G
+qemu-io -f qcow2 -c 'write -P 7 0 256M' "$here/disk.qcow2" >/dev/null
+image_tree "$here/tree"
+ln -s "$IMAGES/tree" "$here/debian"
+ln -s "$IMAGES/tiny.qcow2" "$here/tiny.qcow2"
+ln -s "$IMAGES/tiny-guest.qcow2" "$here/tiny-guest.qcow2"
 fixture_zfs 2G
 zfs create -o canmount=noauto "$FIXTURE_POOL/raw"
 zfs snapshot "$FIXTURE_POOL/raw@base"
@@ -51,8 +56,8 @@ lxc snapshot raw base
 # The same with as many files as an image has that people work in: compilers, git and Python make it 17,000.
 mkdir -p "$FIXTURE_DIR/more/usr/share/more"
 (cd "$FIXTURE_DIR/more/usr/share/more" && for file in $(seq 9500); do echo "$file" >"$file"; done)
-cp "$IMAGES/rootfs.tar" "$FIXTURE_DIR/large.tar"
-tar -C "$FIXTURE_DIR/more" --owner=0 --group=0 -rf "$FIXTURE_DIR/large.tar" ./usr/share/more
-lxc image import "$IMAGES/metadata.tar" "$FIXTURE_DIR/large.tar" --alias large >/dev/null
+cp "$IMAGES/rootfs.tar" "$here/large.tar"
+tar -C "$FIXTURE_DIR/more" --owner=0 --group=0 -rf "$here/large.tar" ./usr/share/more
+lxc image import "$IMAGES/metadata.tar" "$here/large.tar" --alias large >/dev/null
 lxc init large large >/dev/null 2>&1
-COWHERD_BENCH_DIR=$FIXTURE_DIR "$@"
+COWHERD_BENCH_DIR=$here "$@"
