@@ -191,6 +191,15 @@ woke() {
         xargs kill -CONT <<<"$(standing)" || true
         expect 0 delete name=d force=true
         ready 2 2
+        # So is one that can't be given what its clone brings.
+        for id in $(sqlite3 "$COWHERD_ROOT/catalogue.db" 'SELECT id FROM object WHERE role = 1 AND name IS NULL'); do
+                rm "$folder/$id/seed.iso" && mkdir "$folder/$id/seed.iso"
+        done
+        answer 0 clone base=hot name=e
+        is "$(field '.warm // 0')" 0
+        woke e
+        expect 0 delete name=e force=true
+        ready 2 2
         agrees
 }
 

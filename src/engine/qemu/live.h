@@ -116,7 +116,7 @@ int live_wake(const struct engine_instance *instance, const struct live_facts *f
 
 /* ---- live_stand_by.c: machines that wait to be wanted ---- */
 
-/* Wakes the one that stands ready: 1 where there is none, and nothing of one either. -1: it was woken, and is ended. */
+/* Wakes the one that stands ready; 1 where there is none that wakes, and nothing of one (any more). */
 int live_take(const struct engine_instance *instance, struct engine_started *ret, struct cowherd_error *err) must_check;
 /*
  * Has what is made in advance leave the processors to others, or no longer: by its session (sched(7), autogroup), whose threads all follow, and

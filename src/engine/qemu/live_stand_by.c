@@ -140,7 +140,7 @@ int live_take(const struct engine_instance *instance, struct engine_started *ret
         if (found == 0) {
                 double now = clock_ms();
                 engine_phase(&started.phases, "spawn", now - began);
-                if (wake(&standing, now, &started, err) == 0) {
+                if (wake(&standing, now, &started, &ignored) == 0) {
                         *ret = started;
                         return 0;
                 }
@@ -148,9 +148,7 @@ int live_take(const struct engine_instance *instance, struct engine_started *ret
         /* Nothing in it is worth a word to it. */
         if (standing.pidfd >= 0 && pidfd_send_signal(standing.pidfd, SIGKILL, NULL, 0) == 0)
                 (void)qemu_process_wait(standing.pidfd, KILL_TIMEOUT_MS);
-        if (qemu_stop(instance, 0, true, &forced, found == 0 ? &ignored : err) < 0 || found == 0)
-                return -1;
-        return 1;
+        return qemu_stop(instance, 0, true, &forced, err) < 0 ? -1 : 1;
 }
 
 bool qemu_stands_by(const struct engine_instance *instance, uint64_t *ret_private_bytes)
