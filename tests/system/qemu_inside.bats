@@ -175,7 +175,7 @@ for said in b"\x41\x06\x00\x01", os.urandom(300000), bytes(200000), b"\x05" * 20
 
 @test "a signal of ours is the command's" {
         BECOME=exec check attach 0 "" "" sh -c 'trap "echo ended; exit 9" TERM; echo ready; while :; do sleep 0.1; done' </dev/null >said &
-        until grep -q ready said; do kill -0 $! && sleep 0.1; done
+        until grep -q ready said; do kill -0 $!; sleep 0.1; done
         kill -TERM $!
         wait $! || status=$?
         is "$status" 9
