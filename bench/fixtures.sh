@@ -9,7 +9,8 @@
 #
 # all of it on an ext4 of its own, for where thousands of files were deleted in the last minutes ext4 makes new ones slowly; and
 #
-#     ../x/lxd/    an LXD daemon with a btrfs pool, and in it "raw", an instance never started, with snapshot "base"
+#     ../x/lxd/    an LXD daemon with a btrfs pool, and in it "raw", an instance never started, with snapshot "base",
+#                  and "large", the same with 17,000 files
 #     $FIXTURE_POOL  a ZFS pool, in it raw@base
 set -eu
 COWHERD_TOP=$(cd "$(dirname "$0")/.." && pwd)

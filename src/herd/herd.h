@@ -170,8 +170,8 @@ define_owned(struct places_lock, places_unlock)
 int places_lock(struct places_lock *lock, bool wait, struct cowherd_error *err) must_check;
 /* Whether a place is being made or taken away, or was when its command was killed: it is none that can be used. */
 bool place_is_unfinished(const struct catalogue_place *place);
-/* Whether what was written of a place is there and can be read; its folder is mounted for that where it is not. */
-bool place_is_whole(struct cowherd_herd *herd, const struct catalogue_place *made);
+/* Whether what a place consists of is known not to be there (any more); where it is, it is mounted for that. */
+bool place_is_gone(struct cowherd_herd *herd, const struct catalogue_place *made);
 /* Writes a place down as unfinished; its source is what is known of where it will be, or is. */
 int place_write_unfinished(struct cowherd_herd *herd, const struct catalogue_place *place, struct cowherd_error *err) must_check;
 /* Takes a place away, whole or unfinished, with the choices of engines for its store, and its row. */

@@ -108,16 +108,14 @@ int place_open(struct cowherd_herd *herd, const char *name, bool durable, struct
         return 0;
 }
 
-bool place_is_whole(struct cowherd_herd *herd, const struct catalogue_place *made)
+bool place_is_gone(struct cowherd_herd *herd, const struct catalogue_place *made)
 {
         struct place place owned_by(place_close) = {.fd = -1, .name = x_strdup(made->name)};
-        const struct store_driver *driver = NULL;
-        struct strv ids owned_by(strv_free) = {0};
-        struct cowherd_error ignored;
+        struct cowherd_error why;
 
-        return store_find(made->store, &driver, &ignored) == 0 && attach_made(herd, made, &place, &ignored) == 0 &&
-               open_attached(herd, &place, false, &ignored) == 0 && driver->list_ids(&place.place, STORE_BASE, &ids, &ignored) == 0 &&
-               driver->list_ids(&place.place, STORE_CLONE, &ids, &ignored) == 0;
+        if (attach_made(herd, made, &place, &why) == 0 && open_attached(herd, &place, false, &why) == 0)
+                return false;
+        return why.code == COWHERD_NOT_FOUND;
 }
 
 struct store_object object_of(const struct catalogue_row *row, const struct store_object *base)

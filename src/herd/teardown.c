@@ -34,8 +34,8 @@ static int remove_place(const struct places_lock *lock, const struct catalogue_p
                 return -1;
         if (place_undo(lock, place, err) == 0)
                 return 0;
-        /* It is what it was, or stays unfinished: then setup, teardown and cleanup go on with it. */
-        if (place->ours && place_is_whole(herd, place))
+        /* It is what it was; or some of it is gone, and it stays unfinished: then setup, teardown and cleanup go on with it. */
+        if (place->ours && !place_is_gone(herd, place))
                 ignore_result(catalogue_put_place(herd->catalogue, place, &ignored));
         return -1;
 }

@@ -32,6 +32,12 @@ static void close_folder(DIR **folder)
                 (void)closedir(*folder);
 }
 
+/* Asks an open loop device how it shows its file, and whether that is this one. */
+static bool shows(int loop, const struct stat *file, struct loop_info64 *ret)
+{
+        return ioctl(loop, LOOP_GET_STATUS64, ret) == 0 && ret->lo_device == file->st_dev && ret->lo_inode == file->st_ino;
+}
+
 /* Whether a loop device is backed by this file; asked of the driver, or where we may not, of its name in /sys. */
 static bool is_backed_by(const char *device, const char *name, const struct stat *file)
 {
@@ -39,8 +45,7 @@ static bool is_backed_by(const char *device, const char *name, const struct stat
         owned_fd int fd = open(device, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
 
         if (fd >= 0)
-                return ioctl(fd, LOOP_GET_STATUS64, &info) == 0 && info.lo_device == file->st_dev &&
-                       info.lo_inode == file->st_ino;
+                return shows(fd, file, &info);
         owned_str char *link = x_asprintf("/sys/block/%s/loop/backing_file", name);
         char path[4096];
         struct stat found;
@@ -86,8 +91,8 @@ static bool suits(int loop, const struct stat *file, bool read_only)
 {
         struct loop_info64 info;
 
-        return ioctl(loop, LOOP_GET_STATUS64, &info) == 0 && info.lo_device == file->st_dev && info.lo_inode == file->st_ino &&
-               info.lo_offset == 0 && info.lo_sizelimit == 0 && ((info.lo_flags & LO_FLAGS_READ_ONLY) != 0) == read_only;
+        return shows(loop, file, &info) && info.lo_offset == 0 && info.lo_sizelimit == 0 &&
+               ((info.lo_flags & LO_FLAGS_READ_ONLY) != 0) == read_only;
 }
 
 /*

@@ -104,6 +104,13 @@ strike() {
         complains "cannot open /dev/zfs"
         run --separate-stderr with_stand_ins "$PROGRAM" --json cleanup
         is "$(field .failed)" 1
+        # Nor does a teardown that can do nothing make a place unfinished.
+        sqlite3 "$COWHERD_ROOT/catalogue.db" "UPDATE place SET folder = 'pools/zfs', source = 'tank/x'"
+        mkdir -p "$COWHERD_ROOT/pools/zfs"
+        run --separate-stderr with_stand_ins "$PROGRAM" nspawn teardown store=zfs
+        is "$status" 71
+        is "$(sqlite3 "$COWHERD_ROOT/catalogue.db" 'SELECT folder, source FROM place')" "pools/zfs|tank/x"
+        rm -r "$COWHERD_ROOT/pools/zfs"
         sqlite3 "$COWHERD_ROOT/catalogue.db" 'DELETE FROM place'
         nothing_is_left
 }

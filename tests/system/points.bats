@@ -357,10 +357,10 @@ tree_shown() {
                 folder=$(find "$COWHERD_ROOT"/{bases,clones,snapshots} -maxdepth 1 -name "$id" 2>/dev/null)
                 if [ -d "$folder/upper" ]; then lowers+=("$folder/upper"); else lowers+=("$folder/tree"); fi
         done
-        mkdir -p "$BATS_TEST_TMPDIR/shown"
-        umount "$BATS_TEST_TMPDIR/shown" 2>/dev/null || true
-        (IFS=: && mount -t overlay overlay -o "ro,lowerdir=${lowers[*]}" "$BATS_TEST_TMPDIR/shown")
-        TREE=$BATS_TEST_TMPDIR/shown
+        mkdir -p "$FIXTURE_DIR/shown"
+        umount "$FIXTURE_DIR/shown" 2>/dev/null || true
+        (IFS=: && mount -t overlay overlay -o "ro,lowerdir=${lowers[*]}" "$FIXTURE_DIR/shown")
+        TREE=$FIXTURE_DIR/shown
 }
 
 # All of it on one store, stacking or not.
@@ -395,7 +395,7 @@ tree_round() {
         expect 0 delete c
         tree_holds d 2
         tree_holds e 3
-        umount "$BATS_TEST_TMPDIR/shown" 2>/dev/null || true
+        umount "$FIXTURE_DIR/shown" 2>/dev/null || true
         expect 0 delete name='*'
         expect 0 nspawn remove_base p
         answer 0 cleanup
